@@ -1,0 +1,26 @@
+/**
+ * `npm run bench`: the micro benchmarks in test/bench, one process each, one after the other so that they do not
+ * disturb each other. Words on the command line choose the files that have one of them in their name.
+ */
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { prepareOrExit, root } from './prepare.mjs';
+
+prepareOrExit({ develop: true });
+
+const words = process.argv.slice(2);
+const folder = join(root, 'dist', 'test', 'bench');
+const files = readdirSync(folder)
+  .filter((file) => file.endsWith('.bench.js'))
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .sort();
+
+if (files.length === 0) {
+  console.error(`No benchmark in test/bench has ${words.join(' or ')} in its name.`);
+  process.exit(1);
+}
+for (const file of files) {
+  const { status } = spawnSync(process.execPath, [join(folder, file)], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
