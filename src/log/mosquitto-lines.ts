@@ -1,0 +1,416 @@
+/**
+ * The text of every log line that Mosquitto 2.1 writes and existing scripts, log watchers and fail2ban rules read:
+ * one function a line, without timestamp and line end. The letter in a line's comment is its type: E error,
+ * W warning, N notice, I information, D debug, S subscribe, U unsubscribe. The texts are an interface; only the
+ * lines that print a program's name and version say Midge's.
+ *
+ * Addresses and client ids are printed as they are: what could break a line is made harmless where it is written
+ * (`line-format.ts`).
+ */
+import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
+
+// ------------------------------------------------------------------------------------------- start and stop
+
+/** I */
+export const starting = (version: string) => `midge version ${version} starting`;
+
+/** I */
+export const running = (version: string) => `midge version ${version} running`;
+
+/** I */
+export const terminating = (version: string) => `midge version ${version} terminating`;
+
+/** I */
+export const configLoaded = (file: string) => `Config loaded from ${file}.`;
+
+/** I */
+export const usingDefaultConfig = () => 'Using default config.';
+
+/** I; at SIGHUP. */
+export const reloadingConfig = () => 'Reloading config.';
+
+/** I; a file of `include_dir`. */
+export const loadingConfigFile = (file: string) => `Loading config file '${file}'`;
+
+/** I */
+export const runningAsUser = (user: string) => `Info: running midge as user: ${user}.`;
+
+/** W; three lines. */
+export const startingInLocalOnlyMode = () => [
+  'Starting in local only mode. Connections will only be possible from clients running on this machine.',
+  'Create a configuration file which defines a listener to allow remote access.',
+  'For more details see https://mosquitto.org/documentation/authentication-methods/',
+];
+
+/** I */
+export const openingListenSocket = (family: 'ipv4' | 'ipv6', port: number) =>
+  `Opening ${family} listen socket on port ${port}.`;
+
+/** I */
+export const openingWebsocketsListenSocket = (port: number) =>
+  `Opening websockets listen socket on port ${port}.`;
+
+/** I */
+export const openingHttpApiListenSocket = (port: number) => `Opening http api listen socket on port ${port}.`;
+
+/** I */
+export const openingUnixListenSocket = (path: string) => `Opening unix listen socket on path ${path}.`;
+
+/** E; a listener that cannot be opened. @param text strerror's, as in `Address already in use` */
+export const error = (text: string) => `Error: ${text}`;
+
+/** E; a listener's host name that does not resolve. @param text gai_strerror's */
+export const errorCreatingListener = (text: string) => `Error creating listener: ${text}.`;
+
+/** E */
+export const unableToOpenLogFile = (file: string) => `Error: Unable to open log file ${file} for writing.`;
+
+// ---------------------------------------------------------------------------------------------- connections
+
+/** N; `connection_messages`. */
+export const newConnection = (address: string, port: number, localPort: number) =>
+  `New connection from ${address}:${port} on port ${localPort}.`;
+
+export interface ConnectedClient {
+  address: string;
+  port: number;
+  clientId: string;
+  version: ProtocolVersion;
+  cleanStart: boolean;
+  /** Seconds, as the client asked for. */
+  keepAlive: number;
+  username?: string | null | undefined;
+  /** The client is another broker's bridge. */
+  bridge?: boolean;
+}
+
+/** N; `connection_messages`. */
+export function clientConnected(client: ConnectedClient): string {
+  const { address, port, clientId, version, cleanStart, keepAlive, username } = client;
+  const kind = client.bridge ? 'bridge' : 'client';
+  const user = username == null ? '' : `, u'${username}'`;
+  return `New ${kind} connected from ${address}:${port} as ${clientId} (p${version}, c${+cleanStart}, k${keepAlive}${user}).`;
+}
+
+/** N; `connection_messages`. @param protocol as OpenSSL names it, `TLSv1.3` */
+export const negotiatedTls = (clientId: string, protocol: string, cipher: string) =>
+  `Client ${clientId} negotiated ${protocol} cipher ${cipher}`;
+
+/** D; two lines. */
+export const willSpecified = (will: { payloadBytes: number; retain: boolean; qos: Qos; topic: string }) => [
+  `Will message specified (${will.payloadBytes} bytes) (r${+will.retain}, q${will.qos}).`,
+  `\t${will.topic}`,
+];
+
+/** D */
+export const noWillSpecified = () => 'No will message specified.';
+
+/** D. @param client its id, or the address where the id is not known */
+export const sendingConnack = (client: string, sessionPresent: boolean, code: number) =>
+  `Sending CONNACK to ${client} (${+sessionPresent}, ${code})`;
+
+/** Why a connection ended, as `clientDisconnected` prints it. */
+export const disconnectReason = {
+  /** End of file without DISCONNECT. */
+  closedByClient: 'connection closed by client',
+  timeout: 'exceeded timeout',
+  protocolError: 'protocol error',
+  malformedPacket: 'malformed packet',
+  notAuthorised: 'not authorised',
+  oversizePacket: 'oversize packet',
+  oversizePayload: 'oversize payload',
+  takenOver: 'session taken over',
+  topicAliasInvalid: 'topic alias invalid',
+  administrativeAction: 'administrative action',
+  outOfMemory: 'out of memory',
+  receiveMaximumExceeded: 'receive maximum exceeded',
+  /** Only for what CONNECT asks: the will's QoS and retain, the authentication method. */
+  disallowedFeature: 'used disallowed feature (QoS too high, retain not supported, or bad AUTH method)',
+  nonMatchingOrigin: 'non-matching http origin',
+  quotaExceeded: 'quota exceeded',
+  implementationSpecific: 'implementation specific error',
+  clientIdNotValid: 'client identifier not valid',
+  badUsernameOrPassword: 'bad username or password',
+  serverUnavailable: 'server unavailable',
+  serverBusy: 'server busy',
+  clientBanned: 'client banned',
+  badAuthenticationMethod: 'bad authentication method',
+  connectionRateExceeded: 'connection rate exceeded',
+  retainNotSupported: 'bad socket read/write: Retain not supported',
+  qosNotSupported: 'bad socket read/write: Requested QoS not supported on server',
+} as const;
+
+/** A socket's fault as a disconnect reason. @param text strerror's, as in `Connection reset by peer` */
+export const badSocket = (text: string) => `${BAD_SOCKET}${text}`;
+
+const BAD_SOCKET = 'bad socket read/write: ';
+
+const reasonOfCode: ReadonlyMap<number, string> = new Map([
+  [0x81, disconnectReason.malformedPacket],
+  [0x82, disconnectReason.protocolError],
+  [0x83, disconnectReason.implementationSpecific],
+  [0x85, disconnectReason.clientIdNotValid],
+  [0x86, disconnectReason.badUsernameOrPassword],
+  [0x87, disconnectReason.notAuthorised],
+  [0x88, disconnectReason.serverUnavailable],
+  [0x89, disconnectReason.serverBusy],
+  [0x8a, disconnectReason.clientBanned],
+  [0x8c, disconnectReason.badAuthenticationMethod],
+  [0x8d, disconnectReason.timeout],
+  [0x8e, disconnectReason.takenOver],
+  [0x93, disconnectReason.receiveMaximumExceeded],
+  [0x94, disconnectReason.topicAliasInvalid],
+  [0x95, disconnectReason.oversizePacket],
+  [0x97, disconnectReason.quotaExceeded],
+  [0x98, disconnectReason.administrativeAction],
+  [0x9a, disconnectReason.retainNotSupported],
+  [0x9b, disconnectReason.qosNotSupported],
+  [0x9f, disconnectReason.connectionRateExceeded],
+]);
+
+/** The reason to print for an MQTT 5.0 reason code with which the broker ends a connection. */
+export const disconnectReasonText = (reasonCode: number): string =>
+  reasonOfCode.get(reasonCode) ?? disconnectReason.protocolError;
+
+export interface DisconnectedClient {
+  /** `null` before CONNECT named it: then the address stands in its place. */
+  clientId: string | null;
+  address: string;
+  port: number;
+  /** None where the client sent DISCONNECT. */
+  reason?: string | null | undefined;
+}
+
+/** N; `connection_messages`. */
+export function clientDisconnected({ clientId, address, port, reason }: DisconnectedClient): string {
+  const line = `Client ${clientId ?? address} [${address}:${port}] disconnected`;
+  if (reason == null) return `${line}.`;
+  // Mosquitto ends the line without a full stop here.
+  return reason.startsWith(BAD_SOCKET) ? `${line}: ${reason}` : `${line}: ${reason}.`;
+}
+
+/** N */
+export const maxConnectionsExceeded = (address: string) =>
+  `Client connection from ${address} denied: max_connections exceeded.`;
+
+/** W; `accept()` is out of descriptors. */
+export const systemSocketCountExceeded = () =>
+  'Unable to accept new connection, system socket count has been exceeded. Try increasing "ulimit -n" or equivalent.';
+
+/** N; a session ends by its expiry. */
+export const expiringClient = (clientId: string) => `Expiring client ${clientId} due to timeout.`;
+
+/** E; a failed TLS handshake. @param text OpenSSL's, `error:0A00010B:SSL routines::wrong version number` */
+export const opensslError = (text: string) => `OpenSSL Error while trying to get the error[0]: ${text}`;
+
+/** N; a TLS hello on a listener without TLS. */
+export const tlsOnPlainListener = (address: string, port: number) =>
+  `Client from ${address}:${port} appears to be using TLS to connect to a non-TLS listener.`;
+
+/** N */
+export const corruptProxyHeader = () => 'Connection rejected, corrupt PROXY header.';
+
+// -------------------------------------------------------------------------------------------------- packets
+
+export interface LoggedPublish {
+  dup: boolean;
+  qos: Qos;
+  retain: boolean;
+  /** 0 with QoS 0. */
+  packetId: number;
+  topic: string;
+  payloadBytes: number;
+}
+
+const publishFields = ({ dup, qos, retain, packetId, topic, payloadBytes }: LoggedPublish) =>
+  `(d${+dup}, q${qos}, r${+retain}, m${packetId}, '${topic}', ... (${payloadBytes} bytes))`;
+
+/** D */
+export const receivedPublish = (clientId: string, publish: LoggedPublish) =>
+  `Received PUBLISH from ${clientId} ${publishFields(publish)}`;
+
+/** D */
+export const sendingPublish = (clientId: string, publish: LoggedPublish) =>
+  `Sending PUBLISH to ${clientId} ${publishFields(publish)}`;
+
+/** D */
+export const deniedPublish = (clientId: string, publish: LoggedPublish) =>
+  `Denied PUBLISH from ${clientId} ${publishFields(publish)}`;
+
+/** D; beyond `message_size_limit`. */
+export const droppedTooLargePublish = (clientId: string, publish: LoggedPublish) =>
+  `Dropped too large PUBLISH from ${clientId} ${publishFields(publish)}`;
+
+/** N; beyond the client's maximum packet size. */
+export const droppingTooLargeOutgoingPublish = (clientId: string, bytes: number) =>
+  `Dropping too large outgoing PUBLISH for ${clientId} (${bytes} bytes)`;
+
+/** N; once a connection. */
+export const outgoingMessagesDropped = (clientId: string) =>
+  `Outgoing messages are being dropped for client ${clientId}.`;
+
+export type AckName = 'PUBACK' | 'PUBREC' | 'PUBREL' | 'PUBCOMP';
+
+/** D */
+export const sendingAck = (name: AckName, clientId: string, packetId: number, reasonCode: number) =>
+  name === 'PUBACK' || name === 'PUBREC'
+    ? `Sending ${name} to ${clientId} (m${packetId}, rc${reasonCode})`
+    : `Sending ${name} to ${clientId} (m${packetId})`;
+
+/** D */
+export const receivedAck = (name: AckName, clientId: string, packetId: number, reasonCode: number) =>
+  name === 'PUBACK' || name === 'PUBCOMP'
+    ? `Received ${name} from ${clientId} (Mid: ${packetId}, RC:${reasonCode})`
+    : `Received ${name} from ${clientId} (Mid: ${packetId})`;
+
+/** D */
+export const receivedSubscribe = (clientId: string) => `Received SUBSCRIBE from ${clientId}`;
+
+/** D; one a filter of SUBSCRIBE. @param qos the granted one, `null` where the subscription is denied */
+export const subscribeFilter = (topicFilter: string, qos: Qos | null) =>
+  qos === null ? `\t${topicFilter} (denied)` : `\t${topicFilter} (QoS ${qos})`;
+
+/** S; one an accepted filter. */
+export const subscribed = (clientId: string, qos: Qos, topicFilter: string) =>
+  `${clientId} ${qos} ${topicFilter}`;
+
+/** D */
+export const sendingSuback = (clientId: string) => `Sending SUBACK to ${clientId}`;
+
+/** D */
+export const receivedUnsubscribe = (clientId: string) => `Received UNSUBSCRIBE from ${clientId}`;
+
+/** D; one a filter of UNSUBSCRIBE. */
+export const unsubscribeFilter = (topicFilter: string) => `\t${topicFilter}`;
+
+/** U; one a filter. */
+export const unsubscribed = (clientId: string, topicFilter: string) => `${clientId} ${topicFilter}`;
+
+/** D */
+export const sendingUnsuback = (clientId: string) => `Sending UNSUBACK to ${clientId}`;
+
+/** D */
+export const receivedPingreq = (clientId: string) => `Received PINGREQ from ${clientId}`;
+
+/** D */
+export const sendingPingresp = (clientId: string) => `Sending PINGRESP to ${clientId}`;
+
+/** D */
+export const receivedDisconnect = (clientId: string) => `Received DISCONNECT from ${clientId}`;
+
+/** D */
+export const sendingDisconnect = (clientId: string, reasonCode: number) =>
+  `Sending DISCONNECT to ${clientId} (rc${reasonCode})`;
+
+/** D */
+export const receivedAuth = (clientId: string, reasonCode: number, method: string) =>
+  `Received AUTH from ${clientId} (rc${reasonCode}, ${method})`;
+
+// ------------------------------------------------------------------------------------------ protocol faults
+
+/** I. @param client its id, or `ADDR:PORT` before CONNECT named it @param text with its full stop */
+export const protocolError = (client: string, text: string) => `Protocol error from ${client}: ${text}`;
+
+const hex = (byte: number) => byte.toString(16).toUpperCase().padStart(2, '0');
+
+/** What `protocolError` says. Numbers in hexadecimal are the packet's first byte. */
+export const protocolFault = {
+  firstPacketNotConnect: (firstByte: number) => `First packet not CONNECT (${hex(firstByte)}).`,
+  reservedPacket: () => 'RESERVED packet.',
+  invalidProtocolVersion: (version: number) => `CONNECT with invalid protocol version (${version}).`,
+  invalidProtocolName: (name: string) => `CONNECT with invalid protocol "${name}".`,
+  protocolNameLength: (length: number) => `CONNECT with incorrect protocol string length (${length}).`,
+  emptyClientIdForbidden: () => 'CONNECT with zero length clientid when forbidden.',
+  emptyClientIdV31: () => 'v3.1 CONNECT with zero length clientid.',
+  invalidWillQos: (qos: number) => `CONNECT with invalid Will QoS (${qos}).`,
+  overlongConnect: (end: number, length: number) =>
+    `CONNECT packet with overlong remaining length (${end}:${length}).`,
+  receiveMaximumZero: () => 'CONNECT packet with receive-maximum = 0.',
+  publishPacketIdZero: () => 'PUBLISH packet with mid = 0.',
+  invalidTopicAlias: (alias: number) => `PUBLISH invalid topic alias (${alias}).`,
+  publishBeforeActive: () => 'PUBLISH before session is active.',
+  pubrelFlags: (firstByte: number) => `PUBREL with non-zero reserved flags (${hex(firstByte)}).`,
+  sessionExpiryMismatch: (disconnect: number, connect: number) =>
+    `DISCONNECT packet with mismatched session-expiry-interval (${disconnect}:${connect}).`,
+  sharedNoLocal: () => '$share subscription with no-local set.',
+} as const;
+
+/** N */
+export const multipleConnects = (address: string, port: number) =>
+  `Bad client ${address}:${port} sending multiple CONNECT messages.`;
+
+/** I */
+export const invalidPublishQos = (clientId: string) =>
+  `Invalid QoS in PUBLISH from ${clientId}, disconnecting.`;
+
+/** I */
+export const invalidPublishDup = (clientId: string) =>
+  `Invalid PUBLISH (QoS=0 and DUP=1) from ${clientId}, disconnecting.`;
+
+/** I; beyond `max_qos`. */
+export const tooHighPublishQos = (clientId: string) =>
+  `Too high QoS in PUBLISH from ${clientId}, disconnecting.`;
+
+/** I */
+export const invalidSubscription = (address: string) =>
+  `Invalid subscription string from ${address}, disconnecting.`;
+
+/** I */
+export const emptySubscription = (address: string) =>
+  `Empty subscription string from ${address}, disconnecting.`;
+
+/** I */
+export const invalidUnsubscription = (clientId: string) =>
+  `Invalid unsubscription string from ${clientId}, disconnecting.`;
+
+/** W; the same packet id with another message before PUBREL. */
+export const reusedMessageId = (packetId: number, clientId: string) =>
+  `Reused message ID ${packetId} from ${clientId} detected. Clearing from storage.`;
+
+/** W */
+export const receiveMaximumQuotaExceeded = (clientId: string) =>
+  `Client ${clientId} has exceeded its receive-maximum quota. This behaviour must be fixed on the client.`;
+
+// ---------------------------------------------------------------------------------------------- persistence
+
+/** I */
+export const savingDatabase = (file: string) => `Saving in-memory database to ${file}.`;
+
+/** I; one each, in this order. */
+export const restored = (
+  count: number,
+  what: 'base messages' | 'retained messages' | 'clients' | 'subscriptions' | 'client messages',
+) => `Restored ${count} ${what}`;
+
+/** E. @param text strerror's */
+export const errorSavingDatabase = (text: string) => `Error saving in-memory database, ${text}`;
+
+/** E. @param text strerror's */
+export const errorDuringSave = (file: string, text: string) =>
+  `Error during saving in-memory database ${file}: ${text}.`;
+
+/** E; the start fails, `couldNotOpenDatabase` follows. */
+export const unrecognisedDatabase = () =>
+  'Error: Unable to restore persistent database. Unrecognised file format.';
+
+/** E */
+export const couldNotOpenDatabase = () => "Error: Couldn't open database.";
+
+/** W */
+export const emptyDatabase = () => 'Warning: Persistence file is empty.';
+
+/** E */
+export const unsupportedDatabaseVersion = (version: number) =>
+  `Error: Unsupported persistent database format version ${version} (need version 6).`;
+
+/** E */
+export const incompatibleDatabase = (dbidBytes: number) =>
+  `Error: Incompatible database configuration (dbid size is ${dbidBytes} bytes, expected 8)`;
+
+/** W */
+export const unsupportedChunk = (chunk: number) =>
+  `Warning: Unsupported chunk "${chunk}" in persistent database file. Ignoring.`;
+
+/** W */
+export const clientMessageWithoutClient = () =>
+  'Warning: Persistence file contains client message with no matching client. File may be corrupt.';
