@@ -1,0 +1,163 @@
+/**
+ * Starts a broker for a test: Midge as built beside the tests, or Debian's Mosquitto as the living reference. Each
+ * gets a folder and a port of its own on the loopback interface and ends with its test.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { afterTest } from './cleanup.js';
+import { requireProgram } from './debian.js';
+import { Program } from './program.js';
+
+export interface BrokerOptions {
+  /**
+   * Lines of the configuration file. `{port}` and `{folder}` are replaced by the broker's own. Without a
+   * `listener` line the usual one is put before them.
+   */
+  config?: string;
+  /** Further arguments, with the same replacements. */
+  args?: readonly string[];
+  /** Midge only: `worker_threads`. */
+  workers?: number;
+  env?: Record<string, string>;
+}
+
+const brokerProgram = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+const mosquittoProgram = '/usr/sbin/mosquitto';
+const startTimeoutMs = 20_000;
+const stopTimeoutMs = 10_000;
+/** Subtests at once: most of their time is waiting. */
+const concurrency = 4;
+const openListener = 'listener {port} 127.0.0.1\nallow_anonymous true';
+
+/** A running broker. */
+export class Broker {
+  readonly port: number;
+  /** A folder of its own, removed with the test. */
+  readonly folder: string;
+  readonly program: Program;
+
+  constructor(program: Program, port: number, folder: string) {
+    this.program = program;
+    this.port = port;
+    this.folder = folder;
+  }
+
+  get pid(): number {
+    return this.program.pid;
+  }
+
+  /** Its log so far. */
+  get log(): readonly string[] {
+    return this.program.lines;
+  }
+
+  /** @see Program.waitForLine */
+  waitForLog(pattern: RegExp, options?: { from?: number; timeoutMs?: number }): Promise<string> {
+    return this.program.waitForLine(pattern, options);
+  }
+
+  /** Stops it in good order. @returns its exit code. @throws when it was ended by a signal or does not end. */
+  async stop(): Promise<number> {
+    this.program.signal('SIGTERM');
+    const { code } = await this.program.waitForEnd(stopTimeoutMs);
+    if (code === null) throw new Error(`The broker was killed.\n${this.program.tail()}`);
+    return code;
+  }
+
+  /** As a power cut would. */
+  kill(): Promise<void> {
+    return this.program.kill();
+  }
+}
+
+/** Starts Midge. @returns when it is running. @throws with its log when it does not start. */
+export function startBroker(t: TestContext, options: BrokerOptions = {}): Promise<Broker> {
+  const { workers, config = '' } = options;
+  const ownLines = workers === undefined ? '' : `worker_threads ${workers}`;
+  return start(t, [process.execPath, '--enable-source-maps', brokerProgram], {
+    ...options,
+    config: `${ownLines}\n${config}`,
+  });
+}
+
+/** Starts Debian's Mosquitto with the same configuration, where it has the options. */
+export function startMosquitto(
+  t: TestContext,
+  options: Omit<BrokerOptions, 'workers'> = {},
+): Promise<Broker> {
+  requireProgram(mosquittoProgram);
+  return start(t, [mosquittoProgram], options);
+}
+
+async function start(t: TestContext, command: readonly string[], options: BrokerOptions): Promise<Broker> {
+  const folder = mkdtempSync(join(tmpdir(), 'midge-test-'));
+  afterTest(t, () => rmSync(folder, { recursive: true, force: true }));
+  const port = await freePort();
+  const fill = (text: string) => text.replaceAll('{port}', String(port)).replaceAll('{folder}', folder);
+
+  const config = options.config ?? '';
+  const configFile = join(folder, 'broker.conf');
+  writeFileSync(configFile, fill(/^\s*listener\s/m.test(config) ? config : `${openListener}\n${config}`));
+  const args = ['-c', configFile, ...(options.args ?? []).map(fill)];
+  const program = new Program(t, 'broker', [...command, ...args], { env: options.env ?? {} });
+  await program.waitForLine(/version \S+ running$/, { timeoutMs: startTimeoutMs });
+  const broker = new Broker(program, port, folder);
+  afterTest(t, () => stopAtEnd(broker));
+  return broker;
+}
+
+/** A broker that the test has not stopped itself must still be alive, and end as it should. */
+async function stopAtEnd(broker: Broker): Promise<void> {
+  const { end } = broker.program;
+  if (end !== undefined) {
+    if (end.code === 0 || end.signal === 'SIGKILL') return;
+    throw new Error(`The broker ended during the test.\n${broker.program.tail()}`);
+  }
+  const code = await broker.stop();
+  if (code !== 0) throw new Error(`The broker ended with code ${code}.\n${broker.program.tail()}`);
+}
+
+/**
+ * A port nobody listens on. Taken from below the range from which the system gives ports to outgoing connections,
+ * so that none of those can take it before the broker does.
+ */
+export async function freePort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    if (await canListen(port)) return port;
+  }
+  throw new Error('No free port between 10000 and 32000.');
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.on('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+/**
+ * Registers a test that runs with one worker and with three. With TEST_BROKER=mosquitto in the environment it runs
+ * once, against Debian's Mosquitto: a test that fails there expects something Mosquitto does not do.
+ *
+ * @param options as for {@link startBroker}, and why the test cannot run here (`skip`), if so.
+ */
+export function withBrokers(
+  name: string,
+  fn: (t: TestContext, broker: Broker) => Promise<void>,
+  { skip = false, ...options }: Omit<BrokerOptions, 'workers'> & { skip?: string | false } = {},
+): void {
+  if (process.env.TEST_BROKER === 'mosquitto') {
+    test(`${name} [Mosquitto]`, { skip, concurrency }, async (t) => fn(t, await startMosquitto(t, options)));
+    return;
+  }
+  for (const workers of [1, 3]) {
+    const title = `${name} [${workers} ${workers === 1 ? 'worker' : 'workers'}]`;
+    test(title, { skip, concurrency }, async (t) => fn(t, await startBroker(t, { ...options, workers })));
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * What a test leaves behind is cleared away in the reverse order, and all of it, even when one step fails. (Node's
+ * own `t.after` goes forwards and stops at the first failure.)
+ */
+import type { TestContext } from 'node:test';
+
+type Step = () => unknown;
+
+const stepsOf = new WeakMap<TestContext, Step[]>();
+
+/** Runs `step` after the test; it may return a promise. A step that fails makes the test fail. */
+export function afterTest(t: TestContext, step: Step): void {
+  const known = stepsOf.get(t);
+  if (known !== undefined) {
+    known.push(step);
+    return;
+  }
+  const steps = [step];
+  stepsOf.set(t, steps);
+  t.after(() => runBackwards(steps));
+}
+
+async function runBackwards(steps: Step[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps.reverse()) {
+    try {
+      await step();
+    } catch (failure) {
+      failures.push(failure);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}

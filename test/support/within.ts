@@ -1,0 +1,17 @@
+/** A promise with a time limit. */
+
+/**
+ * @param message what was waited for and what had arrived instead; asked only when the time is over.
+ * @returns the promise's own outcome, or an error with that message after `timeoutMs`.
+ */
+export async function within<T>(timeoutMs: number, promise: Promise<T>, message: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`After ${timeoutMs} ms ${message()}`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
