@@ -110,7 +110,7 @@ export const sendingConnack = (client: string, sessionPresent: boolean, code: nu
   `Sending CONNACK to ${client} (${+sessionPresent}, ${code})`;
 
 /** Why a connection ended, as `clientDisconnected` prints it. */
-export const disconnectReason = {
+export const DisconnectReason = {
   /** End of file without DISCONNECT. */
   closedByClient: 'connection closed by client',
   timeout: 'exceeded timeout',
@@ -146,31 +146,31 @@ export const badSocket = (text: string) => `${BAD_SOCKET}${text}`;
 const BAD_SOCKET = 'bad socket read/write: ';
 
 const reasonOfCode: ReadonlyMap<number, string> = new Map([
-  [0x81, disconnectReason.malformedPacket],
-  [0x82, disconnectReason.protocolError],
-  [0x83, disconnectReason.implementationSpecific],
-  [0x85, disconnectReason.clientIdNotValid],
-  [0x86, disconnectReason.badUsernameOrPassword],
-  [0x87, disconnectReason.notAuthorised],
-  [0x88, disconnectReason.serverUnavailable],
-  [0x89, disconnectReason.serverBusy],
-  [0x8a, disconnectReason.clientBanned],
-  [0x8c, disconnectReason.badAuthenticationMethod],
-  [0x8d, disconnectReason.timeout],
-  [0x8e, disconnectReason.takenOver],
-  [0x93, disconnectReason.receiveMaximumExceeded],
-  [0x94, disconnectReason.topicAliasInvalid],
-  [0x95, disconnectReason.oversizePacket],
-  [0x97, disconnectReason.quotaExceeded],
-  [0x98, disconnectReason.administrativeAction],
-  [0x9a, disconnectReason.retainNotSupported],
-  [0x9b, disconnectReason.qosNotSupported],
-  [0x9f, disconnectReason.connectionRateExceeded],
+  [0x81, DisconnectReason.malformedPacket],
+  [0x82, DisconnectReason.protocolError],
+  [0x83, DisconnectReason.implementationSpecific],
+  [0x85, DisconnectReason.clientIdNotValid],
+  [0x86, DisconnectReason.badUsernameOrPassword],
+  [0x87, DisconnectReason.notAuthorised],
+  [0x88, DisconnectReason.serverUnavailable],
+  [0x89, DisconnectReason.serverBusy],
+  [0x8a, DisconnectReason.clientBanned],
+  [0x8c, DisconnectReason.badAuthenticationMethod],
+  [0x8d, DisconnectReason.timeout],
+  [0x8e, DisconnectReason.takenOver],
+  [0x93, DisconnectReason.receiveMaximumExceeded],
+  [0x94, DisconnectReason.topicAliasInvalid],
+  [0x95, DisconnectReason.oversizePacket],
+  [0x97, DisconnectReason.quotaExceeded],
+  [0x98, DisconnectReason.administrativeAction],
+  [0x9a, DisconnectReason.retainNotSupported],
+  [0x9b, DisconnectReason.qosNotSupported],
+  [0x9f, DisconnectReason.connectionRateExceeded],
 ]);
 
 /** The reason to print for an MQTT 5.0 reason code with which the broker ends a connection. */
-export const disconnectReasonText = (reasonCode: number): string =>
-  reasonOfCode.get(reasonCode) ?? disconnectReason.protocolError;
+export const disconnectReason = (reasonCode: number): string =>
+  reasonOfCode.get(reasonCode) ?? DisconnectReason.protocolError;
 
 export interface DisconnectedClient {
   /** `null` before CONNECT named it: then the address stands in its place. */
@@ -213,33 +213,32 @@ export const corruptProxyHeader = () => 'Connection rejected, corrupt PROXY head
 // -------------------------------------------------------------------------------------------------- packets
 
 export interface LoggedPublish {
+  clientId: string;
   dup: boolean;
   qos: Qos;
   retain: boolean;
   /** 0 with QoS 0. */
   packetId: number;
   topic: string;
-  payloadBytes: number;
+  /** Bytes of the payload. */
+  payloadLength: number;
 }
 
-const publishFields = ({ dup, qos, retain, packetId, topic, payloadBytes }: LoggedPublish) =>
-  `(d${+dup}, q${qos}, r${+retain}, m${packetId}, '${topic}', ... (${payloadBytes} bytes))`;
+const publishFields = ({ clientId, dup, qos, retain, packetId, topic, payloadLength }: LoggedPublish) =>
+  `${clientId} (d${+dup}, q${qos}, r${+retain}, m${packetId}, '${topic}', ... (${payloadLength} bytes))`;
 
 /** D */
-export const receivedPublish = (clientId: string, publish: LoggedPublish) =>
-  `Received PUBLISH from ${clientId} ${publishFields(publish)}`;
+export const receivedPublish = (publish: LoggedPublish) => `Received PUBLISH from ${publishFields(publish)}`;
 
 /** D */
-export const sendingPublish = (clientId: string, publish: LoggedPublish) =>
-  `Sending PUBLISH to ${clientId} ${publishFields(publish)}`;
+export const sendingPublish = (publish: LoggedPublish) => `Sending PUBLISH to ${publishFields(publish)}`;
 
 /** D */
-export const deniedPublish = (clientId: string, publish: LoggedPublish) =>
-  `Denied PUBLISH from ${clientId} ${publishFields(publish)}`;
+export const deniedPublish = (publish: LoggedPublish) => `Denied PUBLISH from ${publishFields(publish)}`;
 
 /** D; beyond `message_size_limit`. */
-export const droppedTooLargePublish = (clientId: string, publish: LoggedPublish) =>
-  `Dropped too large PUBLISH from ${clientId} ${publishFields(publish)}`;
+export const droppedTooLargePublish = (publish: LoggedPublish) =>
+  `Dropped too large PUBLISH from ${publishFields(publish)}`;
 
 /** N; beyond the client's maximum packet size. */
 export const droppingTooLargeOutgoingPublish = (clientId: string, bytes: number) =>
@@ -249,19 +248,36 @@ export const droppingTooLargeOutgoingPublish = (clientId: string, bytes: number)
 export const outgoingMessagesDropped = (clientId: string) =>
   `Outgoing messages are being dropped for client ${clientId}.`;
 
-export type AckName = 'PUBACK' | 'PUBREC' | 'PUBREL' | 'PUBCOMP';
+/** D */
+export const receivedPuback = (clientId: string, packetId: number, reasonCode: number) =>
+  `Received PUBACK from ${clientId} (Mid: ${packetId}, RC:${reasonCode})`;
 
 /** D */
-export const sendingAck = (name: AckName, clientId: string, packetId: number, reasonCode: number) =>
-  name === 'PUBACK' || name === 'PUBREC'
-    ? `Sending ${name} to ${clientId} (m${packetId}, rc${reasonCode})`
-    : `Sending ${name} to ${clientId} (m${packetId})`;
+export const receivedPubrec = (clientId: string, packetId: number) =>
+  `Received PUBREC from ${clientId} (Mid: ${packetId})`;
 
 /** D */
-export const receivedAck = (name: AckName, clientId: string, packetId: number, reasonCode: number) =>
-  name === 'PUBACK' || name === 'PUBCOMP'
-    ? `Received ${name} from ${clientId} (Mid: ${packetId}, RC:${reasonCode})`
-    : `Received ${name} from ${clientId} (Mid: ${packetId})`;
+export const receivedPubrel = (clientId: string, packetId: number) =>
+  `Received PUBREL from ${clientId} (Mid: ${packetId})`;
+
+/** D */
+export const receivedPubcomp = (clientId: string, packetId: number, reasonCode: number) =>
+  `Received PUBCOMP from ${clientId} (Mid: ${packetId}, RC:${reasonCode})`;
+
+/** D. The reason code of PUBCOMP is not printed. */
+export const sendingAck = (
+  type: 'puback' | 'pubrec' | 'pubcomp',
+  clientId: string,
+  packetId: number,
+  reasonCode: number,
+) =>
+  type === 'pubcomp'
+    ? `Sending PUBCOMP to ${clientId} (m${packetId})`
+    : `Sending ${type.toUpperCase()} to ${clientId} (m${packetId}, rc${reasonCode})`;
+
+/** D */
+export const sendingPubrel = (clientId: string, packetId: number) =>
+  `Sending PUBREL to ${clientId} (m${packetId})`;
 
 /** D */
 export const receivedSubscribe = (clientId: string) => `Received SUBSCRIBE from ${clientId}`;
@@ -348,8 +364,7 @@ export const invalidPublishDup = (clientId: string) =>
   `Invalid PUBLISH (QoS=0 and DUP=1) from ${clientId}, disconnecting.`;
 
 /** I; beyond `max_qos`. */
-export const tooHighPublishQos = (clientId: string) =>
-  `Too high QoS in PUBLISH from ${clientId}, disconnecting.`;
+export const tooHighQos = (clientId: string) => `Too high QoS in PUBLISH from ${clientId}, disconnecting.`;
 
 /** I */
 export const invalidSubscription = (address: string) =>
@@ -368,7 +383,7 @@ export const reusedMessageId = (packetId: number, clientId: string) =>
   `Reused message ID ${packetId} from ${clientId} detected. Clearing from storage.`;
 
 /** W */
-export const receiveMaximumQuotaExceeded = (clientId: string) =>
+export const receiveMaximumExceeded = (clientId: string) =>
   `Client ${clientId} has exceeded its receive-maximum quota. This behaviour must be fixed on the client.`;
 
 // ---------------------------------------------------------------------------------------------- persistence
