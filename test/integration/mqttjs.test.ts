@@ -1,0 +1,193 @@
+/** MQTT.js against the broker, in each version of the protocol: what a Node-RED or a home automation does. */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import { type Broker, withBrokers } from '../support/broker.js';
+import { afterTest } from '../support/cleanup.js';
+import { within } from '../support/within.js';
+
+type Version = 3 | 4 | 5;
+type Scenario = (client: ClientFactory, version: Version) => Promise<void>;
+type ClientFactory = (name: string, options?: IClientOptions) => Promise<Client>;
+
+const scenarios: Record<string, Scenario> = {
+  'every QoS meets every QoS': exchange,
+  'retained messages': retained,
+  'a lost client leaves its will': will,
+  'a session survives': session,
+};
+
+withBrokers('MQTT.js', async (t, broker) => {
+  const runs = ([3, 4, 5] as const).flatMap((version) =>
+    Object.entries(scenarios).map(([name, scenario], index) =>
+      t.test(`${name}, protocol version ${version}`, (s) =>
+        scenario((id, options) => connect(s, broker, version, `${version}/${index}/${id}`, options), version),
+      ),
+    ),
+  );
+  await Promise.all(runs);
+});
+
+/** An MQTT.js client with its messages kept; client id and topics begin with the scenario's own prefix. */
+class Client {
+  readonly messages: IPublishPacket[] = [];
+  readonly sessionPresent: boolean;
+  readonly #mqtt: MqttClient;
+  readonly #prefix: string;
+  #arrived: () => void = () => {};
+
+  constructor(client: MqttClient, prefix: string, sessionPresent: boolean, messages: IPublishPacket[]) {
+    this.#mqtt = client;
+    this.#prefix = prefix;
+    this.sessionPresent = sessionPresent;
+    this.messages = messages;
+    client.on('message', () => this.#arrived());
+  }
+
+  async subscribe(filter: string, qos: 0 | 1 | 2): Promise<void> {
+    const granted = await this.#mqtt.subscribeAsync(`${this.#prefix}${filter}`, { qos });
+    assert.deepEqual(
+      granted.map((grant) => grant.qos),
+      [qos],
+    );
+  }
+
+  async publish(
+    topic: string,
+    payload: string,
+    options: { qos: 0 | 1 | 2; retain?: boolean },
+  ): Promise<void> {
+    await this.#mqtt.publishAsync(`${this.#prefix}${topic}`, payload, options);
+  }
+
+  /** The first `count` messages, each as "topic payload qos retain". @throws when they do not come. */
+  async received(count: number): Promise<string[]> {
+    const enough = new Promise<void>((resolve) => {
+      this.#arrived = () => {
+        if (this.messages.length >= count) resolve();
+      };
+      this.#arrived();
+    });
+    await within(10_000, enough, () => `waiting for ${count} messages, ${this.messages.length} came`);
+    return this.messages.map(
+      ({ topic, payload, qos, retain }) =>
+        `${topic.slice(this.#prefix.length)} ${payload} ${qos}${retain ? ' retained' : ''}`,
+    );
+  }
+
+  leave(): Promise<void> {
+    return this.#mqtt.endAsync();
+  }
+
+  /** Without a DISCONNECT. */
+  vanish(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#mqtt.once('close', resolve));
+    this.#mqtt.options.reconnectPeriod = 0;
+    this.#mqtt.stream.destroy();
+    return closed;
+  }
+}
+
+async function connect(
+  t: TestContext,
+  broker: Broker,
+  version: Version,
+  clientId: string,
+  options: IClientOptions = {},
+): Promise<Client> {
+  const prefix = clientId.slice(0, clientId.lastIndexOf('/') + 1);
+  const { will: ownWill } = options;
+  const client = mqtt.connect({
+    host: '127.0.0.1',
+    port: broker.port,
+    protocolVersion: version,
+    protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
+    clientId,
+    reconnectPeriod: 0,
+    ...(version === 5 && options.clean === false ? { properties: { sessionExpiryInterval: 60 } } : {}),
+    ...options,
+    ...(ownWill === undefined ? {} : { will: { ...ownWill, topic: `${prefix}${ownWill.topic}` } }),
+  });
+  afterTest(t, () => client.endAsync(true));
+  // Messages of a kept session may come right behind the CONNACK.
+  const messages: IPublishPacket[] = [];
+  client.on('message', (_topic, _payload, packet) => messages.push(packet));
+  const sessionPresent = await within(
+    10_000,
+    new Promise<boolean>((resolve, reject) => {
+      client.on('connect', (packet) => resolve(packet.sessionPresent));
+      client.on('error', reject);
+    }),
+    () => `waiting for the CONNACK of ${clientId}`,
+  );
+  return new Client(client, prefix, sessionPresent, messages);
+}
+
+async function exchange(client: ClientFactory): Promise<void> {
+  const levels = [0, 1, 2] as const;
+  const publisher = await client('publisher');
+  const subscribers = await Promise.all(levels.map((qos) => client(`subscriber-${qos}`)));
+  await Promise.all(levels.map((qos) => subscribers[qos]!.subscribe('+/x', qos)));
+
+  const count = 20;
+  for (let n = 0; n < count; n++) {
+    await Promise.all(levels.map((qos) => publisher.publish(`${qos}/x`, `${n}`, { qos })));
+  }
+  for (const granted of levels) {
+    const received = await subscribers[granted]!.received(count * levels.length);
+    for (const sent of levels) {
+      assert.deepEqual(
+        received.filter((message) => message.startsWith(`${sent}/x `)),
+        Array.from({ length: count }, (_, n) => `${sent}/x ${n} ${Math.min(sent, granted)}`),
+      );
+    }
+    assert.equal(received.length, count * levels.length);
+  }
+}
+
+async function retained(client: ClientFactory): Promise<void> {
+  const publisher = await client('publisher');
+  await publisher.publish('a', 'old', { qos: 1, retain: true });
+  await publisher.publish('a', 'new', { qos: 1, retain: true });
+  await publisher.publish('b', 'gone', { qos: 2, retain: true });
+  await publisher.publish('b', '', { qos: 2, retain: true });
+
+  const subscriber = await client('subscriber');
+  await subscriber.subscribe('#', 2);
+  assert.deepEqual(await subscriber.received(1), ['a new 1 retained']);
+  await publisher.publish('a', 'live', { qos: 2, retain: true });
+  assert.deepEqual(await subscriber.received(2), ['a new 1 retained', 'a live 2']);
+}
+
+async function will(client: ClientFactory): Promise<void> {
+  const watcher = await client('watcher');
+  await watcher.subscribe('+', 1);
+  const willOf = (topic: string) => ({ will: { topic, payload: Buffer.from('gone'), qos: 1 as const } });
+  const polite = await client('polite', willOf('polite'));
+  const lost = await client('lost', willOf('lost'));
+  await polite.leave();
+  await lost.vanish();
+  assert.deepEqual(await watcher.received(1), ['lost gone 1']);
+}
+
+async function session(client: ClientFactory, version: Version): Promise<void> {
+  const publisher = await client('publisher');
+  const first = await client('sleeper', { clean: false });
+  await first.subscribe('x', 2);
+  await first.vanish();
+  for (let n = 0; n < 30; n++) await publisher.publish('x', `${n}`, { qos: 2 });
+
+  const second = await client('sleeper', { clean: false });
+  assert.equal(second.sessionPresent, version !== 3); // MQTT 3.1 has no such flag.
+  const away = Array.from({ length: 30 }, (_, n) => `x ${n} 2`);
+  assert.deepEqual(await second.received(30), away);
+  await publisher.publish('x', 'live', { qos: 1 });
+  assert.deepEqual(await second.received(31), [...away, 'x live 1']);
+  await second.leave();
+
+  const fresh = await client('sleeper', { clean: true });
+  assert.equal(fresh.sessionPresent, false);
+  await fresh.subscribe('x', 1);
+  await publisher.publish('x', 'only', { qos: 1 });
+  assert.deepEqual(await fresh.received(1), ['x only 1']);
+}

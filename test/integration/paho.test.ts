@@ -1,0 +1,25 @@
+/** Python's paho against the broker: the scenarios of paho-scenarios.py, in each version of the protocol. */
+import { fileURLToPath } from 'node:url';
+import { withBrokers } from '../support/broker.js';
+import { runPython, skipWithoutPaho } from '../support/debian.js';
+
+const script = fileURLToPath(new URL('../../../test/integration/paho-scenarios.py', import.meta.url));
+const scenarios = ['exchange', 'retained', 'will', 'session'];
+const versions = [
+  ['3.1', '3'],
+  ['3.1.1', '4'],
+  ['5.0', '5'],
+] as const;
+
+withBrokers(
+  'paho',
+  async (t, broker) => {
+    const runs = versions.flatMap(([name, version]) =>
+      scenarios.map((scenario) =>
+        t.test(`${scenario}, MQTT ${name}`, (s) => runPython(s, broker, script, scenario, version)),
+      ),
+    );
+    await Promise.all(runs);
+  },
+  { skip: skipWithoutPaho() },
+);
