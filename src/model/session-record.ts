@@ -1,0 +1,45 @@
+/** What is kept of a session beside its queue: who it is, how long it lives, what it subscribed to, its will. */
+import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
+import type { StoredMessage } from './message.js';
+
+/** `sessionExpiry` of a session that never ends [MQTT 5.0, 3.1.2.11.2]. */
+export const SESSION_NEVER_EXPIRES = 0xffffffff;
+
+export interface SessionRecord {
+  readonly clientId: string;
+  /** User name at the last CONNECT; `undefined` where it gave none. */
+  username: string | undefined;
+  protocolVersion: ProtocolVersion;
+  /** Seconds the session outlives its connection; `SESSION_NEVER_EXPIRES` = for ever. */
+  sessionExpiry: number;
+  /** Milliseconds since the epoch at which the session ends; 0 while connected, or where it never ends. */
+  expiresAt: number;
+  /** Milliseconds since the epoch of the disconnect; 0 while connected. */
+  disconnectedAt: number;
+  /** The packet id last given to an outgoing message; 0 = none yet. */
+  lastPacketId: number;
+  /** The will of the connection, or the one whose delay is running; `undefined` = none. */
+  will: WillRecord | undefined;
+}
+
+export interface WillRecord {
+  readonly message: StoredMessage;
+  /** Seconds between the end of the connection and the publication [MQTT 5.0, 3.1.3.2.2]. */
+  readonly delay: number;
+  /** Seconds from the will's publication until it expires; 0 = never. */
+  readonly expiry: number;
+  /** Milliseconds since the epoch at which it is to be published; 0 while the client is connected. */
+  readonly dueAt: number;
+}
+
+export interface SubscriptionRecord {
+  /** As subscribed, with `$share/GROUP/` where it is shared. */
+  readonly filter: string;
+  readonly qos: Qos;
+  readonly noLocal: boolean;
+  readonly retainAsPublished: boolean;
+  /** 0 send retained messages, 1 only if the subscription is new, 2 never [MQTT 5.0, 3.8.3.1]. */
+  readonly retainHandling: 0 | 1 | 2;
+  /** 0 = none. */
+  readonly subscriptionId: number;
+}

@@ -1,0 +1,17 @@
+/** What a `mosquitto.db` holds, in the broker's own shapes. */
+import type { StoredMessage } from '../model/message.js';
+import type { WholeSession } from '../model/queued-record.js';
+
+export interface DatabaseContent {
+  retained: StoredMessage[];
+  sessions: WholeSession[];
+}
+
+/** What was left out on reading, and why; for the log and for `midge db`. */
+export interface ImportReport {
+  version: number;
+  /** Messages and sessions whose time was over. */
+  expired: number;
+  /** Damaged chunks and records that make no sense, one line each. */
+  problems: string[];
+}

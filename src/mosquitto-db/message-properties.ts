@@ -1,0 +1,118 @@
+/**
+ * The MQTT 5.0 property blocks inside a `mosquitto.db`. They go to clients as they are, so that a damaged one must
+ * not come through: these functions read strictly and answer `undefined` for anything that is not well formed.
+ */
+const PAYLOAD_FORMAT_INDICATOR = 0x01;
+const CONTENT_TYPE = 0x03;
+const RESPONSE_TOPIC = 0x08;
+const CORRELATION_DATA = 0x09;
+const SUBSCRIPTION_IDENTIFIER = 0x0b;
+const USER_PROPERTY = 0x26;
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * @param block the properties of a message with their length field, or nothing at all
+ * @returns the properties without their length field
+ */
+export function readMessageProperties(block: Uint8Array): Uint8Array | undefined {
+  const properties = withoutLength(block);
+  if (properties === undefined) return undefined;
+  let position = 0;
+  while (position >= 0 && position < properties.length) position = messagePropertyEnd(properties, position);
+  return position === properties.length ? properties : undefined;
+}
+
+/** @returns the subscription identifiers of a client's message; empty where there are none */
+export function readSubscriptionIds(block: Uint8Array): number[] | undefined {
+  const properties = withoutLength(block);
+  if (properties === undefined) return undefined;
+  const ids: number[] = [];
+  let position = 0;
+  while (position < properties.length) {
+    if (properties[position] !== SUBSCRIPTION_IDENTIFIER) return undefined;
+    const id = readVarint(properties, position + 1);
+    if (id === undefined || id.value === 0) return undefined;
+    ids.push(id.value);
+    position = id.end;
+  }
+  return ids;
+}
+
+/** A property block with its length field; nothing at all where there is no property. */
+export function withLength(properties: Uint8Array): Uint8Array {
+  if (properties.length === 0) return properties;
+  return Buffer.concat([Buffer.from(varint(properties.length)), properties]);
+}
+
+/** The block that holds these subscription identifiers; nothing at all where there are none. */
+export function subscriptionIdBlock(ids: readonly number[]): Uint8Array {
+  return withLength(Buffer.concat(ids.map((id) => Buffer.from([SUBSCRIPTION_IDENTIFIER, ...varint(id)]))));
+}
+
+function withoutLength(block: Uint8Array): Uint8Array | undefined {
+  if (block.length === 0) return block;
+  const length = readVarint(block, 0);
+  if (length === undefined || length.end + length.value !== block.length) return undefined;
+  return block.subarray(length.end);
+}
+
+/** Where the property at `position` ends; -1 where it is none of a message, or is cut off. */
+function messagePropertyEnd(bytes: Uint8Array, position: number): number {
+  const value = position + 1;
+  switch (bytes[position]) {
+    case PAYLOAD_FORMAT_INDICATOR:
+      return bytes[value] === 0 || bytes[value] === 1 ? value + 1 : -1;
+    case CONTENT_TYPE:
+    case RESPONSE_TOPIC:
+      return textEnd(bytes, value);
+    case CORRELATION_DATA:
+      return binaryEnd(bytes, value);
+    case USER_PROPERTY: {
+      const nameEnd = textEnd(bytes, value);
+      return nameEnd < 0 ? -1 : textEnd(bytes, nameEnd);
+    }
+    default:
+      return -1;
+  }
+}
+
+function binaryEnd(bytes: Uint8Array, position: number): number {
+  if (position + 2 > bytes.length) return -1;
+  const end = position + 2 + ((bytes[position]! << 8) | bytes[position + 1]!);
+  return end > bytes.length ? -1 : end;
+}
+
+function textEnd(bytes: Uint8Array, position: number): number {
+  const end = binaryEnd(bytes, position);
+  return end < 0 || decodeText(bytes.subarray(position + 2, end)) === undefined ? -1 : end;
+}
+
+/** @returns `undefined` for what is no MQTT string: not UTF-8, or with a null character [MQTT-1.5.4-2] */
+export function decodeText(bytes: Uint8Array): string | undefined {
+  if (bytes.includes(0)) return undefined;
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function readVarint(bytes: Uint8Array, position: number): { value: number; end: number } | undefined {
+  let value = 0;
+  for (let shift = 0; shift <= 21; shift += 7) {
+    const byte = bytes[position];
+    if (byte === undefined) return undefined;
+    position += 1;
+    value += (byte & 0x7f) << shift;
+    if (byte < 0x80) return { value, end: position };
+  }
+  return undefined;
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value >= 0x80; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
+  bytes.push(value);
+  return bytes;
+}

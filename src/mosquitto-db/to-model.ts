@@ -1,0 +1,332 @@
+/**
+ * Chunks of a `mosquitto.db` → the broker's records. Nothing in the file is believed that a client could not have
+ * caused: texts are UTF-8, topics have no wildcards, quality of service is 0 to 2. What does not hold is left out
+ * and counted; messages and sessions whose time is over are left out too.
+ */
+import { assertNever } from '../base/assert.js';
+import type { StoredMessage } from '../model/message.js';
+import { isExpired } from '../model/message.js';
+import type { DeliveryState, QueuedRecord } from '../model/queued-record.js';
+import {
+  SESSION_NEVER_EXPIRES,
+  type SessionRecord,
+  type SubscriptionRecord,
+} from '../model/session-record.js';
+import type { Qos } from '../mqtt/packets.js';
+import { readChunks } from './chunk-reader.js';
+import {
+  type Chunk,
+  type ClientChunk,
+  type ClientMessageChunk,
+  type MessageChunk,
+  MessageState,
+  type SubscriptionChunk,
+  SubscriptionOption,
+} from './chunks.js';
+import type { DatabaseContent, ImportReport } from './content.js';
+import { decodeText, readMessageProperties, readSubscriptionIds } from './message-properties.js';
+
+/**
+ * Reads a whole `mosquitto.db`.
+ * @param bytes the file
+ * @param now milliseconds since the epoch
+ * @throws {DatabaseFormatError} where it is no such file
+ */
+export function readDatabase(
+  bytes: Uint8Array,
+  now: number,
+): { content: DatabaseContent; report: ImportReport } {
+  const { version, chunks, problems } = readChunks(bytes);
+  const importer = new Importer(now, { version, expired: 0, problems });
+  for (const chunk of inOrderOfReference(chunks)) importer.add(chunk);
+  return { content: importer.content(), report: importer.report };
+}
+
+/** Messages, then clients, then what refers to them: damaged files need not keep Mosquitto's order. */
+function inOrderOfReference(chunks: Chunk[]): Chunk[] {
+  const rank = (chunk: Chunk) => (chunk.kind === 'message' ? 0 : chunk.kind === 'client' ? 1 : 2);
+  return chunks.toSorted((a, b) => rank(a) - rank(b));
+}
+
+interface ImportedSession {
+  session: SessionRecord;
+  subscriptions: Map<string, SubscriptionRecord>;
+  queue: QueuedRecord[];
+}
+
+class Importer {
+  readonly report: ImportReport;
+  readonly #now: number;
+  readonly #messages = new Map<bigint, StoredMessage>();
+  /** Ids of messages that are left out on purpose: a reference to one is no fault. */
+  readonly #expiredMessages = new Set<bigint>();
+  readonly #retained = new Map<string, StoredMessage>();
+  readonly #sessions = new Map<string, ImportedSession>();
+  readonly #expiredSessions = new Set<string>();
+
+  constructor(now: number, report: ImportReport) {
+    this.#now = now;
+    this.report = report;
+  }
+
+  content(): DatabaseContent {
+    const sessions = [...this.#sessions.values()].map(({ session, subscriptions, queue }) => ({
+      session,
+      subscriptions: [...subscriptions.values()],
+      queue,
+    }));
+    return { retained: [...this.#retained.values()], sessions };
+  }
+
+  add(chunk: Chunk): void {
+    switch (chunk.kind) {
+      case 'config':
+        break; // ids of messages are ours to give
+      case 'message':
+        this.#addMessage(chunk);
+        break;
+      case 'client':
+        this.#addClient(chunk);
+        break;
+      case 'clientMessage':
+        this.#addClientMessage(chunk);
+        break;
+      case 'retain':
+        this.#addRetained(chunk.messageId);
+        break;
+      case 'subscription':
+        this.#addSubscription(chunk);
+        break;
+      default:
+        assertNever(chunk);
+    }
+  }
+
+  #addMessage(chunk: MessageChunk): void {
+    const topic = topicName(chunk.topic);
+    const properties = readMessageProperties(chunk.properties);
+    const qos = validQos(chunk.qos);
+    if (topic === undefined || properties === undefined || qos === undefined) {
+      this.#problem(`message ${chunk.messageId} has an invalid topic, quality of service or property`);
+      return;
+    }
+    const message: StoredMessage = {
+      topic,
+      payload: chunk.payload,
+      qos,
+      retain: chunk.retain !== 0,
+      properties,
+      expiresAt: milliseconds(chunk.expiryTime),
+      originClientId: decodeText(chunk.sourceClientId) ?? '',
+      originUsername: decodeText(chunk.sourceUsername) ?? '',
+    };
+    if (isExpired(message, this.#now)) {
+      this.#expiredMessages.add(chunk.messageId);
+      this.report.expired += 1;
+    } else {
+      this.#messages.set(chunk.messageId, message);
+    }
+  }
+
+  #addRetained(messageId: bigint): void {
+    const message = this.#message(messageId, 'a retained topic');
+    if (message === undefined || message.topic.startsWith('$SYS/')) return;
+    if (message.payload.length === 0) {
+      this.#problem(`the retained message of "${message.topic}" is empty`);
+    } else {
+      this.#retained.set(message.topic, { ...message, retain: true });
+    }
+  }
+
+  #addClient(chunk: ClientChunk): void {
+    const clientId = decodeText(chunk.clientId);
+    if (clientId === undefined || clientId === '') {
+      this.#problem('a client has an empty or invalid id');
+      return;
+    }
+    // Up to version 4 no interval is stored: all are MQTT 3.x clients, whose sessions stay.
+    const sessionExpiry = chunk.sessionExpiryInterval ?? SESSION_NEVER_EXPIRES;
+    const neverExpires = sessionExpiry === SESSION_NEVER_EXPIRES;
+    const expiresAt = neverExpires
+      ? 0
+      : milliseconds(chunk.sessionExpiryTime) || this.#now + sessionExpiry * 1000;
+    if (!neverExpires && expiresAt <= this.#now) {
+      this.#expiredSessions.add(clientId);
+      this.report.expired += 1;
+      return;
+    }
+    this.#sessions.set(clientId, {
+      session: {
+        clientId,
+        username: plausibleUsername(chunk.username),
+        protocolVersion: neverExpires ? 4 : 5,
+        sessionExpiry,
+        expiresAt,
+        disconnectedAt: neverExpires
+          ? milliseconds(chunk.disconnectTime) || this.#now
+          : expiresAt - sessionExpiry * 1000,
+        lastPacketId: chunk.lastPacketId,
+        will: undefined,
+      },
+      subscriptions: new Map(),
+      queue: [],
+    });
+  }
+
+  #addSubscription(chunk: SubscriptionChunk): void {
+    const filter = topicFilter(chunk.filter);
+    const qos = validQos(chunk.qos);
+    if (filter === undefined || qos === undefined) {
+      this.#problem('a subscription has an invalid filter or quality of service');
+      return;
+    }
+    const owner = this.#sessionOf(chunk.clientId);
+    if (owner === undefined) return;
+    const retainHandling = (chunk.options >> SubscriptionOption.retainHandlingShift) & 0x03;
+    owner.subscriptions.set(filter, {
+      filter,
+      qos,
+      noLocal: (chunk.options & SubscriptionOption.noLocal) !== 0,
+      retainAsPublished: (chunk.options & SubscriptionOption.retainAsPublished) !== 0,
+      retainHandling: retainHandling === 1 || retainHandling === 2 ? retainHandling : 0,
+      subscriptionId: chunk.subscriptionId,
+    });
+    // Versions of MQTT are not stored; only a 5.0 client has options or identifiers.
+    if (chunk.options !== 0 || chunk.subscriptionId !== 0) owner.session.protocolVersion = 5;
+  }
+
+  #addClientMessage(chunk: ClientMessageChunk): void {
+    const qos = validQos(chunk.qos);
+    const subscriptionIds = readSubscriptionIds(chunk.properties);
+    const state = chunk.direction === 0 ? incomingState(chunk) : outgoingState(chunk);
+    if (state === 'settled') return;
+    if (qos === undefined || subscriptionIds === undefined || state === undefined) {
+      this.#problem(`a queued message has an invalid state, quality of service or property`);
+      return;
+    }
+    const owner = this.#sessionOf(chunk.clientId);
+    const message = this.#message(chunk.messageId, 'a queued message');
+    if (owner === undefined || message === undefined) return;
+    owner.queue.push({
+      direction: chunk.direction === 0 ? 'incoming' : 'outgoing',
+      state,
+      packetId: chunk.packetId,
+      qos,
+      retain: chunk.retain !== 0,
+      dup: chunk.dup > 0,
+      subscriptionIds,
+      message,
+    });
+    if (subscriptionIds.length > 0) owner.session.protocolVersion = 5;
+  }
+
+  /** A client that only subscriptions or messages name gets a session, as it does in Mosquitto. */
+  #sessionOf(clientIdBytes: Uint8Array): ImportedSession | undefined {
+    const clientId = decodeText(clientIdBytes);
+    if (clientId === undefined || clientId === '') {
+      this.#problem('a record names no valid client id');
+      return undefined;
+    }
+    if (this.#expiredSessions.has(clientId)) return undefined;
+    if (!this.#sessions.has(clientId)) {
+      this.#problem(`there are records for "${clientId}", but no session`);
+      this.#sessions.set(clientId, {
+        session: {
+          clientId,
+          username: undefined,
+          protocolVersion: 4,
+          sessionExpiry: SESSION_NEVER_EXPIRES,
+          expiresAt: 0,
+          disconnectedAt: this.#now,
+          lastPacketId: 0,
+          will: undefined,
+        },
+        subscriptions: new Map(),
+        queue: [],
+      });
+    }
+    return this.#sessions.get(clientId);
+  }
+
+  #message(messageId: bigint, wanted: string): StoredMessage | undefined {
+    const message = this.#messages.get(messageId);
+    if (message === undefined && !this.#expiredMessages.has(messageId)) {
+      this.#problem(`${wanted} refers to message ${messageId}, which is missing`);
+    }
+    return message;
+  }
+
+  #problem(text: string): void {
+    this.report.problems.push(text);
+  }
+}
+
+/**
+ * A message to a client [mosq: persistence, states of client messages]. One in flight without a packet id cannot
+ * have been sent.
+ */
+function outgoingState(chunk: ClientMessageChunk): DeliveryState | undefined {
+  switch (chunk.state) {
+    case MessageState.publishQos0:
+    case MessageState.publishQos1:
+    case MessageState.publishQos2:
+    case MessageState.queued:
+      return 'queued';
+    case MessageState.awaitingPuback:
+      return chunk.packetId === 0 ? undefined : 'awaiting PUBACK';
+    case MessageState.awaitingPubrec:
+      return chunk.packetId === 0 ? undefined : 'awaiting PUBREC';
+    case MessageState.resendPubrel:
+    case MessageState.awaitingPubcomp:
+      return chunk.packetId === 0 ? undefined : 'awaiting PUBCOMP';
+    default:
+      return undefined;
+  }
+}
+
+/** A QoS 2 message from a client. One that only lacks its PUBCOMP is settled: the client's PUBREL gets it. */
+function incomingState(chunk: ClientMessageChunk): DeliveryState | 'settled' | undefined {
+  switch (chunk.state) {
+    case MessageState.awaitingPubrel:
+    case MessageState.sendPubrec:
+    case MessageState.queued:
+      return chunk.packetId === 0 ? undefined : 'awaiting PUBREL';
+    case MessageState.resendPubcomp:
+      return 'settled';
+    default:
+      return undefined;
+  }
+}
+
+function validQos(qos: number): Qos | undefined {
+  return qos === 0 || qos === 1 || qos === 2 ? qos : undefined;
+}
+
+function topicName(bytes: Uint8Array): string | undefined {
+  const topic = decodeText(bytes);
+  return topic === undefined || topic === '' || /[+#]/.test(topic) ? undefined : topic;
+}
+
+function topicFilter(bytes: Uint8Array): string | undefined {
+  const filter = decodeText(bytes);
+  if (filter === undefined || filter === '') return undefined;
+  const levels = filter.split('/');
+  const isWellFormed = (level: string, index: number) =>
+    level === '+' || (level === '#' && index === levels.length - 1) || !/[+#]/.test(level);
+  return levels.every(isWellFormed) ? filter : undefined;
+}
+
+/**
+ * Mosquitto up to 2.0.15 writes left-over memory as the user name of a client that has none. What is no text is
+ * surely that; the rest is replaced at the client's next CONNECT.
+ */
+function plausibleUsername(bytes: Uint8Array): string | undefined {
+  const username = decodeText(bytes);
+  return username === undefined || username === '' || /\p{Cc}/u.test(username) ? undefined : username;
+}
+
+/** Seconds of the file → milliseconds; 0, "never", for what no clock could mean. */
+function milliseconds(seconds: bigint): number {
+  const value = Number(seconds) * 1000;
+  return value > 0 && Number.isSafeInteger(value) ? value : 0;
+}
