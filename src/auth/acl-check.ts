@@ -1,0 +1,329 @@
+/**
+ * May this client read or write this topic? The decision of `acl_file` [mosq: acl_file], compiled.
+ *
+ *   system topics ──► the user's own rules ──► patterns ──► denied
+ *   ($SYS, $share)    deny rules first,        the same, for every client;
+ *                     then the first that      none for a dangerous client id
+ *                     grants what is asked
+ *
+ * A rule that matches but grants something else decides nothing. So of all matching rules of a stage only this
+ * counts: is a `deny` among them, and what do the others grant together; order only tells which rule to name.
+ *
+ * SUBSCRIBE and UNSUBSCRIBE are not asked about: `acl_file` always allows them, and what a client may not read is
+ * not delivered to it.
+ */
+import type { AclRule } from './acl-file.js';
+import { AclRuleTree, type AclSubject, fillIn } from './acl-rule-tree.js';
+
+/** `read`: a message is about to be delivered. `write`: a PUBLISH or a will. */
+export type AclRequest = 'read' | 'write';
+
+export interface AclDecision {
+  allowed: boolean;
+  /** The line that decided, where one did. */
+  rule: AclRule | null;
+  /** For people: a clause such as "no rule grants it". */
+  why: string;
+}
+
+/** What a stage says about a topic, as bits. */
+const READ = 1;
+const WRITE = 2;
+const DENY = 4;
+type Verdict = number;
+
+/** Topics whose verdict is remembered, for the rules of a user and for each client that patterns apply to. */
+const REMEMBERED_TOPICS_MAX = 256;
+/** Characters; longer topics are looked up each time, so that nobody fills the memory with them. */
+const REMEMBERED_TOPIC_LENGTH_MAX = 512;
+
+/** All rules of one `acl_file`; without rules (null) everything is allowed but what the broker itself forbids. */
+export class AclChecker {
+  readonly #open: ClientAcl | null;
+  readonly #users = new Map<string, UserRules>();
+  readonly #anonymous: UserRules;
+  readonly #unknownUser = new UserRules([]);
+  readonly #patterns: PatternRules | null;
+
+  constructor(rules: readonly AclRule[] | null) {
+    this.#open = rules === null ? new ClientAcl({ systemTopicsGuarded: true }) : null;
+    const byUser = new Map<string, AclRule[]>();
+    const anonymous: AclRule[] = [];
+    const patterns: AclRule[] = [];
+    for (const rule of rules ?? []) {
+      if (rule.scope.kind === 'anonymous') anonymous.push(rule);
+      else if (rule.scope.kind === 'pattern') patterns.push(rule);
+      else listOf(byUser, rule.scope.username).push(rule);
+    }
+    for (const [username, own] of byUser) this.#users.set(username, new UserRules(own));
+    this.#anonymous = new UserRules(anonymous);
+    this.#patterns = patterns.length === 0 ? null : new PatternRules(patterns);
+  }
+
+  /**
+   * The rights of one client, to be kept as long as it is connected and this checker is in force.
+   *
+   * @param username the effective one, for instance from a certificate; undefined for an anonymous client
+   */
+  forClient(username: string | undefined, clientId: string): ClientAcl {
+    if (this.#open !== null) return this.#open;
+    const user = this.#rulesOf(username);
+    // Without patterns all clients of a user have the same rights, and share what is remembered of them.
+    if (this.#patterns === null) return user.alone;
+    return new ClientAcl({
+      systemTopicsGuarded: true,
+      user,
+      patterns: this.#patterns.forSubject({ username, clientId }),
+    });
+  }
+
+  /** For single questions; the broker's paths keep `forClient`. */
+  check(username: string | undefined, clientId: string, topic: string, request: AclRequest): AclDecision {
+    return this.forClient(username, clientId).explain(topic, request);
+  }
+
+  #rulesOf(username: string | undefined): UserRules {
+    // A named user does not inherit the anonymous rules [mosq: acl_file].
+    if (username === undefined) return this.#anonymous;
+    return this.#users.get(username) ?? this.#unknownUser;
+  }
+}
+
+export function compileAcl(rules: readonly AclRule[] | null): AclChecker {
+  return new AclChecker(rules);
+}
+
+function listOf(lists: Map<string, AclRule[]>, key: string): AclRule[] {
+  let list = lists.get(key);
+  if (list === undefined) {
+    list = [];
+    lists.set(key, list);
+  }
+  return list;
+}
+
+interface ClientRights {
+  /** Whether the broker's own `$SYS` and `$share` are out of bounds. */
+  systemTopicsGuarded: boolean;
+  /** Absent: everything else is allowed. */
+  user?: UserRules;
+  patterns?: SubjectPatterns;
+}
+
+/** The rights of one client, or of all clients that have the same. Asking about the same topic again is cheap. */
+export class ClientAcl {
+  readonly #guarded: boolean;
+  readonly #user: UserRules | null;
+  readonly #patterns: SubjectPatterns | null;
+
+  constructor({ systemTopicsGuarded, user, patterns }: ClientRights) {
+    this.#guarded = systemTopicsGuarded;
+    this.#user = user ?? null;
+    this.#patterns = patterns ?? null;
+  }
+
+  /** @param topic a valid topic name */
+  canRead(topic: string): boolean {
+    return this.#grants(topic, READ);
+  }
+
+  canWrite(topic: string): boolean {
+    return this.#grants(topic, WRITE);
+  }
+
+  #grants(topic: string, wanted: Verdict): boolean {
+    if (topic.charCodeAt(0) === DOLLAR && this.#guarded && (systemVerdict(topic) & wanted) === 0)
+      return false;
+    if (this.#user === null) return true;
+    const own = this.#user.verdict(topic);
+    if ((own & (wanted | DENY)) !== 0) return (own & DENY) === 0;
+    if (this.#patterns === null) return false;
+    const common = this.#patterns.verdict(topic);
+    return (common & DENY) === 0 && (common & wanted) !== 0;
+  }
+
+  /** The same decision with the line that made it: for the log, and for `midge acl explain`. */
+  explain(topic: string, request: AclRequest): AclDecision {
+    const wanted = request === 'read' ? READ : WRITE;
+    if (topic.startsWith('$') && this.#guarded && (systemVerdict(topic) & wanted) === 0) {
+      return { allowed: false, rule: null, why: `clients may not ${request} ${topic.split('/')[0]} topics` };
+    }
+    if (this.#user === null) return { allowed: true, rule: null, why: 'no acl_file applies' };
+    return (
+      decide(this.#user.matching(topic), wanted) ??
+      this.#patterns?.explain(topic, wanted) ?? { allowed: false, rule: null, why: 'no rule grants it' }
+    );
+  }
+}
+
+/** For the connections that this broker makes itself, its bridges: no topic is out of bounds. */
+export const TRUSTED_ACL = new ClientAcl({ systemTopicsGuarded: false });
+
+const DOLLAR = 0x24;
+
+/** What the broker lets anybody do with a topic that begins with `$`, whatever `acl_file` says. */
+function systemVerdict(topic: string): Verdict {
+  if (topic.startsWith('$share')) return 0;
+  if (!topic.startsWith('$SYS')) return READ | WRITE;
+  return /^\$SYS\/broker\/connection\/[^/]*\/state$/.test(topic) ? READ | WRITE : READ;
+}
+
+/** The rules of one `user`, or of anonymous clients. */
+class UserRules {
+  /** The rights of those to whom no patterns apply. */
+  readonly alone: ClientAcl;
+  readonly #tree: AclRuleTree;
+  readonly #remembered = new RememberedVerdicts();
+
+  constructor(rules: AclRule[]) {
+    this.#tree = new AclRuleTree(rules, 'literal');
+    this.alone = new ClientAcl({ systemTopicsGuarded: true, user: this });
+  }
+
+  verdict(topic: string): Verdict {
+    const known = this.#remembered.get(topic);
+    return known !== undefined ? known : this.#remembered.add(topic, verdictOf(this.matching(topic)));
+  }
+
+  matching(topic: string): AclRule[] {
+    return this.#tree.matching(topic, NOBODY);
+  }
+}
+
+/** Rules of a user have no templates to fill in. */
+const NOBODY: AclSubject = { clientId: '', username: undefined };
+
+/** All `pattern` rules of a file. */
+class PatternRules {
+  readonly #rules: AclRule[];
+  readonly #tree: AclRuleTree;
+
+  constructor(rules: AclRule[]) {
+    this.#rules = rules;
+    this.#tree = new AclRuleTree(rules, 'templates');
+  }
+
+  forSubject(subject: AclSubject): SubjectPatterns {
+    return new SubjectPatterns(this.#tree, this.#wideDenials(subject), subject);
+  }
+
+  /**
+   * A client id `a/b` or `$x` matches no level of a topic, so that it opens nothing. It must not open anything by
+   * escaping a `deny` either: those also hold for the filter that filling in the text as it is would give.
+   */
+  #wideDenials(subject: AclSubject): AclRuleTree | null {
+    if (!isWide(subject.clientId) && !isWide(subject.username)) return null;
+    const denials: AclRule[] = [];
+    for (const rule of this.#rules) {
+      const filter = rule.access === 'deny' ? fillIn(rule.filter, subject) : null;
+      if (filter !== null) denials.push({ ...rule, filter });
+    }
+    return new AclRuleTree(denials, 'literal');
+  }
+}
+
+function isWide(name: string | undefined): boolean {
+  return name !== undefined && (name.includes('/') || name.startsWith('$'));
+}
+
+/** The patterns as they stand for one client. */
+class SubjectPatterns {
+  readonly #tree: AclRuleTree;
+  readonly #wideDenials: AclRuleTree | null;
+  readonly #subject: AclSubject;
+  /** Set for a client id or username with a wildcard: patterns then grant nothing. */
+  readonly #danger: string | null;
+  readonly #remembered = new RememberedVerdicts();
+
+  constructor(tree: AclRuleTree, wideDenials: AclRuleTree | null, subject: AclSubject) {
+    this.#tree = tree;
+    this.#wideDenials = wideDenials;
+    this.#subject = subject;
+    this.#danger = dangerOf(subject);
+  }
+
+  verdict(topic: string): Verdict {
+    if (this.#danger !== null) return DENY;
+    const known = this.#remembered.get(topic);
+    return known !== undefined ? known : this.#remembered.add(topic, verdictOf(this.#matching(topic)));
+  }
+
+  explain(topic: string, wanted: Verdict): AclDecision | null {
+    if (this.#danger !== null) return { allowed: false, rule: null, why: this.#danger };
+    return decide(this.#matching(topic), wanted);
+  }
+
+  #matching(topic: string): AclRule[] {
+    const found = this.#tree.matching(topic, this.#subject);
+    if (this.#wideDenials !== null) found.push(...this.#wideDenials.matching(topic, NOBODY));
+    return found;
+  }
+}
+
+/** In Mosquitto's words, which it logs as a notice. */
+function dangerOf({ username, clientId }: AclSubject): string | null {
+  if (username !== undefined && /[+#]/.test(username)) {
+    return `ACL denying access to client with dangerous username "${username}"`;
+  }
+  if (/[+#]/.test(clientId)) return `ACL denying access to client with dangerous client id "${clientId}"`;
+  return null;
+}
+
+function verdictOf(matching: AclRule[]): Verdict {
+  let verdict = 0;
+  for (const rule of matching) verdict |= verdictOfRule(rule);
+  return verdict;
+}
+
+function verdictOfRule({ access }: AclRule): Verdict {
+  if (access === 'deny') return DENY;
+  if (access === 'readwrite') return READ | WRITE;
+  return access === 'read' ? READ : WRITE;
+}
+
+/** @returns null where no rule decides. */
+function decide(matching: AclRule[], wanted: Verdict): AclDecision | null {
+  let decisive: AclRule | null = null;
+  let denied = false;
+  for (const rule of matching) {
+    const isDeny = rule.access === 'deny';
+    if (!isDeny && (denied || (verdictOfRule(rule) & wanted) === 0)) continue;
+    // Among denials the later line comes first, among the others the earlier one [mosq: acl_file].
+    const better =
+      decisive === null ||
+      isDeny !== denied ||
+      (isDeny ? rule.line > decisive.line : rule.line < decisive.line);
+    if (better) decisive = rule;
+    denied = isDeny;
+  }
+  if (decisive === null) return null;
+  return { allowed: !denied, rule: decisive, why: `${decisive.file}:${decisive.line} "${decisive.text}"` };
+}
+
+/** The verdicts on the topics asked about of late; the very last one costs a comparison of two references. */
+class RememberedVerdicts {
+  #lastTopic: string | null = null;
+  #lastVerdict: Verdict = 0;
+  #byTopic: Map<string, Verdict> | null = null;
+
+  get(topic: string): Verdict | undefined {
+    if (topic === this.#lastTopic) return this.#lastVerdict;
+    const known = this.#byTopic?.get(topic);
+    if (known !== undefined) this.#setLast(topic, known);
+    return known;
+  }
+
+  add(topic: string, verdict: Verdict): Verdict {
+    if (topic.length > REMEMBERED_TOPIC_LENGTH_MAX) return verdict;
+    this.#byTopic ??= new Map();
+    if (this.#byTopic.size >= REMEMBERED_TOPICS_MAX) this.#byTopic.clear();
+    this.#byTopic.set(topic, verdict);
+    this.#setLast(topic, verdict);
+    return verdict;
+  }
+
+  #setLast(topic: string, verdict: Verdict): void {
+    this.#lastTopic = topic;
+    this.#lastVerdict = verdict;
+  }
+}

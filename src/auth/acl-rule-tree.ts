@@ -1,0 +1,101 @@
+/**
+ * Access rules in a tree of topic levels: finds every rule whose filter matches a topic in time that grows with
+ * the levels of the topic, not with the number of rules.
+ *
+ * A level that contains `%c` or `%u` is kept as a template, compared with the topic's level after filling in the
+ * client at hand; so one tree serves all clients. A client id or username with a `/` can therefore never reach
+ * into another level.
+ */
+import type { AclRule } from './acl-file.js';
+
+/** Whom a pattern is filled in for. */
+export interface AclSubject {
+  clientId: string;
+  /** undefined for a client without username: templates with `%u` then match nothing. */
+  username: string | undefined;
+}
+
+class Node {
+  readonly children = new Map<string, Node>();
+  readonly templates = new Map<string, Node>();
+  plus: Node | null = null;
+  /** Rules whose filter ends here. */
+  readonly rules: AclRule[] = [];
+  /** Rules whose filter is this node's followed by `/#`. */
+  readonly hashRules: AclRule[] = [];
+}
+
+export class AclRuleTree {
+  readonly #root = new Node();
+
+  /** @param templates whether `%c` and `%u` in the filters have their meaning */
+  constructor(rules: Iterable<AclRule>, templates: 'templates' | 'literal') {
+    for (const rule of rules) this.#add(rule, templates === 'templates');
+  }
+
+  #add(rule: AclRule, templates: boolean): void {
+    const levels = rule.filter.split('/');
+    const endsInHash = levels.at(-1) === '#';
+    if (endsInHash) levels.pop();
+    let node = this.#root;
+    for (const level of levels) {
+      if (level === '+') {
+        node.plus ??= new Node();
+        node = node.plus;
+      } else {
+        node = childOf(templates && isTemplate(level) ? node.templates : node.children, level);
+      }
+    }
+    (endsInHash ? node.hashRules : node.rules).push(rule);
+  }
+
+  /** Every rule that matches the topic name, in no particular order. */
+  matching(topic: string, subject: AclSubject): AclRule[] {
+    const found: AclRule[] = [];
+    collect(this.#root, { levels: topic.split('/'), subject, found }, 0);
+    return found;
+  }
+}
+
+interface Search {
+  levels: string[];
+  subject: AclSubject;
+  found: AclRule[];
+}
+
+function collect(node: Node, search: Search, depth: number): void {
+  const level = search.levels[depth];
+  // A filter that does not begin with `$` never matches a topic that does [MQTT-4.7.2-1] [mosq: acl_file].
+  const literalOnly = depth === 0 && level!.startsWith('$');
+  if (!literalOnly) search.found.push(...node.hashRules);
+  if (level === undefined) {
+    search.found.push(...node.rules);
+    return;
+  }
+  const child = node.children.get(level);
+  if (child !== undefined) collect(child, search, depth + 1);
+  if (literalOnly) return;
+  if (node.plus !== null) collect(node.plus, search, depth + 1);
+  for (const [template, next] of node.templates) {
+    if (fillIn(template, search.subject) === level) collect(next, search, depth + 1);
+  }
+}
+
+function childOf(children: Map<string, Node>, level: string): Node {
+  let child = children.get(level);
+  if (child === undefined) {
+    child = new Node();
+    children.set(level, child);
+  }
+  return child;
+}
+
+function isTemplate(text: string): boolean {
+  return text.includes('%c') || text.includes('%u');
+}
+
+/** @returns null where the template asks for a username that the client does not have */
+export function fillIn(template: string, { clientId, username }: AclSubject): string | null {
+  if (username === undefined && template.includes('%u')) return null;
+  return template.replace(/%[cu]/g, (mark) => (mark === '%c' ? clientId : username!));
+}

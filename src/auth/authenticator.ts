@@ -1,0 +1,254 @@
+/**
+ * Who may connect: the order of decisions for a CONNECT [mosq: password_file, allow_anonymous, use_*_as_username].
+ *
+ *   authentication method ──► client id prefix ──► identity from TLS ──► client id from username
+ *     nobody handles one        else refused         admits at once,        (use_username_as_clientid)
+ *                                                    password unread              │
+ *   accepted ◄── anonymous allowed ◄── no password_file, or no username ◄─────────┘
+ *   accepted ◄── password right    ◄── password_file and a username: it always decides
+ *
+ * The packet itself was checked before, and an empty client id replaced. Repeated failures are slowed down.
+ */
+import { ReasonCode } from '../mqtt/reason-codes.js';
+import { FailureLimiter, type FailureLimits } from './failure-limiter.js';
+import { HashQueue } from './hash-queue.js';
+import type { PasswordEntry, PasswordFile } from './password-file.js';
+import { verifyPassword } from './password-hash.js';
+
+/** What a listener asks of its clients. */
+export interface ListenerAccess {
+  /** See `isAnonymousAllowed`. */
+  allowAnonymous: boolean;
+  /** The global `password_file`, or the listener's own under `per_listener_settings`. */
+  passwords: PasswordFile | null;
+  /** The listener ends TLS itself, or is told of it by the PROXY protocol; elsewhere the next two have no effect. */
+  tls: boolean;
+  useIdentityAsUsername: boolean;
+  useSubjectAsUsername: boolean;
+  useUsernameAsClientid: boolean;
+  /** One prefix, despite its name in `mosquitto.conf`; null = any client id. */
+  clientidPrefixes: string | null;
+}
+
+/** Whom the TLS handshake has proved. */
+export type TlsIdentity =
+  | {
+      kind: 'certificate';
+      /** The first CN of the subject. */
+      commonName: string | undefined;
+      /** In RFC 2253 order: `CN=…,OU=…,O=…`. */
+      subject: string;
+    }
+  | { kind: 'psk'; identity: string }
+  /** From a PROXY protocol header. */
+  | { kind: 'proxy'; commonName: string | undefined };
+
+export interface LoginRequest {
+  /** Not empty: an id was assigned where the client sent none. */
+  clientId: string;
+  username: string | undefined;
+  password: Uint8Array | undefined;
+  /** MQTT 5.0 Authentication Method. */
+  authenticationMethod: string | undefined;
+  identity: TlsIdentity | undefined;
+  /** The IP address, or anything else that stands for where the client comes from. */
+  address: string;
+  /** Tells that the connection is gone, so that no more work is done for it. */
+  isGone: () => boolean;
+}
+
+/** What let a client in. */
+export type Voucher = { by: 'anonymous' } | { by: 'identity' } | { by: 'password'; entry: PasswordEntry };
+
+export type LoginAnswer =
+  | { admitted: true; clientId: string; username: string | undefined; voucher: Voucher }
+  | {
+      admitted: false;
+      /** Of MQTT 5.0; `toConnectReturnCode` gives that of older versions. */
+      reasonCode: number;
+      /** For the log, never for the client: a clause such as `the password of user "x" is wrong`. */
+      why: string;
+    };
+
+export interface AuthenticatorPorts {
+  /** Milliseconds of a steady clock. */
+  now(): number;
+  wait(ms: number): Promise<void>;
+}
+
+/**
+ * A username from one address that fails is made to wait before its password is looked at. That slows a device
+ * with a wrong password and whoever guesses at one user, and nobody else behind the same address.
+ */
+const USER_LIMITS: FailureLimits = {
+  freeFailures: 5,
+  firstDelayMs: 500,
+  longestDelayMs: 10_000,
+  forgetMs: 30_000,
+  keysMax: 4096,
+};
+
+/** Whoever tries many names from one address gets the refusals late; what succeeds is not held back. */
+const ADDRESS_LIMITS: FailureLimits = { ...USER_LIMITS, freeFailures: 50 };
+
+/** Characters of a username that go into a limiter's key. */
+const KEY_USERNAME_MAX = 64;
+
+export interface AuthenticatorOptions {
+  /** Password hashes computed at the same time; each argon2id one takes 46 MiB. */
+  hashesRunningMax: number;
+  /** Logins that may wait for that; more are told that the server is busy. */
+  hashesWaitingMax: number;
+}
+
+const DEFAULT_OPTIONS: AuthenticatorOptions = { hashesRunningMax: 1, hashesWaitingMax: 10_000 };
+
+export class Authenticator {
+  readonly #ports: AuthenticatorPorts;
+  readonly #hashes: HashQueue;
+  readonly #userFailures = new FailureLimiter(USER_LIMITS);
+  readonly #addressFailures = new FailureLimiter(ADDRESS_LIMITS);
+
+  constructor(ports: AuthenticatorPorts, options: AuthenticatorOptions = DEFAULT_OPTIONS) {
+    this.#ports = ports;
+    this.#hashes = new HashQueue({
+      runningMax: options.hashesRunningMax,
+      waitingMax: options.hashesWaitingMax,
+    });
+  }
+
+  /** The answer comes late where failures have piled up; it never rejects for anything the client did. */
+  async login(access: ListenerAccess, request: LoginRequest): Promise<LoginAnswer> {
+    const decided = decideWithoutPassword(access, request);
+    const answer = decided === 'password' ? await this.#loginWithPassword(access, request) : decided;
+    if (!answer.admitted && answer.reasonCode !== ReasonCode.serverBusy)
+      await this.#holdBack(request.address);
+    return answer;
+  }
+
+  async #loginWithPassword(access: ListenerAccess, request: LoginRequest): Promise<LoginAnswer> {
+    const key = `${request.address} ${request.username!.slice(0, KEY_USERNAME_MAX)}`;
+    const turnMs = this.#userFailures.takeTurn(key, this.#ports.now());
+    if (turnMs === null) return refused(`user "${request.username}" failed too often from this address`);
+    if (turnMs > 0) await this.#ports.wait(turnMs);
+    const answer = await this.#checkPassword(access, request);
+    if (answer.admitted) this.#userFailures.succeeded(key);
+    else if (answer.reasonCode === ReasonCode.notAuthorized)
+      this.#userFailures.failed(key, this.#ports.now());
+    return answer;
+  }
+
+  /**
+   * After a reload: whether a connected client would still be let in as the one it is. Its password is only hashed
+   * again where its entry in the password file has changed.
+   *
+   * @param admitted the answer that let it in
+   */
+  async isStillAdmitted(
+    access: ListenerAccess,
+    request: LoginRequest,
+    admitted: LoginAnswer & { admitted: true },
+  ): Promise<boolean> {
+    const answer = decideWithoutPassword(access, request);
+    if (answer !== 'password') return answer.admitted && answer.username === admitted.username;
+    const entry = access.passwords!.users.get(request.username!);
+    if (entry === undefined) return false;
+    if (admitted.voucher.by === 'password' && admitted.voucher.entry.text === entry.text) return true;
+    return (await this.#checkPassword(access, request)).admitted;
+  }
+
+  async #checkPassword(access: ListenerAccess, request: LoginRequest): Promise<LoginAnswer> {
+    const username = request.username!;
+    const { users, decoy } = access.passwords!;
+    const entry = users.get(username);
+    const stored = entry?.stored ?? decoy;
+    const { password } = request;
+    if (password === undefined) return refused(`user "${username}" sent no password`);
+    if (stored === null) return refused(`user "${username}" is unknown`);
+    if (this.#hashes.isFull) return busy('too many logins are waiting for their password to be checked');
+    const result = await this.#hashes.run(async () =>
+      request.isGone() ? 'gone' : (await verifyPassword(stored, password)) ? 'right' : 'wrong',
+    );
+    if (result === 'gone') return busy('the connection ended before its password was checked');
+    if (entry === undefined) return refused(`user "${username}" is unknown`);
+    if (result === 'wrong') return refused(`the password of user "${username}" is wrong`);
+    return admit(access, request, { by: 'password', entry });
+  }
+
+  async #holdBack(address: string): Promise<void> {
+    const now = this.#ports.now();
+    const turnMs = this.#addressFailures.takeTurn(address, now) ?? ADDRESS_LIMITS.longestDelayMs;
+    this.#addressFailures.failed(address, now);
+    if (turnMs > 0) await this.#ports.wait(turnMs);
+  }
+}
+
+/** Everything but the password; `'password'` where that is what decides. */
+function decideWithoutPassword(access: ListenerAccess, request: LoginRequest): LoginAnswer | 'password' {
+  if (request.authenticationMethod !== undefined) {
+    const why = `nobody handles the authentication method "${request.authenticationMethod}"`;
+    return { admitted: false, reasonCode: ReasonCode.badAuthenticationMethod, why };
+  }
+  if (access.clientidPrefixes !== null && !request.clientId.startsWith(access.clientidPrefixes)) {
+    return refused(`the client id does not begin with "${access.clientidPrefixes}" (clientid_prefixes)`);
+  }
+  const fromTls = usernameFromTls(access, request.identity);
+  if (fromTls !== null) {
+    if (fromTls.username === undefined) {
+      return { admitted: false, reasonCode: ReasonCode.badUserNameOrPassword, why: fromTls.why };
+    }
+    return admit(access, { ...request, username: fromTls.username }, { by: 'identity' });
+  }
+  if (access.useUsernameAsClientid && !request.username) {
+    return refused('there is no username to use as client id (use_username_as_clientid)');
+  }
+  if (access.passwords !== null && request.username !== undefined) return 'password';
+  // Without a password file this also holds for clients that do send a username [mosq: allow_anonymous].
+  if (access.allowAnonymous) return admit(access, request, { by: 'anonymous' });
+  return refused(
+    request.username === undefined
+      ? 'there is no username, and anonymous clients are not allowed'
+      : 'there is no password_file to check the username against, and anonymous clients are not allowed',
+  );
+}
+
+/** @returns null where the username of the CONNECT packet counts */
+function usernameFromTls(
+  access: ListenerAccess,
+  identity: TlsIdentity | undefined,
+): { username: string } | { username: undefined; why: string } | null {
+  if (!access.tls) return null;
+  if (access.useIdentityAsUsername) {
+    const username = identity?.kind === 'psk' ? identity.identity : identity?.commonName;
+    return username
+      ? { username }
+      : { username: undefined, why: `there is no ${missing(identity)} to take as username` };
+  }
+  if (access.useSubjectAsUsername) {
+    const username = identity?.kind === 'certificate' ? identity.subject : undefined;
+    return username
+      ? { username }
+      : { username: undefined, why: 'there is no certificate to take the username from' };
+  }
+  return null;
+}
+
+function missing(identity: TlsIdentity | undefined): string {
+  return identity === undefined ? 'certificate' : 'common name in the certificate';
+}
+
+/** @param request with the effective username */
+function admit(access: ListenerAccess, request: LoginRequest, voucher: Voucher): LoginAnswer {
+  const { username } = request;
+  const clientId = access.useUsernameAsClientid && username ? username : request.clientId;
+  return { admitted: true, clientId, username, voucher };
+}
+
+/** Not the client's fault, and not counted as one. */
+function busy(why: string): LoginAnswer {
+  return { admitted: false, reasonCode: ReasonCode.serverBusy, why };
+}
+
+function refused(why: string): LoginAnswer {
+  return { admitted: false, reasonCode: ReasonCode.notAuthorized, why };
+}
