@@ -1,6 +1,6 @@
 /**
- * The broker's records → a `mosquitto.db` that Mosquitto loads. What that file has no place for is left out, as
- * Mosquitto itself leaves it out: shared subscriptions, wills, `$SYS` messages.
+ * The broker's records → a `mosquitto.db` that Mosquitto loads. What that file has no place for is left out: wills,
+ * and `$SYS` messages. Shared subscriptions are written: Mosquitto saves none itself, but takes them up.
  */
 import type { StoredMessage } from '../model/message.js';
 import type { DeliveryState, QueuedRecord, WholeSession } from '../model/queued-record.js';
@@ -87,9 +87,7 @@ function chunksOfSession(whole: WholeSession, messages: MessageTable, now: numbe
   const queue = [...incoming, ...inFlight, ...waiting].map((record) =>
     clientMessageChunk(record, clientId, messages, packetIds),
   );
-  const subscriptions = whole.subscriptions
-    .filter(({ filter }) => !filter.startsWith('$share/'))
-    .map((subscription) => subscriptionChunk(subscription, clientId));
+  const subscriptions = whole.subscriptions.map((subscription) => subscriptionChunk(subscription, clientId));
   return [clientChunk(whole, clientId, packetIds.last, now), ...queue, ...subscriptions];
 }
 
