@@ -30,7 +30,7 @@ withBrokers('MQTT.js', async (t, broker) => {
 
 /** An MQTT.js client with its messages kept; client id and topics begin with the scenario's own prefix. */
 class Client {
-  readonly messages: IPublishPacket[] = [];
+  readonly messages: IPublishPacket[];
   readonly sessionPresent: boolean;
   readonly #mqtt: MqttClient;
   readonly #prefix: string;

@@ -2,15 +2,14 @@
  * Starts a broker for a test: Midge as built beside the tests, or Debian's Mosquitto as the living reference. Each
  * gets a folder and a port of its own on the loopback interface and ends with its test.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { afterTest } from './cleanup.js';
+import { afterTest, makeFolder } from './cleanup.js';
 import { requireProgram } from './debian.js';
+import { freePort } from './free-port.js';
 import { Program } from './program.js';
+import { builtFolder } from './project.js';
 
 export interface BrokerOptions {
   /**
@@ -25,7 +24,7 @@ export interface BrokerOptions {
   env?: Record<string, string>;
 }
 
-const brokerProgram = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+const brokerProgram = join(builtFolder, 'src', 'main.js');
 const mosquittoProgram = '/usr/sbin/mosquitto';
 const startTimeoutMs = 20_000;
 const stopTimeoutMs = 10_000;
@@ -94,8 +93,7 @@ export function startMosquitto(
 }
 
 async function start(t: TestContext, command: readonly string[], options: BrokerOptions): Promise<Broker> {
-  const folder = mkdtempSync(join(tmpdir(), 'midge-test-'));
-  afterTest(t, () => rmSync(folder, { recursive: true, force: true }));
+  const folder = makeFolder(t);
   const port = await freePort();
   const fill = (text: string) => text.replaceAll('{port}', String(port)).replaceAll('{folder}', folder);
 
@@ -119,26 +117,6 @@ async function stopAtEnd(broker: Broker): Promise<void> {
   }
   const code = await broker.stop();
   if (code !== 0) throw new Error(`The broker ended with code ${code}.\n${broker.program.tail()}`);
-}
-
-/**
- * A port nobody listens on. Taken from below the range from which the system gives ports to outgoing connections,
- * so that none of those can take it before the broker does.
- */
-export async function freePort(): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    if (await canListen(port)) return port;
-  }
-  throw new Error('No free port between 10000 and 32000.');
-}
-
-function canListen(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.on('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }
 
 /**

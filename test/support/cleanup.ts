@@ -2,6 +2,9 @@
  * What a test leaves behind is cleared away in the reverse order, and all of it, even when one step fails. (Node's
  * own `t.after` goes forwards and stops at the first failure.)
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
 type Step = () => unknown;
@@ -18,6 +21,13 @@ export function afterTest(t: TestContext, step: Step): void {
   const steps = [step];
   stepsOf.set(t, steps);
   t.after(() => runBackwards(steps));
+}
+
+/** @returns the path of a new folder that is removed after the test. */
+export function makeFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'midge-test-'));
+  afterTest(t, () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 async function runBackwards(steps: Step[]): Promise<void> {

@@ -14,7 +14,8 @@ export interface End {
 }
 
 export interface ProgramOptions {
-  env?: Record<string, string>;
+  /** Added to the test's own environment; undefined takes a variable away. */
+  env?: Record<string, string | undefined>;
   cwd?: string;
   /** Written to the program's standard input, which is then closed. Default: nothing. */
   input?: string | Uint8Array;

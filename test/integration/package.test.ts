@@ -1,0 +1,63 @@
+/** The published package: built files and two scripts, production dependencies only, and it starts. */
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { makeFolder } from '../support/cleanup.js';
+import { freePort } from '../support/free-port.js';
+import { Program } from '../support/program.js';
+import { builtFolder, projectFolder } from '../support/project.js';
+
+test('the packed package starts without sources and development dependencies', async (t) => {
+  const folder = makeFolder(t);
+  const archive = await pack(t, folder);
+  const installed = join(folder, 'an installation');
+  mkdirSync(installed);
+  await run(t, ['tar', '-xzf', archive, '-C', installed, '--strip-components=1']);
+  copyProductionDependencies(installed);
+
+  const files = await run(t, ['tar', '-tzf', archive]);
+  const unwanted = files.filter(
+    (file) => !/^package\/(dist\/(src|workers)\/.*\.js|scripts\/.*\.mjs|[^/]+)$/.test(file),
+  );
+  assert.deepEqual(unwanted, []);
+  assert.equal(existsSync(join(installed, 'tsconfig.json')), false);
+
+  const port = await freePort();
+  const start = [process.execPath, join(installed, 'scripts', 'start.mjs'), '-p', String(port)];
+  const broker = new Program(t, 'the installed broker', start, { cwd: folder });
+  await broker.waitForLine(/version \S+ running$/);
+  assert.ok(!broker.lines.some((line) => line.startsWith('midge: ')), broker.tail());
+  broker.signal('SIGTERM');
+  assert.deepEqual(await broker.waitForEnd(), { code: 0, signal: null });
+});
+
+/** Packs what npm would publish. @returns the path of the archive. */
+async function pack(t: TestContext, folder: string): Promise<string> {
+  const staged = join(folder, 'staged');
+  for (const path of ['package.json', 'README.md', 'scripts']) {
+    cpSync(join(projectFolder, path), join(staged, path), { recursive: true });
+  }
+  cpSync(builtFolder, join(staged, 'dist'), { recursive: true });
+  const npm = ['npm', 'pack', '--ignore-scripts', '--offline', '--pack-destination', folder];
+  const lines = await run(t, npm, staged);
+  return join(folder, lines.at(-1)!);
+}
+
+/** As `npm install --omit=dev` would, without the network: the copies that are already here. */
+function copyProductionDependencies(folder: string): void {
+  const lock = JSON.parse(readFileSync(join(projectFolder, 'package-lock.json'), 'utf8'));
+  for (const [path, entry] of Object.entries<{ dev?: boolean }>(lock.packages)) {
+    const from = join(projectFolder, path);
+    if (path === '' || entry.dev || !existsSync(from)) continue;
+    cpSync(from, join(folder, path), { recursive: true });
+  }
+}
+
+/** @returns the lines of its standard output. @throws unless it ends with 0. */
+async function run(t: TestContext, command: string[], cwd?: string): Promise<string[]> {
+  const program = new Program(t, command[0]!, command, cwd === undefined ? {} : { cwd });
+  const end = await program.waitForEnd(60_000);
+  assert.equal(end.code, 0, program.tail());
+  return program.stdout;
+}
