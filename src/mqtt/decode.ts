@@ -1,0 +1,288 @@
+/**
+ * Bytes to packets, for both directions and all versions. Nothing is thrown for any input: what is wrong with a
+ * packet is returned as `PacketError`.
+ *
+ * The reason codes are those of MQTT 5.0 and, where that leaves a choice, Mosquitto's [mosq: protocol fault table].
+ */
+import { isValidTopicNameText } from '../topic/topic-name.js';
+import { decodeConnect } from './decode-connect.js';
+import { readSubscribe, readUnsubscribe } from './decode-subscribe.js';
+import { PacketError } from './packet-error.js';
+import { PacketReader } from './packet-reader.js';
+import {
+  type AckPacket,
+  type AuthPacket,
+  type ConnackPacket,
+  type DisconnectPacket,
+  type Packet,
+  PacketType,
+  type PingreqPacket,
+  type ProtocolVersion,
+  type PublishPacket,
+  type Qos,
+  type SubackPacket,
+  type UnsubackPacket,
+} from './packets.js';
+import { readProperties } from './properties.js';
+import { ConnectReturnCode, isReasonCodeAllowed, ReasonCode } from './reason-codes.js';
+
+/** Which side sent the packet: some packets only come from one. */
+export type Sender = 'client' | 'server';
+
+const NAMES = [
+  'RESERVED',
+  'CONNECT',
+  'CONNACK',
+  'PUBLISH',
+  'PUBACK',
+  'PUBREC',
+  'PUBREL',
+  'PUBCOMP',
+  'SUBSCRIBE',
+  'SUBACK',
+  'UNSUBSCRIBE',
+  'UNSUBACK',
+  'PINGREQ',
+  'PINGRESP',
+  'DISCONNECT',
+  'AUTH',
+] as const;
+
+const CLIENT_ONLY: ReadonlySet<number> = new Set([
+  PacketType.connect,
+  PacketType.subscribe,
+  PacketType.unsubscribe,
+  PacketType.pingreq,
+]);
+
+const SERVER_ONLY: ReadonlySet<number> = new Set([
+  PacketType.connack,
+  PacketType.suback,
+  PacketType.unsuback,
+  PacketType.pingresp,
+]);
+
+/**
+ * Decodes one packet. Its strings and bytes are copies; the buffer may be used again.
+ *
+ * @param start where the packet begins in `buffer`
+ * @param bodyStart where its variable header begins, behind the remaining length
+ * @param end behind its last byte
+ * @param version what CONNECT agreed on; a CONNECT itself is read by the version it names
+ */
+export function decodePacket(
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+  version: ProtocolVersion,
+  sender: Sender,
+): Packet | PacketError {
+  const first = buffer[start]!;
+  const type = first >> 4;
+  const refusal = refuseType(type, version, sender);
+  if (refusal !== undefined) return refusal;
+  if (type === PacketType.connect) return decodeConnect(buffer, start, bodyStart, end);
+  const wrongFlags = checkFlags(type, first & 0x0f);
+  if (wrongFlags !== undefined) return wrongFlags;
+  const reader = new PacketReader(buffer, bodyStart, end, NAMES[type]!);
+  const packet = readPacket(reader, first, version, sender);
+  reader.expectEnd();
+  return reader.error ?? packet;
+}
+
+/** Packets that this sender must not send, or not in this version. */
+function refuseType(type: number, version: ProtocolVersion, sender: Sender): PacketError | undefined {
+  if (type === 0 || (type === PacketType.auth && version !== 5)) {
+    return new PacketError(ReasonCode.protocolError, 'RESERVED packet.');
+  }
+  const refused = sender === 'client' ? SERVER_ONLY : CLIENT_ONLY;
+  const disconnectedByOldServer = type === PacketType.disconnect && sender === 'server' && version !== 5;
+  if (!refused.has(type) && !disconnectedByOldServer) return undefined;
+  return new PacketError(ReasonCode.protocolError, `${NAMES[type]} packet from a ${sender}.`);
+}
+
+/** The lower four bits of the first byte [MQTT-2.1.3-1]; those of PUBLISH mean something. */
+function checkFlags(type: number, flags: number): PacketError | undefined {
+  if (type === PacketType.publish) return undefined;
+  const withFlags =
+    type === PacketType.pubrel || type === PacketType.subscribe || type === PacketType.unsubscribe;
+  if (flags === (withFlags ? 0x02 : 0)) return undefined;
+  // [MQTT-3.6.1-1], where Mosquitto answers with another code than for the others.
+  const reasonCode = type === PacketType.pubrel ? ReasonCode.protocolError : ReasonCode.malformedPacket;
+  const firstByte = ((type << 4) | flags).toString(16).toUpperCase();
+  return new PacketError(reasonCode, `${NAMES[type]} with non-zero reserved flags (${firstByte}).`);
+}
+
+function readPacket(reader: PacketReader, first: number, version: ProtocolVersion, sender: Sender): Packet {
+  switch (first >> 4) {
+    case PacketType.connack:
+      return readConnack(reader, version);
+    case PacketType.publish:
+      return readPublish(reader, first, version, sender);
+    case PacketType.puback:
+      return readAcknowledgement(reader, 'puback', version);
+    case PacketType.pubrec:
+      return readAcknowledgement(reader, 'pubrec', version);
+    case PacketType.pubrel:
+      return readAcknowledgement(reader, 'pubrel', version);
+    case PacketType.pubcomp:
+      return readAcknowledgement(reader, 'pubcomp', version);
+    case PacketType.subscribe:
+      return readSubscribe(reader, version);
+    case PacketType.suback:
+      return readSuback(reader, version);
+    case PacketType.unsubscribe:
+      return readUnsubscribe(reader, version);
+    case PacketType.unsuback:
+      return readUnsuback(reader, version);
+    case PacketType.pingreq:
+      return readPingreq(reader);
+    case PacketType.pingresp:
+      return { type: 'pingresp' };
+    case PacketType.disconnect:
+      return readDisconnect(reader, version, sender);
+    default:
+      return readAuth(reader);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ messages
+
+function readPublish(
+  reader: PacketReader,
+  first: number,
+  version: ProtocolVersion,
+  sender: Sender,
+): PublishPacket {
+  const qos = (first >> 1) & 3;
+  const dup = (first & 0x08) !== 0;
+  if (qos === 3) {
+    failPublish(reader, 'Invalid QoS in PUBLISH from {id}, disconnecting.'); // [MQTT-3.3.1-4]
+  } else if (qos === 0 && dup) {
+    failPublish(reader, 'Invalid PUBLISH (QoS=0 and DUP=1) from {id}, disconnecting.'); // [MQTT-3.3.1-2]
+  }
+  const topic = reader.text('topic');
+  const packetId = qos === 0 ? 0 : readPacketId(reader);
+  const properties = version === 5 ? readProperties(reader, 'publish') : {};
+  if (topic !== '') {
+    if (!isValidTopicNameText(topic)) reader.malformed('invalid topic'); // [MQTT-3.3.2-2]
+  } else if (version !== 5) {
+    reader.malformed('empty topic'); // [MQTT-4.7.3-1]
+  } else if (properties.topicAlias === undefined) {
+    reader.violation('neither topic nor topic-alias'); // [MQTT 5.0, 3.3.2.1]
+  }
+  if (sender === 'client' && properties.subscriptionIdentifiers !== undefined) {
+    reader.violation('subscription-identifier from a client'); // [MQTT-3.3.4-6]
+  }
+  const payload = reader.rest();
+  const retain = (first & 1) !== 0;
+  return { type: 'publish', topic, payload, qos: qos as Qos, retain, dup, packetId, properties };
+}
+
+function failPublish(reader: PacketReader, line: string): void {
+  reader.fail(new PacketError(ReasonCode.malformedPacket, line));
+}
+
+/** MQTT 5.0 may leave out the properties, and the reason code if it is 0 [MQTT 5.0, 3.4.2.1]. */
+function readAcknowledgement(
+  reader: PacketReader,
+  type: AckPacket['type'],
+  version: ProtocolVersion,
+): AckPacket {
+  const packetId = readPacketId(reader);
+  if (version !== 5) return { type, packetId, reasonCode: 0, properties: {} };
+  const reasonCode = reader.hasMore ? readReasonCode(reader, PacketType[type]) : ReasonCode.success;
+  const properties = reader.hasMore ? readProperties(reader, type) : {};
+  return { type, packetId, reasonCode, properties };
+}
+
+// ----------------------------------------------------------------------------------- answers of the server
+
+function readConnack(reader: PacketReader, version: ProtocolVersion): ConnackPacket {
+  const flags = reader.byte();
+  // [MQTT-3.2.2-1]; MQTT 3.1 has no session present flag, its byte is reserved.
+  if (version !== 3 && (flags & 0xfe) !== 0) reader.malformed('reserved acknowledge flags set');
+  const sessionPresent = version !== 3 && (flags & 1) !== 0;
+  const reasonCode = reader.byte();
+  if (version !== 5 || isAnswerOfOldServer(reader, reasonCode)) {
+    return { type: 'connack', sessionPresent, reasonCode, properties: {} };
+  }
+  checkReasonCode(reader, PacketType.connack, reasonCode);
+  return { type: 'connack', sessionPresent, reasonCode, properties: readProperties(reader, 'connack') };
+}
+
+/** A server that does not know MQTT 5.0 refuses it in its own way: with a return code and without properties. */
+function isAnswerOfOldServer(reader: PacketReader, returnCode: number): boolean {
+  return !reader.hasMore && returnCode > 0 && returnCode <= ConnectReturnCode.notAuthorized;
+}
+
+function readSuback(reader: PacketReader, version: ProtocolVersion): SubackPacket {
+  const packetId = readPacketId(reader);
+  const properties = version === 5 ? readProperties(reader, 'suback') : {};
+  const reasonCodes = Array.from(reader.rest());
+  for (const reasonCode of reasonCodes) {
+    if (version === 5) checkReasonCode(reader, PacketType.suback, reasonCode);
+    else if (reasonCode > 2 && reasonCode !== 0x80) reader.malformed(`invalid return code (${reasonCode})`); // [MQTT 3.1.1, MQTT-3.9.3-2]
+  }
+  return { type: 'suback', packetId, reasonCodes, properties };
+}
+
+function readUnsuback(reader: PacketReader, version: ProtocolVersion): UnsubackPacket {
+  const packetId = readPacketId(reader);
+  if (version !== 5) return { type: 'unsuback', packetId, reasonCodes: [], properties: {} };
+  const properties = readProperties(reader, 'unsuback');
+  const reasonCodes = Array.from(reader.rest());
+  for (const reasonCode of reasonCodes) checkReasonCode(reader, PacketType.unsuback, reasonCode);
+  return { type: 'unsuback', packetId, reasonCodes, properties };
+}
+
+// ------------------------------------------------------------------------------------------ the connection
+
+/** One with a payload is cut off without a DISCONNECT [mosq: protocol fault table]. */
+function readPingreq(reader: PacketReader): PingreqPacket {
+  if (reader.hasMore) {
+    const message = 'PINGREQ packet with payload.';
+    reader.fail(new PacketError(ReasonCode.malformedPacket, message, { silent: true }));
+  }
+  return { type: 'pingreq' };
+}
+
+function readDisconnect(reader: PacketReader, version: ProtocolVersion, sender: Sender): DisconnectPacket {
+  if (version !== 5) return { type: 'disconnect', reasonCode: 0, properties: {} };
+  const reasonCode = reader.hasMore
+    ? readReasonCode(reader, PacketType.disconnect)
+    : ReasonCode.normalDisconnection;
+  const properties = reader.hasMore ? readProperties(reader, 'disconnect') : {};
+  if (sender === 'server' && properties.sessionExpiryInterval !== undefined) {
+    reader.violation('session-expiry-interval from a server'); // [MQTT-3.14.2-2]
+  }
+  return { type: 'disconnect', reasonCode, properties };
+}
+
+function readAuth(reader: PacketReader): AuthPacket {
+  const reasonCode = reader.hasMore ? readReasonCode(reader, PacketType.auth) : ReasonCode.success;
+  const properties = reader.hasMore ? readProperties(reader, 'auth') : {};
+  // [MQTT 5.0, 3.15.2.2.2]
+  if (properties.authenticationMethod === undefined) reader.violation('no authentication-method');
+  return { type: 'auth', reasonCode, properties };
+}
+
+// ------------------------------------------------------------------------------------- parts of several packets
+
+/** Not 0 [MQTT-2.2.1-3]. */
+function readPacketId(reader: PacketReader): number {
+  const packetId = reader.uint16();
+  if (packetId === 0) reader.violation('mid = 0');
+  return packetId;
+}
+
+function readReasonCode(reader: PacketReader, packetType: number): number {
+  const reasonCode = reader.byte();
+  checkReasonCode(reader, packetType, reasonCode);
+  return reasonCode;
+}
+
+function checkReasonCode(reader: PacketReader, packetType: number, reasonCode: number): void {
+  if (!isReasonCodeAllowed(packetType, reasonCode)) reader.violation(`invalid reason code (${reasonCode})`);
+}

@@ -1,0 +1,51 @@
+/** Topic names: what a message is published to [MQTT 5.0, 4.7]. */
+import { isValidUtf8 } from '../mqtt/utf8.js';
+
+/** Bytes of the longest topic name or filter: its length goes into two bytes [MQTT-4.7.3-3]. */
+export const TOPIC_BYTES_MAX = 0xffff;
+
+/** The most '/' that a topic name or filter may have [mosq: topics]. */
+export const TOPIC_SEPARATORS_MAX = 200;
+
+/** Half of a character, which has no UTF-8 form [MQTT-1.5.4-1]. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+const SLASH = 0x2f;
+const PLUS = 0x2b;
+const HASH = 0x23;
+
+/**
+ * Whether the bytes are a topic name: one character or more [MQTT-4.7.3-1], UTF-8 without U+0000 [MQTT-4.7.3-2],
+ * no wildcards [MQTT-3.3.2-2], not too many levels.
+ */
+export function isValidTopicName(buffer: Uint8Array, start: number, end: number): boolean {
+  if (start >= end || end - start > TOPIC_BYTES_MAX) return false;
+  let separators = 0;
+  let ascii = true;
+  for (let i = start; i < end; i += 1) {
+    const byte = buffer[i]!;
+    if (byte === PLUS || byte === HASH || byte === 0) return false;
+    if (byte === SLASH) separators += 1;
+    else if (byte >= 0x80) ascii = false;
+  }
+  return separators <= TOPIC_SEPARATORS_MAX && (ascii || isValidUtf8(buffer, start, end));
+}
+
+/** The same for a topic name as text. */
+export function isValidTopicNameText(topic: string): boolean {
+  return !topic.includes('+') && !topic.includes('#') && isTopicText(topic);
+}
+
+/** What names and filters have in common: length, characters, number of levels. */
+export function isTopicText(text: string): boolean {
+  if (text === '' || text.includes('\0') || LONE_SURROGATE.test(text)) return false;
+  // A UTF-16 unit takes up to three bytes; only long texts need to be measured.
+  if (text.length * 3 > TOPIC_BYTES_MAX && Buffer.byteLength(text) > TOPIC_BYTES_MAX) return false;
+  return countSeparators(text) <= TOPIC_SEPARATORS_MAX;
+}
+
+function countSeparators(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('/'); at >= 0; at = text.indexOf('/', at + 1)) count += 1;
+  return count;
+}
