@@ -1,0 +1,28 @@
+/**
+ * Byte chunks of a few fixed sizes, lent to connections while they have something to write and taken back as soon
+ * as the kernel has it. A connection that says one thing a minute holds no buffer in between; a busy one moves up
+ * to large chunks, so that a burst leaves in one system call.
+ */
+const SIZES = [1024, 4096, 16_384, 65_536] as const;
+
+/** Chunks of each size kept for reuse; more are left to the garbage collector. */
+const SPARE_MAX = [256, 128, 64, 64] as const;
+
+/** Sizes by number: 0 is the smallest. */
+export const LARGEST_SIZE = SIZES.length - 1;
+
+const spare: Buffer[][] = SIZES.map(() => []);
+
+/** A chunk of the given size number, or larger where `atLeast` bytes do not fit. */
+export function takeChunk(size: number, atLeast: number): Buffer {
+  let fit = size;
+  while (fit < LARGEST_SIZE && SIZES[fit]! < atLeast) fit += 1;
+  if (SIZES[fit]! < atLeast) return Buffer.allocUnsafeSlow(atLeast);
+  return spare[fit]!.pop() ?? Buffer.allocUnsafeSlow(SIZES[fit]!);
+}
+
+/** Gives a chunk back. The caller must not touch it afterwards. */
+export function returnChunk(chunk: Buffer): void {
+  const size = SIZES.indexOf(chunk.length as (typeof SIZES)[number]);
+  if (size >= 0 && spare[size]!.length < SPARE_MAX[size]!) spare[size]!.push(chunk);
+}

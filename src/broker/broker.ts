@@ -1,0 +1,288 @@
+/**
+ * The broker of one worker thread: its sessions and connections, the routes, the retained messages, the links to
+ * the other workers. The paths (`connect-path.ts`, `publish-path.ts`, `subscribe-path.ts`) work on this state.
+ *
+ * Time comes in through `clock` and `tick`; the world through the interfaces in `ports.ts`.
+ */
+import type { Settings } from '../config/settings.js';
+import { type Log, LogMask } from '../log/log.js';
+import * as lines from '../log/mosquitto-lines.js';
+import { Counter, type CounterName } from '../metrics/counters.js';
+import type { FlushList } from '../mqtt/outgoing-buffer.js';
+import { Publication } from '../mqtt/publication.js';
+import { RetainedTree } from '../retained/retained-tree.js';
+import { Cluster } from '../routing/cluster.js';
+import { RouteTable } from '../routing/route-table.js';
+import { RecordFlag, unpackRecords } from '../routing/wire.js';
+import { type DropReason, NEVER, Session, type SessionEvents, type SessionLimits } from '../session/session.js';
+import type { Subscription } from '../session/subscription.js';
+import type { Connection } from './connection.js';
+import type { Authenticate, Directory } from './ports.js';
+import { deliverLocally, routePublication } from './publish-path.js';
+import { DelayedWills, type PreparedWill } from './wills.js';
+
+const DROP_COUNTERS: Record<DropReason, CounterName> = {
+  'queue full': 'dropQueueFull',
+  'too large': 'dropTooLarge',
+  expired: 'dropExpired',
+};
+
+export interface BrokerWorld {
+  settings: Settings;
+  log: Log;
+  counters: Float64Array;
+  directory: Directory;
+  authenticate: Authenticate;
+  flushList: FlushList;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
+}
+
+export class Broker implements SessionEvents {
+  settings: Settings;
+  readonly log: Log;
+  readonly counters: Float64Array;
+  readonly directory: Directory;
+  readonly authenticate: Authenticate;
+  readonly flushList: FlushList;
+  readonly #clock: () => number;
+
+  readonly routes = new RouteTable();
+  readonly cluster = new Cluster();
+  readonly retained = new RetainedTree();
+  readonly sessions = new Map<string, Session>();
+  readonly connections = new Set<Connection>();
+  readonly delayedWills = new DelayedWills();
+
+  /** Milliseconds since the epoch, as of the bytes being worked on. */
+  now: number;
+  /** The PUBLISH being read (hot path): one object for all. */
+  readonly incoming = new Publication();
+  /** The record of another worker being read. */
+  readonly #linked = new Publication();
+  /** Counts routed messages, to find a session that was already served (`allow_duplicate_messages false`). */
+  serial = 0;
+  readonly #limits: SessionLimits;
+
+  constructor(world: BrokerWorld) {
+    this.settings = world.settings;
+    this.log = world.log;
+    this.counters = world.counters;
+    this.directory = world.directory;
+    this.authenticate = world.authenticate;
+    this.flushList = world.flushList;
+    this.#clock = world.clock;
+    this.now = world.clock();
+    this.#limits = { ...world.settings };
+  }
+
+  /** Reads the clock; called once for each piece of input. */
+  refreshNow(): number {
+    this.now = this.#clock();
+    return this.now;
+  }
+
+  // ----------------------------------------------------------------- sessions
+
+  createSession(clientId: string, version: Session['version']): Session {
+    const session = new Session(clientId, version, this.#limits, this);
+    this.sessions.set(clientId, session);
+    return session;
+  }
+
+  /** Ends a session, and with it this worker's claim to the client id. */
+  endSession(session: Session): void {
+    if (this.sessions.get(session.clientId) !== session) return;
+    this.removeSession(session);
+    this.directory.released(session.clientId);
+  }
+
+  /** Its subscriptions go; shared messages that it had not acknowledged go to other members. */
+  removeSession(session: Session): void {
+    this.sessions.delete(session.clientId);
+    const changes = [];
+    for (const subscription of session.subscriptions.values()) {
+      const change = this.routes.remove(subscription);
+      if (change !== null) changes.push(change);
+    }
+    this.cluster.announce(changes);
+    for (const { publication, subscription } of session.takeBackShared()) {
+      this.#redeliver(publication, subscription);
+    }
+    session.subscriptions.clear();
+  }
+
+  /** When a session that lost its connection ends; `Infinity` = never. Milliseconds since the epoch. */
+  sessionEndsAt(session: Session): number {
+    const { persistentClientExpiration } = this.settings;
+    const seconds = Math.min(
+      session.expiryInterval === NEVER ? Number.POSITIVE_INFINITY : session.expiryInterval,
+      persistentClientExpiration ?? Number.POSITIVE_INFINITY,
+    );
+    return session.disconnectedAt + seconds * 1000;
+  }
+
+  // ----------------------------------------------------------------- messages
+
+  /** Delivers to one subscriber, whatever the topic. */
+  deliver(publication: Publication, subscription: Subscription, shared: boolean): void {
+    const { qos: granted, session } = subscription;
+    const qos =
+      this.settings.upgradeOutgoingQos || granted < publication.qos ? granted : publication.qos;
+    const retain = publication.retain && subscription.retainAsPublished;
+    session.deliver(publication, qos, retain, subscription.identifiers, shared ? subscription : null);
+  }
+
+  /** Publishes a message of the broker itself, or a will. */
+  publish(publication: Publication): void {
+    routePublication(this, this.routes.routeOf(publication.topic), publication, null);
+  }
+
+  /** Sets the retained message of the topic; an empty payload clears it [MQTT-3.3.1-6]. */
+  keepRetained(publication: Publication): void {
+    if (publication.payloadLength === 0) this.retained.delete(publication.topic);
+    else this.retained.set(publication.keep());
+  }
+
+  /** Works off what another worker, or main, sent. @param everywhere pass it on to all workers */
+  receiveRecords(records: Uint8Array, everywhere: boolean): void {
+    this.refreshNow();
+    unpackRecords(records, this.#linked, (publication, what, groupKey) => {
+      if ((what & RecordFlag.group) !== 0) {
+        const member = this.routes.group(groupKey)?.nextLocal();
+        if (member !== undefined) this.deliver(publication, member, true);
+        return;
+      }
+      const route = this.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
+      if (route === null) return;
+      publication.topic = route.topic;
+      if (everywhere) {
+        routePublication(this, route, publication, null);
+        return;
+      }
+      if ((what & RecordFlag.keep) !== 0) this.keepRetained(publication);
+      if ((what & RecordFlag.deliver) !== 0) deliverLocally(this, route, publication, null);
+    });
+  }
+
+  /** A message that did not reach a client. */
+  dropped(session: Session, reason: DropReason): void {
+    this.counters[Counter.publishDropped]! += 1;
+    this.counters[Counter[DROP_COUNTERS[reason]]]! += 1;
+    if (reason !== 'queue full') return;
+    session.droppedSinceConnect += 1;
+    if (session.droppedSinceConnect === 1) {
+      this.log.write('notice', lines.outgoingMessagesDropped(session.clientId));
+    }
+  }
+
+  // ----------------------------------------------------------------- wills
+
+  /** A connection ended without DISCONNECT, or asked for its will [MQTT-3.1.2-8]. */
+  releaseWill(session: Session, will: PreparedWill): void {
+    if (will.delay > 0 && session.outlivesConnection) {
+      const dueAt = Math.min(this.now + will.delay * 1000, this.sessionEndsAt(session));
+      this.delayedWills.add(session.clientId, will, dueAt);
+    } else {
+      this.publishWill(session.clientId, will);
+    }
+  }
+
+  publishWill(clientId: string, will: PreparedWill): void {
+    if (will.expiry !== undefined) will.publication.expiresAt = this.now + will.expiry * 1000;
+    this.directory.willDone(clientId, will.claim);
+    if (will.publication.retain && !this.settings.retainAvailable) return;
+    this.publish(will.publication);
+  }
+
+  // ----------------------------------------------------------------- time
+
+  /** Once a second: keepalives, delayed wills, the ends of sessions. */
+  tick(): void {
+    const now = this.refreshNow();
+    for (const connection of this.connections) connection.tick(now);
+    for (const [clientId, will] of this.delayedWills.takeDue(now)) this.publishWill(clientId, will);
+    for (const session of this.sessions.values()) {
+      if (session.peer === null && this.sessionEndsAt(session) <= now) this.#expire(session);
+    }
+    this.#gauge();
+  }
+
+  /** New settings after SIGHUP. */
+  reload(settings: Settings): void {
+    this.settings = settings;
+    Object.assign(this.#limits, settings);
+    for (const connection of this.connections) connection.reload();
+  }
+
+  /** Orderly end: every will is published, delays ignored, then every connection is closed. */
+  stop(): void {
+    this.refreshNow();
+    for (const [clientId, will] of this.delayedWills.takeDue(Number.POSITIVE_INFINITY)) {
+      this.publishWill(clientId, will);
+    }
+    for (const connection of this.connections) connection.publishWillNow();
+    this.flushList.flushAll();
+    for (const connection of [...this.connections]) connection.stop();
+  }
+
+  #expire(session: Session): void {
+    const will = this.delayedWills.take(session.clientId);
+    if (will !== undefined) this.publishWill(session.clientId, will);
+    this.counters[Counter.sessionsExpired]! += 1;
+    if (this.settings.connectionMessages) {
+      this.log.write('notice', lines.expiringClient(session.clientId));
+    }
+    this.endSession(session);
+  }
+
+  /** A member of a shared subscription is gone: another one gets its message [MQTT-4.8.2-5]. */
+  #redeliver(publication: Publication, subscription: Subscription): void {
+    const group = this.routes.group(subscription.filter);
+    const next = group?.next();
+    if (typeof next === 'number') this.cluster.forwardToGroup(publication, next, subscription.filter);
+    else if (next !== undefined) this.deliver(publication, next, true);
+  }
+
+  /** Numbers that are a state rather than a count of events. */
+  #gauge(): void {
+    const { counters } = this;
+    let queuedMessages = 0;
+    let queuedBytes = 0;
+    for (const session of this.sessions.values()) {
+      queuedMessages += session.queuedCount + session.inflightCount;
+      queuedBytes += session.pendingBytes;
+    }
+    let waitingPackets = 0;
+    let waitingBytes = 0;
+    for (const connection of this.connections) {
+      waitingPackets += connection.out.waitingPackets;
+      waitingBytes += connection.out.waitingBytes;
+    }
+    counters[Counter.connections] = this.connections.size;
+    counters[Counter.sessions] = this.sessions.size;
+    counters[Counter.subscriptions] = this.routes.subscriptionCount;
+    counters[Counter.sharedSubscriptions] = this.routes.sharedSubscriptionCount;
+    counters[Counter.retainedMessages] = this.retained.size;
+    counters[Counter.storedMessages] = queuedMessages;
+    counters[Counter.storedBytes] = queuedBytes;
+    counters[Counter.waitingPackets] = waitingPackets;
+    counters[Counter.waitingBytes] = waitingBytes;
+  }
+
+  /** SIGUSR2: one line a subscription. */
+  describeSubscriptions(): string[] {
+    const described: string[] = [];
+    for (const session of this.sessions.values()) {
+      for (const { filter, qos } of session.subscriptions.values()) {
+        described.push(`${session.clientId} ${qos} ${filter}`);
+      }
+    }
+    return described;
+  }
+
+  /** Whether a line of this type is wanted. */
+  logs(type: keyof typeof LogMask): boolean {
+    return (this.log.mask & LogMask[type]) !== 0;
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * From CONNECT to CONNACK: checks in Mosquitto's order, authentication, the claim to the client id, takeover of an
+ * older connection, and the session that is resumed or made.
+ */
+import { randomBytes } from 'node:crypto';
+import * as lines from '../log/mosquitto-lines.js';
+import { DisconnectReason } from '../log/mosquitto-lines.js';
+import { Counter } from '../metrics/counters.js';
+import { decodePacket } from '../mqtt/decode.js';
+import { encodePacket } from '../mqtt/encode.js';
+import { PacketError } from '../mqtt/packet-error.js';
+import type { ConnectPacket, Properties } from '../mqtt/packets.js';
+import { ReasonCode, toConnectReturnCode } from '../mqtt/reason-codes.js';
+import type { ClaimAnswer } from '../routing/messages.js';
+import { packedRecord, RecordFlag } from '../routing/wire.js';
+import { NEVER, type Session } from '../session/session.js';
+import type { Connection } from './connection.js';
+import type { Verdict } from './ports.js';
+import { prepareWill } from './wills.js';
+
+/** Bytes of the largest CONNECT [mosq: built-in packet limits]. */
+export const CONNECT_SIZE_MAX = 100_000;
+
+/** `max_inflight_messages` at which no limit is announced [mosq: max_inflight_messages]. */
+const UNLIMITED = 0xffff;
+
+export function receiveConnect(
+  connection: Connection,
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+): void {
+  connection.broker.counters[Counter.connects]! += 1;
+  const packet = decodePacket(buffer, start, bodyStart, end, connection.version, 'client');
+  if (packet instanceof PacketError) {
+    connection.version = packet.version ?? connection.version;
+    if (packet.connackCode !== undefined) sendRefusal(connection, packet.connackCode);
+    connection.fault(0, packet.message);
+    return;
+  }
+  if (packet.type !== 'connect') return;
+  connection.version = packet.version;
+  connection.isBridge = packet.bridge;
+  // Kept until the claim is answered: the connection may have to move with all it has read.
+  const frame = new Uint8Array(buffer.subarray(start, end));
+  const assignedId = packet.clientId === '';
+  const refusal = refusalOf(connection, packet);
+  if (refusal !== null) {
+    refuse(connection, refusal.reasonCode, refusal.why);
+    return;
+  }
+  connection.holdInput();
+  authenticate(connection, packet, (verdict) => {
+    if (connection.isClosed) return;
+    if (verdict.reasonCode !== 0) {
+      refuse(connection, verdict.reasonCode, DisconnectReason.notAuthorised);
+      return;
+    }
+    packet.clientId = verdict.clientId;
+    connection.username = verdict.username;
+    claim(connection, packet, frame, assignedId);
+  });
+}
+
+interface Refusal {
+  /** MQTT 5.0; translated for older versions. 0 = the connection is closed without CONNACK. */
+  reasonCode: number;
+  why: string;
+}
+
+/** What the listener and the options do not allow; also gives a client without an id its own. */
+function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | null {
+  const { settings } = connection.broker;
+  const { listener, version } = connection;
+  if (!listener.acceptProtocolVersions.includes(version)) {
+    return { reasonCode: ReasonCode.unsupportedProtocolVersion, why: DisconnectReason.protocolError };
+  }
+  const { will } = packet;
+  if (will?.retain && !settings.retainAvailable) {
+    return { reasonCode: version === 5 ? ReasonCode.retainNotSupported : 0, why: DisconnectReason.disallowedFeature };
+  }
+  if (will !== undefined && will.qos > listener.maxQos) {
+    return { reasonCode: version === 5 ? ReasonCode.qosNotSupported : 0, why: DisconnectReason.disallowedFeature };
+  }
+  if (packet.properties.authenticationMethod !== undefined) {
+    return { reasonCode: ReasonCode.badAuthenticationMethod, why: DisconnectReason.disallowedFeature };
+  }
+  if (packet.clientId === '') {
+    if (!settings.allowZeroLengthClientid) {
+      const reasonCode = version === 5 ? ReasonCode.unspecifiedError : ReasonCode.clientIdentifierNotValid;
+      connection.broker.log.write(
+        'information',
+        lines.protocolError(connection.address, lines.protocolFault.emptyClientIdForbidden()),
+      );
+      return { reasonCode, why: DisconnectReason.protocolError };
+    }
+    packet.clientId = listener.autoIdPrefix + generateId();
+  }
+  if (settings.clientidPrefixes !== undefined && !packet.clientId.startsWith(settings.clientidPrefixes)) {
+    return { reasonCode: ReasonCode.notAuthorized, why: DisconnectReason.notAuthorised };
+  }
+  const { messageSizeLimit } = settings;
+  if (will !== undefined && messageSizeLimit > 0 && will.payload.length > messageSizeLimit) {
+    const reasonCode = version === 5 ? ReasonCode.packetTooLarge : ReasonCode.notAuthorized;
+    return { reasonCode, why: DisconnectReason.oversizePayload };
+  }
+  const { maxKeepalive } = settings;
+  if (version !== 5 && maxKeepalive > 0 && (packet.keepAlive === 0 || packet.keepAlive > maxKeepalive)) {
+    return { reasonCode: ReasonCode.clientIdentifierNotValid, why: DisconnectReason.protocolError };
+  }
+  return null;
+}
+
+/** 16 random bytes shaped like a UUID, as Mosquitto does [mosq: auto_id_prefix]. */
+function generateId(): string {
+  const hex = randomBytes(16).toString('hex').toUpperCase();
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+function authenticate(connection: Connection, packet: ConnectPacket, answer: (verdict: Verdict) => void): void {
+  const { broker, listener, transport } = connection;
+  const { clientId, username, password } = packet;
+  const { remoteAddress } = transport;
+  broker.authenticate({ listener, clientId, username, password, remoteAddress }, answer);
+}
+
+/** Asks main for the client id; the answer may be that its session lives on another worker. */
+function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array, assignedId: boolean): void {
+  const { broker } = connection;
+  const { clientId, cleanStart } = packet;
+  const will = packet.will === undefined ? null : prepareWill(packet.will, clientId);
+  const keep = will?.publication.retain ? RecordFlag.keep : 0;
+  const id = broker.directory.claim(
+    {
+      clientId,
+      cleanStart,
+      durable: expiryOf(packet) > 0,
+      will: will === null ? null : packedRecord(will.publication, RecordFlag.deliver | keep),
+    },
+    (answer) => {
+      if (connection.isClosed) abandon(connection, clientId, answer);
+      else if (answer.verdict === 'elsewhere') moveTo(connection, answer.worker, frame);
+      else if (answer.verdict === 'full') refuseFull(connection);
+      else {
+        connection.clientId = clientId;
+        connection.will = will;
+        accept(connection, packet, assignedId);
+      }
+    },
+  );
+  if (will !== null) will.claim = id;
+}
+
+/** The client is gone before its claim was answered: give the id back unless a session needs it. */
+function abandon(connection: Connection, clientId: string, answer: ClaimAnswer): void {
+  const { broker } = connection;
+  if (answer.verdict !== 'granted') return;
+  if (broker.sessions.has(clientId)) broker.directory.willDone(clientId, answer.id);
+  else broker.directory.released(clientId);
+}
+
+function moveTo(connection: Connection, worker: number, frame: Uint8Array): void {
+  const received = Buffer.concat([frame, connection.unreadInput()]);
+  connection.passedOn();
+  connection.broker.directory.pass(worker, connection.transport, received);
+}
+
+/** [mosq: global_max_clients] */
+function refuseFull(connection: Connection): void {
+  refuse(connection, connection.version === 5 ? ReasonCode.serverBusy : 0, DisconnectReason.serverBusy);
+}
+
+function refuse(connection: Connection, reasonCode: number, why: string): void {
+  if (reasonCode !== 0) sendRefusal(connection, reasonCode);
+  connection.close({ kind: 'refused', reasonCode: 0, reason: why });
+}
+
+/** The CONNACK of a refusal; the session present flag is 0 [MQTT-3.2.2-6]. */
+function sendRefusal(connection: Connection, reasonCode: number): void {
+  const v5 = connection.version === 5;
+  const code = v5 || reasonCode < 0x80 ? reasonCode : toConnectReturnCode(reasonCode);
+  const properties: Properties = {};
+  if (v5 && connection.listener.maxQos < 2) properties.maximumQos = connection.listener.maxQos as 0 | 1;
+  connection.out.append(
+    encodePacket({ type: 'connack', sessionPresent: false, reasonCode: code, properties }, connection.version),
+  );
+  if (connection.broker.logs('debug')) {
+    connection.broker.log.write('debug', lines.sendingConnack(connection.name, false, code));
+  }
+}
+
+/** Seconds that the session is to outlive the connection. */
+function expiryOf(packet: ConnectPacket): number {
+  if (packet.version === 5) return packet.properties.sessionExpiryInterval ?? 0;
+  return packet.cleanStart ? 0 : NEVER;
+}
+
+/** The client id is ours: take over, make or resume the session, answer, send what waits. */
+function accept(connection: Connection, packet: ConnectPacket, assignedId: boolean): void {
+  const { broker } = connection;
+  broker.refreshNow();
+  const resumed = takeOver(connection, packet);
+  const session = resumed ?? broker.createSession(packet.clientId, packet.version);
+  session.version = packet.version;
+  session.username = connection.username;
+  session.expiryInterval = expiryOf(packet);
+  applyLimits(connection, packet);
+  connection.connected(session);
+  logConnected(connection, packet);
+  const properties = connection.version === 5 ? connackProperties(connection, packet, assignedId) : {};
+  const sessionPresent = resumed !== null && packet.version !== 3;
+  connection.send({ type: 'connack', sessionPresent, reasonCode: 0, properties });
+  if (broker.logs('debug')) {
+    broker.log.write('debug', lines.sendingConnack(connection.clientId, sessionPresent, 0));
+  }
+  connection.start();
+}
+
+/**
+ * Ends an older connection of the client id. @returns the session that goes on, `null` where a new one begins
+ * [MQTT-3.1.2-4], [MQTT-3.1.2-5]
+ */
+function takeOver(connection: Connection, packet: ConnectPacket): Session | null {
+  const { broker } = connection;
+  const session = broker.sessions.get(packet.clientId);
+  if (session === undefined) return null;
+  const goesOn = !packet.cleanStart && session.outlivesConnection;
+  session.peer?.takenOver(goesOn);
+  const delayed = broker.delayedWills.take(packet.clientId);
+  if (goesOn) {
+    if (delayed !== undefined) broker.directory.willDone(packet.clientId, delayed.claim);
+    return session;
+  }
+  if (delayed !== undefined) broker.publishWill(packet.clientId, delayed);
+  broker.removeSession(session);
+  return null;
+}
+
+function applyLimits(connection: Connection, packet: ConnectPacket): void {
+  const { settings } = connection.broker;
+  const { properties } = packet;
+  const window = settings.maxInflightMessages <= 0 ? UNLIMITED : settings.maxInflightMessages;
+  connection.sendMaximum = properties.receiveMaximum ?? window;
+  connection.receiveMaximum = packet.version === 5 ? window : UNLIMITED;
+  connection.packetSizeMax = properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER;
+  connection.sendReasons = properties.requestProblemInformation !== 0;
+  connection.keepAlive = packet.keepAlive;
+  const { maxKeepalive } = settings;
+  if (maxKeepalive > 0 && (packet.keepAlive === 0 || packet.keepAlive > maxKeepalive)) {
+    connection.keepAlive = maxKeepalive;
+  }
+  connection.enableAliases(
+    Math.min(properties.topicAliasMaximum ?? 0, connection.listener.maxTopicAliasBroker),
+  );
+}
+
+function connackProperties(connection: Connection, packet: ConnectPacket, assignedId: boolean): Properties {
+  const { listener } = connection;
+  const { settings } = connection.broker;
+  const properties: Properties = {};
+  if (connection.keepAlive !== packet.keepAlive) properties.serverKeepAlive = connection.keepAlive;
+  if (listener.maxTopicAlias > 0) properties.topicAliasMaximum = listener.maxTopicAlias;
+  if (assignedId) properties.assignedClientIdentifier = packet.clientId;
+  if (!settings.retainAvailable) properties.retainAvailable = 0;
+  if (settings.maxPacketSize > 0) properties.maximumPacketSize = settings.maxPacketSize;
+  if (connection.receiveMaximum !== UNLIMITED) properties.receiveMaximum = connection.receiveMaximum;
+  if (listener.maxQos < 2) properties.maximumQos = listener.maxQos as 0 | 1;
+  return properties;
+}
+
+function logConnected(connection: Connection, packet: ConnectPacket): void {
+  const { broker, transport, clientId, username } = connection;
+  const { log } = broker;
+  if (broker.settings.connectionMessages) {
+    const { version, cleanStart, keepAlive, bridge } = packet;
+    const { remoteAddress: address, remotePort: port } = transport;
+    const client = { address, port, clientId, version, cleanStart, keepAlive, username, bridge };
+    log.write('notice', lines.clientConnected(client));
+  }
+  if (!broker.logs('debug')) return;
+  const { will } = packet;
+  if (will === undefined) {
+    log.write('debug', lines.noWillSpecified());
+  } else {
+    const { payload, retain, qos, topic } = will;
+    for (const line of lines.willSpecified({ payloadBytes: payload.length, retain, qos, topic })) {
+      log.write('debug', line);
+    }
+  }
+}

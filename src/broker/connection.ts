@@ -1,0 +1,592 @@
+/**
+ * One network connection from its first byte to its end.
+ *
+ *   new ──CONNECT──► claiming ──claim granted──► connected ──┐
+ *    │                  │ (session elsewhere: passed on)     │ DISCONNECT, fault, keepalive, takeover, EOF
+ *    └──────────────────┴────────────────────────────────────┴──► closed
+ *
+ * In `claiming` nothing is read: what follows the CONNECT waits in the framer.
+ */
+import type { ListenerSettings } from '../config/settings.js';
+import { LogMask } from '../log/log.js';
+import * as lines from '../log/mosquitto-lines.js';
+import { DisconnectReason } from '../log/mosquitto-lines.js';
+import { Counter } from '../metrics/counters.js';
+import { decodePacket } from '../mqtt/decode.js';
+import { encodePacket } from '../mqtt/encode.js';
+import { Framer } from '../mqtt/framer.js';
+import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
+import { PacketError } from '../mqtt/packet-error.js';
+import { type AckPacket, type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';
+import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
+import type { Publication } from '../mqtt/publication.js';
+import { ReasonCode } from '../mqtt/reason-codes.js';
+import type { Peer, Session } from '../session/session.js';
+import type { Broker } from './broker.js';
+import { CONNECT_SIZE_MAX, receiveConnect } from './connect-path.js';
+import type { Transport } from './ports.js';
+import { receivePublish, releasePublication } from './publish-path.js';
+import { RetainedDelivery } from './retained-delivery.js';
+import { receiveSubscribe, receiveUnsubscribe } from './subscribe-path.js';
+import type { PreparedWill } from './wills.js';
+
+/** Milliseconds a client may take until its CONNECT is complete [mosq: 30 s]. */
+const CONNECT_TIMEOUT_MS = 30_000;
+
+/** Sizes of whole packets beyond which they are no honest ones [mosq: built-in packet limits]. */
+const SUBSCRIBE_SIZE_MAX = 100_000;
+const ACK_SIZE_MAX = 10_000;
+
+type State = 'new' | 'claiming' | 'connected' | 'closed';
+
+/** Why a connection ends, as far as will and log line depend on it. */
+export type CloseCause =
+  | { kind: 'disconnect packet'; withWill: boolean }
+  | { kind: 'taken over'; sessionGoesOn: boolean }
+  | { kind: 'lost'; reason: string }
+  /** The broker closes it: reason code of the DISCONNECT for MQTT 5.0, 0 = none is sent. */
+  | { kind: 'refused'; reasonCode: number; reason: string }
+  | { kind: 'broker stops' };
+
+export class Connection implements Peer {
+  readonly broker: Broker;
+  readonly transport: Transport;
+  readonly listener: ListenerSettings;
+  readonly out: OutgoingBuffer;
+  readonly mountPoint: Uint8Array;
+  version: ProtocolVersion = 4;
+  clientId = '';
+  username: string | undefined = undefined;
+  will: PreparedWill | null = null;
+  /** Topics by the alias that the client gave them. */
+  readonly aliases = new Map<number, Uint8Array>();
+  /** How many QoS 1 and 2 messages the client takes unacknowledged. */
+  sendMaximum = 0xffff;
+  /** How many QoS 2 messages of the client may wait for PUBREL. */
+  receiveMaximum = 0xffff;
+  /** Seconds; 0 = off. */
+  keepAlive = 0;
+  /** Bytes of the largest packet the client takes. */
+  packetSizeMax = Number.MAX_SAFE_INTEGER;
+  /** Another broker's bridge [mosq: try_private]. */
+  isBridge = false;
+  sendReasons = true;
+  #state: State = 'new';
+  #session: Session | null = null;
+  readonly #framer: Framer;
+  /** Milliseconds since the epoch. */
+  #lastReceivedAt: number;
+  readonly #connectDeadline: number;
+  readonly #retainedDelivery: RetainedDelivery;
+  /** Aliases given to topics sent to the client; `null` where it takes none. */
+  #sentAliases: Map<string, number> | null = null;
+  #sentAliasMaximum = 0;
+  readonly #delivery: Delivery = {
+    version: 4,
+    qos: 0,
+    retain: false,
+    dup: false,
+    packetId: 0,
+    topicAlias: 0,
+    withTopic: true,
+    subscriptionIdentifiers: null,
+    now: 0,
+  };
+  #pausedFor = 0;
+
+  constructor(broker: Broker, transport: Transport) {
+    this.broker = broker;
+    this.transport = transport;
+    this.listener = broker.settings.listeners[transport.listener]!;
+    this.mountPoint = Buffer.from(this.listener.mountPoint ?? '');
+    this.out = new OutgoingBuffer(transport, broker.flushList);
+    this.#framer = new Framer((buffer, start, bodyStart, end) =>
+      this.#receiveFrame(buffer, start, bodyStart, end),
+    );
+    this.#framer.maximumPacketSize = Math.min(broker.settings.maxPacketSize || CONNECT_SIZE_MAX, CONNECT_SIZE_MAX);
+    this.#lastReceivedAt = broker.refreshNow();
+    this.#connectDeadline = this.#lastReceivedAt + CONNECT_TIMEOUT_MS;
+    this.#retainedDelivery = new RetainedDelivery(broker.retained);
+    broker.connections.add(this);
+  }
+
+  /** The session of a connected client. */
+  get session(): Session {
+    return this.#session!;
+  }
+
+  get isConnected(): boolean {
+    return this.#state === 'connected';
+  }
+
+  get isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** What log lines call the client: its id, or its address until that is known. */
+  get name(): string {
+    return this.clientId === '' ? this.address : this.clientId;
+  }
+
+  get address(): string {
+    const { remoteAddress, remotePort } = this.transport;
+    return `${remoteAddress}:${remotePort}`;
+  }
+
+  // ----------------------------------------------------------------- input
+
+  /** Bytes have arrived (hot path). The buffer is the caller's again afterwards. */
+  receive(buffer: Uint8Array, length: number): void {
+    const { broker } = this;
+    this.#lastReceivedAt = broker.refreshNow();
+    broker.counters[Counter.bytesReceived]! += length;
+    const fault = this.#framer.push(buffer, length);
+    if (fault !== undefined) this.#framingFault(fault);
+  }
+
+  /** @returns false to stop reading frames */
+  #receiveFrame(buffer: Uint8Array, start: number, bodyStart: number, end: number): boolean {
+    const { broker } = this;
+    broker.counters[Counter.packetsReceived]! += 1;
+    if (this.#state === 'connected') {
+      if (buffer[start]! >> 4 === PacketType.publish) receivePublish(this, buffer, start, bodyStart, end);
+      else this.#receivePacket(buffer, start, bodyStart, end);
+      return this.isConnected;
+    }
+    if (this.#state !== 'new') return false;
+    if (buffer[start]! >> 4 !== PacketType.connect) {
+      this.fault(0, lines.protocolFault.firstPacketNotConnect(buffer[start]!));
+      return false;
+    }
+    this.#state = 'claiming';
+    receiveConnect(this, buffer, start, bodyStart, end);
+    return this.isConnected;
+  }
+
+  #receivePacket(buffer: Uint8Array, start: number, bodyStart: number, end: number): void {
+    const size = end - start;
+    const type = buffer[start]! >> 4;
+    const subscribes = type === PacketType.subscribe || type === PacketType.unsubscribe;
+    if (size > ACK_SIZE_MAX && (!subscribes || size > SUBSCRIBE_SIZE_MAX) && type !== PacketType.auth) {
+      this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.oversizePacket });
+      return;
+    }
+    const packet = decodePacket(buffer, start, bodyStart, end, this.version, 'client');
+    if (packet instanceof PacketError) this.fault(packet.silent ? 0 : packet.reasonCode, packet.message);
+    else this.#handle(packet);
+  }
+
+  #handle(packet: Packet): void {
+    const { session } = this;
+    switch (packet.type) {
+      case 'puback':
+        this.#log(lines.receivedPuback, packet);
+        if (session.puback(packet.packetId)) this.pump();
+        return;
+      case 'pubrec':
+        this.#log(lines.receivedPubrec, packet);
+        // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
+        if (!session.pubrec(packet.packetId, packet.reasonCode)) this.sendPubrel(packet.packetId);
+        else if (packet.reasonCode >= 0x80) this.pump();
+        return;
+      case 'pubrel':
+        this.#log(lines.receivedPubrel, packet);
+        releasePublication(this, packet.packetId);
+        return;
+      case 'pubcomp':
+        this.#log(lines.receivedPubcomp, packet);
+        if (session.pubcomp(packet.packetId)) this.pump();
+        return;
+      case 'subscribe':
+        receiveSubscribe(this, packet);
+        return;
+      case 'unsubscribe':
+        receiveUnsubscribe(this, packet);
+        return;
+      case 'pingreq':
+        if (this.broker.logs('debug')) this.broker.log.write('debug', lines.receivedPingreq(this.clientId));
+        this.send({ type: 'pingresp' });
+        if (this.broker.logs('debug')) this.broker.log.write('debug', lines.sendingPingresp(this.clientId));
+        return;
+      case 'disconnect':
+        this.#receiveDisconnect(packet.reasonCode, packet.properties.sessionExpiryInterval);
+        return;
+      case 'connect':
+        // [MQTT-3.1.0-2]
+        this.broker.log.write('notice', lines.multipleConnects(this.transport.remoteAddress, this.transport.remotePort));
+        this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.protocolError });
+        return;
+      case 'auth':
+        // Re-authentication without an authentication method in CONNECT [MQTT-4.12.1-1].
+        this.fault(ReasonCode.protocolError, 'AUTH packet without authentication method.');
+        return;
+      default:
+        this.fault(ReasonCode.protocolError, `${packet.type.toUpperCase()} packet from a client.`);
+    }
+  }
+
+  #receiveDisconnect(reasonCode: number, sessionExpiry: number | undefined): void {
+    const { broker, session } = this;
+    if (broker.logs('debug')) broker.log.write('debug', lines.receivedDisconnect(this.clientId));
+    if (sessionExpiry !== undefined) {
+      if (session.expiryInterval === 0 && sessionExpiry !== 0) {
+        // [MQTT-3.14.2-2]
+        const text = lines.protocolFault.sessionExpiryMismatch(sessionExpiry, 0);
+        this.fault(ReasonCode.protocolError, text);
+        return;
+      }
+      session.expiryInterval = sessionExpiry;
+    }
+    this.close({ kind: 'disconnect packet', withWill: reasonCode === ReasonCode.disconnectWithWillMessage });
+  }
+
+  /** The peer closed, or the socket failed. `reason` is empty for an ordinary end of the stream. */
+  transportEnded(reason: string): void {
+    this.close({ kind: 'lost', reason: reason === '' ? DisconnectReason.closedByClient : reason });
+  }
+
+  /** The kernel takes bytes again. */
+  drained(): void {
+    this.out.written();
+    if (this.isConnected) this.pump();
+  }
+
+  /** Reads on after a pause: first what the framer still holds. */
+  #continue(): void {
+    const rest = this.#framer.rest();
+    if (rest.length > 0) this.receive(rest, rest.length);
+  }
+
+  // ----------------------------------------------------------------- connecting
+
+  /** The CONNECT is accepted: from here on the session is served. */
+  connected(session: Session): void {
+    this.#state = 'connected';
+    this.#session = session;
+    this.#delivery.version = this.version;
+    this.#framer.maximumPacketSize = this.broker.settings.maxPacketSize || Number.MAX_SAFE_INTEGER;
+  }
+
+  /** Up to so many topics are given aliases when sent to the client. */
+  enableAliases(maximum: number): void {
+    this.#sentAliasMaximum = maximum;
+    this.#sentAliases = maximum > 0 ? new Map() : null;
+  }
+
+  /** After the CONNACK: what was missed, then what the client sent meanwhile. */
+  start(): void {
+    this.session.attach(this, this.broker.now);
+    this.transport.resume();
+    this.#continue();
+  }
+
+  /** Reading stops until `start`; what has arrived waits. */
+  holdInput(): void {
+    this.transport.pause();
+  }
+
+  /** What has arrived and was not worked on. */
+  unreadInput(): Uint8Array {
+    return this.#framer.rest();
+  }
+
+  /** The connection goes on elsewhere: forget it without a trace. */
+  passedOn(): void {
+    this.#state = 'closed';
+    this.out.close();
+    this.broker.connections.delete(this);
+  }
+
+  // ----------------------------------------------------------------- output
+
+  sendPublish(
+    publication: Publication,
+    qos: Qos,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    identifiers: readonly number[] | null,
+  ): boolean {
+    const { broker, out } = this;
+    const { counters } = broker;
+    if (qos === 0 && out.waitingPackets > 0 && this.#backlogIsFull()) {
+      counters[Counter.publishDropped]! += 1;
+      counters[Counter.dropBacklog]! += 1;
+      broker.dropped(this.session, 'queue full');
+      return true;
+    }
+    const delivery = this.#delivery;
+    delivery.qos = qos;
+    delivery.retain = retain;
+    delivery.dup = dup;
+    delivery.packetId = packetId;
+    delivery.subscriptionIdentifiers = this.version === 5 ? identifiers : null;
+    delivery.now = broker.now;
+    if (this.#sentAliases !== null) this.#chooseAlias(this.#sentAliases, publication.topic);
+    const sent =
+      this.mountPoint.length === 0
+        ? writePublish(out, publication, delivery, this.packetSizeMax)
+        : this.#sendUnmounted(publication);
+    if (!sent) {
+      broker.log.write('notice', lines.droppingTooLargeOutgoingPublish(this.clientId, publication.payloadLength));
+      return false;
+    }
+    counters[Counter.publishSent]! += 1;
+    counters[Counter.packetsSent]! += 1;
+    counters[Counter.publishBytesSent]! += publication.payloadEnd - publication.payloadStart;
+    if ((broker.log.mask & LogMask.debug) !== 0) this.#logSending(publication, delivery);
+    return true;
+  }
+
+  /** Without the mount point, which the client does not know [mosq: mount_point]. */
+  #sendUnmounted(publication: Publication): boolean {
+    const { topicStart, frameStart } = publication;
+    publication.topicStart += this.mountPoint.length;
+    publication.frameStart = -1;
+    const sent = writePublish(this.out, publication, this.#delivery, this.packetSizeMax);
+    publication.topicStart = topicStart;
+    publication.frameStart = frameStart;
+    return sent;
+  }
+
+  /** The first topics sent get aliases; later ones go without [mosq: max_topic_alias_broker]. */
+  #chooseAlias(aliases: Map<string, number>, topic: string): void {
+    const delivery = this.#delivery;
+    const known = aliases.get(topic);
+    delivery.withTopic = known === undefined;
+    if (known !== undefined) {
+      delivery.topicAlias = known;
+    } else if (aliases.size < this.#sentAliasMaximum) {
+      delivery.topicAlias = aliases.size + 1;
+      aliases.set(topic, delivery.topicAlias);
+    } else {
+      delivery.topicAlias = 0;
+    }
+  }
+
+  /** QoS 0 for a client that does not take its messages [mosq: max_queued_messages]. */
+  #backlogIsFull(): boolean {
+    const { maxQueuedMessages } = this.broker.settings;
+    return maxQueuedMessages > 0 && this.out.waitingPackets >= maxQueuedMessages;
+  }
+
+  sendPubrel(packetId: number): void {
+    this.#sendShortAck(0x62, packetId);
+    if (this.broker.logs('debug')) this.broker.log.write('debug', lines.sendingPubrel(this.clientId, packetId));
+  }
+
+  /** An acknowledgement of a PUBLISH; the reason code goes to MQTT 5.0 clients only. */
+  sendAck(type: 'puback' | 'pubrec' | 'pubcomp', packetId: number, reasonCode: number): void {
+    if (reasonCode === 0 || this.version !== 5) {
+      this.#sendShortAck(PacketType[type] << 4, packetId);
+    } else {
+      this.send({ type, packetId, reasonCode, properties: {} });
+    }
+    if (this.broker.logs('debug')) {
+      this.broker.log.write('debug', lines.sendingAck(type, this.clientId, packetId, reasonCode));
+    }
+  }
+
+  #sendShortAck(firstByte: number, packetId: number): void {
+    const { out } = this;
+    const at = out.reserve(4);
+    const chunk = out.chunk!;
+    chunk[at] = firstByte;
+    chunk[at + 1] = 2;
+    chunk[at + 2] = packetId >> 8;
+    chunk[at + 3] = packetId & 0xff;
+    this.broker.counters[Counter.packetsSent]! += 1;
+  }
+
+  send(packet: Packet): void {
+    this.out.append(encodePacket(packet, this.version));
+    this.broker.counters[Counter.packetsSent]! += 1;
+  }
+
+  /** Sends what waits in the session and of retained messages, as far as the client takes it. */
+  pump(): void {
+    const { broker, session } = this;
+    session.pump(broker.now);
+    this.#retainedDelivery.pump(
+      session,
+      () => this.out.waitingBytes,
+      broker.settings.upgradeOutgoingQos,
+      broker.now,
+    );
+  }
+
+  get retainedDelivery(): RetainedDelivery {
+    return this.#retainedDelivery;
+  }
+
+  // ----------------------------------------------------------------- holding back
+
+  /** Stops reading while the links to these workers are congested. */
+  heedCongestion(workers: number): void {
+    if (this.#pausedFor !== 0 || !this.broker.cluster.congested(workers)) return;
+    this.#pausedFor = workers;
+    this.transport.pause();
+  }
+
+  /** Some link has room again. */
+  relieve(): void {
+    if (this.#pausedFor === 0 || this.broker.cluster.congested(this.#pausedFor)) return;
+    this.#pausedFor = 0;
+    this.transport.resume();
+  }
+
+  // ----------------------------------------------------------------- time
+
+  /** Once a second. @param now milliseconds since the epoch */
+  tick(now: number): void {
+    if (this.#state === 'connected') {
+      if (this.keepAlive === 0) return;
+      // One and a half times the keep alive [MQTT-3.1.2-22]
+      if (now - this.#lastReceivedAt > this.keepAlive * 1500) {
+        this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.timeout });
+      }
+    } else if (now > this.#connectDeadline) {
+      this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.timeout });
+    }
+  }
+
+  reload(): void {
+    if (this.isConnected) {
+      this.#framer.maximumPacketSize = this.broker.settings.maxPacketSize || Number.MAX_SAFE_INTEGER;
+    }
+  }
+
+  // ----------------------------------------------------------------- the end
+
+  /** The client broke the protocol. @param reasonCode of the DISCONNECT; 0 = none is sent */
+  fault(reasonCode: number, text: string): void {
+    if (this.isClosed) return;
+    this.broker.log.write('information', lines.protocolError(this.name, text));
+    this.close({ kind: 'refused', reasonCode, reason: lines.disconnectReason(reasonCode) });
+  }
+
+  #framingFault(fault: PacketError): void {
+    if (fault.reasonCode === ReasonCode.packetTooLarge) {
+      const reasonCode = this.isConnected ? fault.reasonCode : 0;
+      this.close({ kind: 'refused', reasonCode, reason: DisconnectReason.oversizePacket });
+    } else {
+      this.fault(0, fault.message);
+    }
+  }
+
+  refuseQos(): void {
+    this.broker.log.write('information', lines.tooHighQos(this.clientId));
+    this.#refuse(ReasonCode.qosNotSupported);
+  }
+
+  refuseRetain(): void {
+    this.#refuse(ReasonCode.retainNotSupported);
+  }
+
+  /** More QoS 2 messages unreleased than CONNACK allowed [MQTT-3.3.4-7]. */
+  refuseBeyondReceiveMaximum(): void {
+    this.broker.log.write('warning', lines.receiveMaximumExceeded(this.clientId));
+    this.#refuse(ReasonCode.receiveMaximumExceeded);
+  }
+
+  #refuse(reasonCode: number): void {
+    this.close({ kind: 'refused', reasonCode, reason: lines.disconnectReason(reasonCode) });
+  }
+
+  close(cause: CloseCause): void {
+    if (this.isClosed) return;
+    const { broker } = this;
+    const wasConnected = this.isConnected;
+    this.#state = 'closed';
+    this.#sendDisconnect(cause, wasConnected);
+    this.out.flush();
+    this.transport.end();
+    this.out.close();
+    broker.connections.delete(this);
+    broker.directory.closed(this.transport.listener);
+    this.#logEnd(cause);
+    if (wasConnected) this.#leaveSession(cause);
+  }
+
+  takenOver(sessionGoesOn: boolean): void {
+    this.close({ kind: 'taken over', sessionGoesOn });
+  }
+
+  /** Orderly end of the broker: no DISCONNECT, no log line, the will is out already. */
+  stop(): void {
+    this.close({ kind: 'broker stops' });
+  }
+
+  publishWillNow(): void {
+    const { will } = this;
+    this.will = null;
+    if (will !== null && this.isConnected) this.broker.publishWill(this.clientId, will);
+  }
+
+  #sendDisconnect(cause: CloseCause, wasConnected: boolean): void {
+    if (!wasConnected || this.version !== 5) return;
+    let reasonCode = 0;
+    if (cause.kind === 'taken over') reasonCode = ReasonCode.sessionTakenOver;
+    else if (cause.kind === 'refused') reasonCode = cause.reasonCode;
+    if (reasonCode === 0) return;
+    this.send({ type: 'disconnect', reasonCode, properties: {} });
+    if (this.broker.logs('debug')) {
+      this.broker.log.write('debug', lines.sendingDisconnect(this.clientId, reasonCode));
+    }
+  }
+
+  #leaveSession(cause: CloseCause): void {
+    const { broker, session, will } = this;
+    session.detach(broker.now);
+    this.will = null;
+    if (will !== null) {
+      if (willIsDue(cause, session)) broker.releaseWill(session, will);
+      else broker.directory.willDone(this.clientId, will.claim);
+    }
+    if (cause.kind === 'taken over') return; // whoever takes over sees to the session
+    if (!session.outlivesConnection) broker.endSession(session);
+  }
+
+  #logEnd(cause: CloseCause): void {
+    const { broker } = this;
+    if (!broker.settings.connectionMessages || cause.kind === 'broker stops') return;
+    const { remoteAddress: address, remotePort: port } = this.transport;
+    const clientId = this.clientId === '' ? null : this.clientId;
+    const reason =
+      cause.kind === 'disconnect packet'
+        ? undefined
+        : cause.kind === 'taken over'
+          ? DisconnectReason.takenOver
+          : cause.reason;
+    broker.log.write('notice', lines.clientDisconnected({ clientId, address, port, reason }));
+  }
+
+  // ----------------------------------------------------------------- log
+
+  /** A line about a PUBLISH of this client. */
+  logPublish(line: typeof lines.receivedPublish, publication: Publication): void {
+    if (!this.broker.logs('debug')) return;
+    const { dup, qos, retain, packetId, topic, payloadLength } = publication;
+    const text = line({ clientId: this.clientId, dup, qos, retain, packetId, topic, payloadLength });
+    this.broker.log.write('debug', text);
+  }
+
+  #logSending(publication: Publication, { dup, qos, retain, packetId }: Delivery): void {
+    const { topic, payloadLength } = publication;
+    const { clientId } = this;
+    const text = lines.sendingPublish({ clientId, dup, qos, retain, packetId, topic, payloadLength });
+    this.broker.log.write('debug', text);
+  }
+
+  #log(line: (clientId: string, packetId: number, reasonCode: number) => string, packet: AckPacket): void {
+    if (!this.broker.logs('debug')) return;
+    this.broker.log.write('debug', line(this.clientId, packet.packetId, packet.reasonCode));
+  }
+}
+
+/** Whether the end of a connection releases its will [mosq: wills]. */
+function willIsDue(cause: CloseCause, session: Session): boolean {
+  if (cause.kind === 'disconnect packet') return cause.withWill;
+  if (cause.kind === 'taken over') return !cause.sessionGoesOn || !session.outlivesConnection;
+  return true;
+}

@@ -1,0 +1,56 @@
+/**
+ * The world as the broker core sees it: interfaces that `net` and `runtime` implement, and the options it reads.
+ * Nothing in this folder knows a socket, a thread or a clock but through these.
+ */
+import type { ListenerSettings } from '../config/settings.js';
+import type { ByteSink } from '../mqtt/outgoing-buffer.js';
+import type { Claim, ClaimAnswer } from '../routing/messages.js';
+
+/** The network side of one connection. */
+export interface Transport extends ByteSink {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Index of the listener in the settings. */
+  readonly listener: number;
+  pause(): void;
+  resume(): void;
+  /** Sends what was written and closes. */
+  end(): void;
+  /** Closes at once. */
+  destroy(): void;
+  /** Gives up the connection without closing it. @returns its descriptor, -1 where it has none to give */
+  detach(): number;
+}
+
+/** Main's directory of client ids, seen from a worker. Calls are collected over a turn of the event loop. */
+export interface Directory {
+  /** Asks for a client id. @returns the number of the claim */
+  claim(claim: Omit<Claim, 'id'>, answer: (answer: ClaimAnswer) => void): number;
+  /** The will that came with this claim needs no sending any more. */
+  willDone(clientId: string, claim: number): void;
+  /** The session ended. */
+  released(clientId: string): void;
+  /** The session lives on `worker`: move the connection there. */
+  pass(worker: number, transport: Transport, received: Uint8Array): void;
+  /** A connection ended. */
+  closed(listener: number): void;
+}
+
+/** What a client showed when it connected. */
+export interface Credentials {
+  listener: ListenerSettings;
+  clientId: string;
+  username: string | undefined;
+  password: Uint8Array | undefined;
+  remoteAddress: string;
+}
+
+/** The answer: 0 and the names that count from now on, or the reason code of the refusal. */
+export interface Verdict {
+  reasonCode: number;
+  clientId: string;
+  username: string | undefined;
+}
+
+/** Decides who may connect; may take its time. */
+export type Authenticate = (credentials: Credentials, answer: (verdict: Verdict) => void) => void;

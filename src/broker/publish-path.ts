@@ -1,0 +1,227 @@
+/**
+ * The way of one PUBLISH through a worker (hot path): read by offset, checked, resolved to a route, written into
+ * the outgoing buffers of the local subscribers and the batches for the other workers, acknowledged.
+ */
+import { LogMask } from '../log/log.js';
+import * as lines from '../log/mosquitto-lines.js';
+import { Counter } from '../metrics/counters.js';
+import { NO_ALIAS, type Publication, readPublish } from '../mqtt/publication.js';
+import { ReasonCode } from '../mqtt/reason-codes.js';
+import type { Route } from '../routing/route-table.js';
+import type { Session } from '../session/session.js';
+import type { Broker } from './broker.js';
+import type { Connection } from './connection.js';
+
+const DOLLAR = 0x24;
+
+/** A PUBLISH packet has arrived. What is wrong with it closes the connection. */
+export function receivePublish(
+  connection: Connection,
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+): void {
+  const { broker } = connection;
+  const publication = broker.incoming;
+  const fault = readPublish(publication, buffer, start, bodyStart, end, connection.version, broker.now);
+  if (fault !== 0) {
+    connection.fault(fault, 'Malformed PUBLISH packet.');
+    return;
+  }
+  if (publication.topicStart === publication.topicEnd || publication.topicAlias !== NO_ALIAS) {
+    if (!resolveAlias(connection, publication)) return;
+  }
+  if (connection.mountPoint.length > 0) prependMountPoint(connection, publication);
+  const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
+  if (route === null) {
+    connection.fault(ReasonCode.malformedPacket, 'Invalid topic in PUBLISH.');
+    return;
+  }
+  publication.topic = route.topic;
+  publication.origin = connection.clientId;
+  if (publication.qos > connection.listener.maxQos) {
+    connection.refuseQos();
+    return;
+  }
+  if (publication.retain && !broker.settings.retainAvailable) {
+    connection.refuseRetain();
+    return;
+  }
+  const { counters } = broker;
+  counters[Counter.publishReceived]! += 1;
+  counters[Counter.publishBytesReceived]! += publication.payloadEnd - publication.payloadStart;
+  if ((broker.log.mask & LogMask.debug) !== 0) logReceived(connection, publication);
+
+  const refusal = refusalOf(connection, publication, route);
+  if (publication.qos === 0) {
+    if (refusal === 0) routePublication(broker, route, publication, connection.session);
+  } else if (publication.qos === 1) {
+    let reason = refusal;
+    if (refusal === 0 && !routePublication(broker, route, publication, connection.session)) {
+      reason = ReasonCode.noMatchingSubscribers;
+    }
+    connection.sendAck('puback', publication.packetId, reason);
+    if (route.remote !== 0) connection.heedCongestion(route.remote);
+  } else {
+    receiveQos2(connection, publication, refusal);
+  }
+}
+
+/** Why a well-formed message is not taken: a reason code for its acknowledgement, 0 = it is. */
+function refusalOf(connection: Connection, publication: Publication, route: Route): number {
+  const { messageSizeLimit } = connection.broker.settings;
+  if (messageSizeLimit > 0 && publication.payloadLength > messageSizeLimit) {
+    connection.logPublish(lines.droppedTooLargePublish, publication);
+    return ReasonCode.packetTooLarge;
+  }
+  if (route.topicBytes[0] === DOLLAR && isReserved(route.topic)) {
+    connection.logPublish(lines.deniedPublish, publication);
+    return ReasonCode.notAuthorized;
+  }
+  return 0;
+}
+
+/** Clients publish nothing below `$SYS` but the state of bridges [mosq: $SYS tree]. */
+function isReserved(topic: string): boolean {
+  return topic.startsWith('$SYS') && !/^\$SYS\/broker\/connection\/[^/]*\/state$/.test(topic);
+}
+
+/**
+ * QoS 2: kept until PUBREL, routed then. The same packet again is answered and not doubled [MQTT-4.3.3-10]; the
+ * same id with other content replaces what was kept, as Mosquitto does.
+ */
+function receiveQos2(connection: Connection, publication: Publication, refusal: number): void {
+  const { broker, session } = connection;
+  const { packetId } = publication;
+  if (refusal !== 0) {
+    connection.sendAck('pubrec', packetId, refusal);
+    return;
+  }
+  const kept = session.received(packetId);
+  if (kept === undefined && session.receivedCount >= connection.receiveMaximum) {
+    connection.refuseBeyondReceiveMaximum();
+    return;
+  }
+  if (kept === undefined) {
+    session.receive(packetId, publication.keep());
+  } else if (!sameMessage(kept, publication)) {
+    broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
+    session.receive(packetId, publication.keep());
+  }
+  connection.sendAck('pubrec', packetId, 0);
+}
+
+function sameMessage(a: Publication, b: Publication): boolean {
+  return a.topic === b.topic && a.retain === b.retain && Buffer.compare(a.payload(), b.payload()) === 0;
+}
+
+/** PUBREL: the message goes to its subscribers, once. */
+export function releasePublication(connection: Connection, packetId: number): void {
+  const publication = connection.session.release(packetId);
+  connection.sendAck('pubcomp', packetId, 0);
+  if (publication === undefined) return;
+  const route = connection.broker.routes.routeOf(publication.topic);
+  routePublication(connection.broker, route, publication, connection.session);
+  if (route.remote !== 0) connection.heedCongestion(route.remote);
+}
+
+/**
+ * Sends a message to everyone it is for, on this worker and the others.
+ * @param from the publisher's session; `null` for wills and the broker's own messages
+ * @returns whether any subscription matched
+ */
+export function routePublication(
+  broker: Broker,
+  route: Route,
+  publication: Publication,
+  from: Session | null,
+): boolean {
+  if (publication.retain) broker.keepRetained(publication);
+  deliverLocally(broker, route, publication, from);
+  const { groups } = route;
+  for (let i = 0; i < groups.length; i += 1) {
+    const next = groups[i]!.next();
+    if (typeof next === 'number') broker.cluster.forwardToGroup(publication, next, groups[i]!.key);
+    else if (next !== undefined) broker.deliver(publication, next, true);
+  }
+  if (route.remote !== 0 || publication.retain) {
+    const dropped = broker.cluster.forward(publication, route.remote);
+    if (dropped > 0) {
+      broker.counters[Counter.publishDropped]! += dropped;
+      broker.counters[Counter.dropCongested]! += dropped;
+    }
+  }
+  return route.subscriptions.length > 0 || route.remote !== 0 || groups.length > 0;
+}
+
+/** To this worker's own subscriptions. */
+export function deliverLocally(
+  broker: Broker,
+  route: Route,
+  publication: Publication,
+  from: Session | null,
+): void {
+  const { subscriptions } = route;
+  const { upgradeOutgoingQos, allowDuplicateMessages } = broker.settings;
+  if (!allowDuplicateMessages) broker.serial += 1;
+  for (let i = 0; i < subscriptions.length; i += 1) {
+    const subscription = subscriptions[i]!;
+    const { session } = subscription;
+    if (subscription.noLocal && session === from) continue;
+    if (!allowDuplicateMessages && session.version !== 5) {
+      if (session.lastSerial === broker.serial) continue;
+      session.lastSerial = broker.serial;
+    }
+    const qos =
+      upgradeOutgoingQos || subscription.qos < publication.qos ? subscription.qos : publication.qos;
+    const retain = publication.retain && subscription.retainAsPublished;
+    session.deliver(publication, qos, retain, subscription.identifiers, null);
+  }
+}
+
+/** A topic alias of the client: remembered, or put in place of the missing topic [MQTT 5.0, 3.3.2.3.4]. */
+function resolveAlias(connection: Connection, publication: Publication): boolean {
+  const alias = publication.topicAlias;
+  if (alias === NO_ALIAS) {
+    const fault = connection.version === 5 ? ReasonCode.protocolError : ReasonCode.malformedPacket;
+    connection.fault(fault, 'PUBLISH packet with empty topic.');
+    return false;
+  }
+  if (alias === 0 || alias > connection.listener.maxTopicAlias) {
+    connection.fault(ReasonCode.topicAliasInvalid, lines.protocolFault.invalidTopicAlias(alias));
+    return false;
+  }
+  const { buffer, topicStart, topicEnd } = publication;
+  if (topicStart !== topicEnd) {
+    connection.aliases.set(alias, new Uint8Array(buffer.subarray(topicStart, topicEnd)));
+    return true;
+  }
+  const topic = connection.aliases.get(alias);
+  if (topic === undefined) {
+    connection.fault(ReasonCode.protocolError, lines.protocolFault.invalidTopicAlias(alias));
+    return false;
+  }
+  replaceTopic(publication, topic);
+  return true;
+}
+
+/** [mosq: mount_point] */
+function prependMountPoint(connection: Connection, publication: Publication): void {
+  const { buffer, topicStart, topicEnd } = publication;
+  replaceTopic(publication, Buffer.concat([connection.mountPoint, buffer.subarray(topicStart, topicEnd)]));
+}
+
+/** Puts another topic before the payload, in a new buffer. */
+function replaceTopic(publication: Publication, topic: Uint8Array): void {
+  publication.buffer = Buffer.concat([topic, publication.payload()]);
+  publication.frameStart = -1;
+  publication.topicStart = 0;
+  publication.topicEnd = topic.length;
+  publication.payloadStart = topic.length;
+  publication.payloadEnd = publication.buffer.length;
+}
+
+function logReceived(connection: Connection, publication: Publication): void {
+  connection.logPublish(lines.receivedPublish, publication);
+}

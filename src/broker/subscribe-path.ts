@@ -1,0 +1,110 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE: the session's list, the routes, the other workers' knowledge of them, then the
+ * acknowledgement, then retained messages.
+ */
+import * as lines from '../log/mosquitto-lines.js';
+import type { Qos, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../mqtt/packets.js';
+import { ReasonCode } from '../mqtt/reason-codes.js';
+import type { Interest } from '../routing/route-table.js';
+import { Subscription } from '../session/subscription.js';
+import { parseSharedFilter } from '../topic/topic-filter.js';
+import type { Connection } from './connection.js';
+
+export function receiveSubscribe(connection: Connection, packet: SubscribePacket): void {
+  const { broker } = connection;
+  if (broker.logs('debug')) broker.log.write('debug', lines.receivedSubscribe(connection.clientId));
+  const changes: Interest[] = [];
+  const wantRetained: Subscription[] = [];
+  const reasonCodes: number[] = [];
+  const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
+  for (const request of packet.subscriptions) {
+    const filter = withMountPoint(connection, request.filter);
+    const shared = parseSharedFilter(filter);
+    if (shared === 'invalid' || (shared !== undefined && request.noLocal)) {
+      // [MQTT-3.8.3-4]: no local on a shared subscription
+      const text = shared === 'invalid' ? 'Invalid shared subscription.' : lines.protocolFault.sharedNoLocal();
+      connection.fault(ReasonCode.protocolError, text);
+      return;
+    }
+    const { subscription, isNew } = subscribe(connection, filter, request, identifier, changes);
+    reasonCodes.push(subscription.qos);
+    if (shared === undefined && wantsRetained(request, isNew)) wantRetained.push(subscription);
+    logSubscribed(connection, request, subscription);
+  }
+  // The answer waits until every worker delivers to these filters.
+  broker.cluster.barrier(changes, () => {
+    if (!connection.isConnected) return;
+    connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties: {} });
+    if (broker.logs('debug')) broker.log.write('debug', lines.sendingSuback(connection.clientId));
+    for (const subscription of wantRetained) connection.retainedDelivery.add(subscription);
+    connection.pump();
+  });
+}
+
+function subscribe(
+  connection: Connection,
+  filter: string,
+  request: SubscriptionRequest,
+  identifier: number,
+  changes: Interest[],
+): { subscription: Subscription; isNew: boolean } {
+  const { broker, session, listener } = connection;
+  const known = session.subscriptions.get(filter);
+  const subscription = known ?? new Subscription(session, filter);
+  subscription.update(request, identifier);
+  if (subscription.qos > listener.maxQos) subscription.qos = listener.maxQos as Qos;
+  if (connection.isBridge) {
+    // Another broker's bridge is not sent its own messages, and sees the retain flag [mosq: try_private].
+    subscription.noLocal = true;
+    subscription.retainAsPublished = true;
+  }
+  if (known === undefined) {
+    session.subscriptions.set(filter, subscription);
+    const change = broker.routes.add(subscription);
+    if (change !== null) changes.push(change);
+  }
+  return { subscription, isNew: known === undefined };
+}
+
+/** [MQTT-3.3.1-9] to [MQTT-3.3.1-11] */
+function wantsRetained({ retainHandling }: SubscriptionRequest, isNew: boolean): boolean {
+  return retainHandling === 0 || (retainHandling === 1 && isNew);
+}
+
+export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePacket): void {
+  const { broker, session } = connection;
+  if (broker.logs('debug')) broker.log.write('debug', lines.receivedUnsubscribe(connection.clientId));
+  const changes: Interest[] = [];
+  const reasonCodes: number[] = [];
+  for (const filter of packet.filters) {
+    const subscription = session.subscriptions.get(filter);
+    if (subscription === undefined) {
+      reasonCodes.push(ReasonCode.noSubscriptionExisted);
+    } else {
+      session.subscriptions.delete(filter);
+      const change = broker.routes.remove(subscription);
+      if (change !== null) changes.push(change);
+      reasonCodes.push(ReasonCode.success);
+    }
+    if (broker.logs('debug')) broker.log.write('debug', lines.unsubscribeFilter(filter));
+    if (broker.logs('unsubscribe')) {
+      broker.log.write('unsubscribe', lines.unsubscribed(connection.clientId, filter));
+    }
+  }
+  broker.cluster.announce(changes);
+  connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: {} });
+  if (broker.logs('debug')) broker.log.write('debug', lines.sendingUnsuback(connection.clientId));
+}
+
+/** [mosq: mount_point]; UNSUBSCRIBE has to name the whole filter, as with Mosquitto. */
+function withMountPoint(connection: Connection, filter: string): string {
+  return (connection.listener.mountPoint ?? '') + filter;
+}
+
+function logSubscribed(connection: Connection, request: SubscriptionRequest, subscription: Subscription): void {
+  const { broker, clientId } = connection;
+  if (broker.logs('debug')) broker.log.write('debug', lines.subscribeFilter(request.filter, request.qos));
+  if (broker.logs('subscribe')) {
+    broker.log.write('subscribe', lines.subscribed(clientId, subscription.qos, subscription.filter));
+  }
+}

@@ -1,0 +1,344 @@
+/**
+ * A message on its way through the broker: where its topic, properties and payload lie in a buffer.
+ *
+ * The hot path reads every incoming PUBLISH into one and the same object, without copying a byte; whatever has
+ * to outlive the read buffer (a queue, a retained message, a QoS 2 message before its PUBREL) keeps `keep()`.
+ * So there is one shape for both, and everything that sends a message takes this.
+ */
+import type { ProtocolVersion, Qos } from './packets.js';
+import { varintLength } from './varint.js';
+import { ReasonCode } from './reason-codes.js';
+import { isValidUtf8 } from './utf8.js';
+
+/** `topicAlias` of a PUBLISH that has none. */
+export const NO_ALIAS = -1;
+
+const EMPTY = new Uint8Array(0);
+
+export class Publication {
+  buffer: Uint8Array = EMPTY;
+  /** The whole packet in `buffer` as it came, where it can be sent on as it is; -1 where it cannot. */
+  frameStart = -1;
+  frameEnd = -1;
+  /** The protocol version in which that packet is encoded. */
+  version: ProtocolVersion = 4;
+  qos: Qos = 0;
+  retain = false;
+  dup = false;
+  packetId = 0;
+  topicStart = 0;
+  topicEnd = 0;
+  payloadStart = 0;
+  payloadEnd = 0;
+  /**
+   * The encoded MQTT 5.0 properties that are forwarded untouched: everything but topic alias, message expiry
+   * interval and subscription identifiers, without their length field.
+   */
+  properties: Uint8Array = EMPTY;
+  propertiesStart = 0;
+  propertiesEnd = 0;
+  topicAlias = NO_ALIAS;
+  /** Milliseconds since the epoch at which the message ends; 0 = never. */
+  expiresAt = 0;
+  /** The topic as text; set by whoever resolved it, '' until then. */
+  topic = '';
+  /** Where the broker got it: the publisher's client id, '' for the broker itself. */
+  origin = '';
+  /** The copy made by `keep()`; a message that several queues hold is copied once. */
+  #kept: Publication | null = null;
+
+  get payloadLength(): number {
+    return this.payloadEnd - this.payloadStart;
+  }
+
+  /** The same message in a buffer of its own, which nothing else writes to; the same one at each call. */
+  keep(): Publication {
+    this.#kept ??= this.#copy();
+    return this.#kept;
+  }
+
+  /** This object is about to describe another message. */
+  forget(): void {
+    this.#kept = null;
+  }
+
+  #copy(): Publication {
+    const topicLength = this.topicEnd - this.topicStart;
+    const propertiesLength = this.propertiesEnd - this.propertiesStart;
+    const payloadLength = this.payloadEnd - this.payloadStart;
+    const buffer = new Uint8Array(topicLength + propertiesLength + payloadLength);
+    buffer.set(this.buffer.subarray(this.topicStart, this.topicEnd), 0);
+    if (propertiesLength > 0) {
+      buffer.set(this.properties.subarray(this.propertiesStart, this.propertiesEnd), topicLength);
+    }
+    buffer.set(this.buffer.subarray(this.payloadStart, this.payloadEnd), topicLength + propertiesLength);
+    const copy = new Publication();
+    copy.buffer = buffer;
+    copy.version = this.version;
+    copy.qos = this.qos;
+    copy.retain = this.retain;
+    copy.packetId = this.packetId;
+    copy.topicEnd = topicLength;
+    copy.properties = buffer;
+    copy.propertiesStart = topicLength;
+    copy.propertiesEnd = topicLength + propertiesLength;
+    copy.payloadStart = topicLength + propertiesLength;
+    copy.payloadEnd = buffer.length;
+    copy.expiresAt = this.expiresAt;
+    copy.topic = this.topic;
+    copy.origin = this.origin;
+    copy.#kept = copy;
+    return copy;
+  }
+
+  /** A message that the broker makes itself. `properties` are encoded, without their length. */
+  static create(fields: {
+    topic: string;
+    payload: Uint8Array;
+    qos: Qos;
+    retain: boolean;
+    properties?: Uint8Array;
+    expiresAt?: number;
+    origin?: string;
+  }): Publication {
+    const topic = Buffer.from(fields.topic);
+    const properties = fields.properties ?? EMPTY;
+    const publication = new Publication();
+    publication.buffer = Buffer.concat([topic, properties, fields.payload]);
+    publication.version = 5;
+    publication.qos = fields.qos;
+    publication.retain = fields.retain;
+    publication.topicEnd = topic.length;
+    publication.properties = publication.buffer;
+    publication.propertiesStart = topic.length;
+    publication.propertiesEnd = topic.length + properties.length;
+    publication.payloadStart = publication.propertiesEnd;
+    publication.payloadEnd = publication.buffer.length;
+    publication.topic = fields.topic;
+    publication.expiresAt = fields.expiresAt ?? 0;
+    publication.origin = fields.origin ?? '';
+    publication.#kept = publication;
+    return publication;
+  }
+
+  /** The payload as a view, not a copy. */
+  payload(): Uint8Array {
+    return this.buffer.subarray(this.payloadStart, this.payloadEnd);
+  }
+}
+
+/**
+ * Reads a PUBLISH packet by offset into `into`. The topic's characters are not looked at here: whoever resolves
+ * the topic checks them once and remembers.
+ *
+ * @param now milliseconds since the epoch, for the message expiry interval
+ * @returns 0, or the reason code with which the connection is to be closed
+ */
+export function readPublish(
+  into: Publication,
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+  version: ProtocolVersion,
+  now: number,
+): number {
+  const first = buffer[start]!;
+  const qos = (first >> 1) & 3;
+  // QoS 3 [MQTT-3.3.1-4], DUP with QoS 0 [MQTT-3.3.1-2].
+  if (qos === 3 || (qos === 0 && (first & 0x08) !== 0)) return ReasonCode.malformedPacket;
+  const topicStart = bodyStart + 2;
+  if (topicStart > end) return ReasonCode.malformedPacket;
+  const topicEnd = topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
+  let position = topicEnd;
+  if (qos === 0) {
+    into.packetId = 0;
+  } else {
+    position += 2;
+    if (position > end) return ReasonCode.malformedPacket;
+    into.packetId = (buffer[topicEnd]! << 8) | buffer[topicEnd + 1]!;
+    if (into.packetId === 0) return ReasonCode.protocolError; // [MQTT-2.2.1-3]
+  }
+  into.forget();
+  into.buffer = buffer;
+  // A remaining length in more bytes than needed is not passed on [MQTT-1.5.5-1].
+  into.frameStart = bodyStart - start - 1 === varintLength(end - bodyStart) ? start : -1;
+  into.frameEnd = end;
+  into.version = version;
+  into.qos = qos as Qos;
+  into.retain = (first & 1) !== 0;
+  into.dup = (first & 0x08) !== 0;
+  into.topicStart = topicStart;
+  into.topicEnd = topicEnd;
+  into.properties = EMPTY;
+  into.propertiesStart = 0;
+  into.propertiesEnd = 0;
+  into.topicAlias = NO_ALIAS;
+  into.expiresAt = 0;
+  if (version === 5) {
+    if (position >= end) return ReasonCode.malformedPacket;
+    if (buffer[position] === 0) {
+      position += 1;
+    } else {
+      const reason = readPublishProperties(into, position, end, now);
+      if (reason !== 0) return reason;
+      position = publishPropertiesEnd(buffer, position);
+    }
+  }
+  if (position > end) return ReasonCode.malformedPacket;
+  into.payloadStart = position;
+  into.payloadEnd = end;
+  return 0;
+}
+
+/** Where the property block that begins with its length at `position` ends. */
+function publishPropertiesEnd(buffer: Uint8Array, position: number): number {
+  let length = 0;
+  let shift = 0;
+  for (;;) {
+    const byte = buffer[position]!;
+    position += 1;
+    length += (byte & 0x7f) << shift;
+    if (byte < 0x80) return position + length;
+    shift += 7;
+  }
+}
+
+/** Properties of PUBLISH: identifier and how its value is laid out [MQTT 5.0, 3.3.2.3]. */
+const PAYLOAD_FORMAT_INDICATOR = 0x01;
+const MESSAGE_EXPIRY_INTERVAL = 0x02;
+const CONTENT_TYPE = 0x03;
+const RESPONSE_TOPIC = 0x08;
+const CORRELATION_DATA = 0x09;
+const TOPIC_ALIAS = 0x23;
+const USER_PROPERTY = 0x26;
+
+/** Walks the property block, checks it, and keeps what is to be forwarded. */
+function readPublishProperties(into: Publication, position: number, end: number, now: number): number {
+  const { buffer } = into;
+  let length = 0;
+  for (let shift = 0; ; shift += 7) {
+    if (shift > 21 || position >= end) return ReasonCode.malformedPacket;
+    const byte = buffer[position]!;
+    position += 1;
+    length += (byte & 0x7f) << shift;
+    if (byte < 0x80) break;
+  }
+  const start = position;
+  const stop = start + length;
+  if (stop > end) return ReasonCode.malformedPacket;
+  let seen = 0;
+  let aliasAt = -1;
+  let expiryAt = -1;
+  while (position < stop) {
+    const id = buffer[position]!;
+    const at = position;
+    position += 1;
+    if (id !== USER_PROPERTY) {
+      // Each of the others at most once. (0x23 and 0x03 differ only above the lower five bits.)
+      const bit = 1 << (id === TOPIC_ALIAS ? 31 : id & 31);
+      const repeated = (seen & bit) !== 0;
+      seen |= bit;
+      if (repeated) return ReasonCode.protocolError;
+    }
+    switch (id) {
+      case PAYLOAD_FORMAT_INDICATOR:
+        if (position + 1 > stop) return ReasonCode.malformedPacket;
+        if (buffer[position]! > 1) return ReasonCode.protocolError;
+        position += 1;
+        break;
+      case MESSAGE_EXPIRY_INTERVAL:
+        if (position + 4 > stop) return ReasonCode.malformedPacket;
+        expiryAt = at;
+        into.expiresAt = now + readUint32(buffer, position) * 1000;
+        position += 4;
+        break;
+      case TOPIC_ALIAS:
+        if (position + 2 > stop) return ReasonCode.malformedPacket;
+        aliasAt = at;
+        into.topicAlias = (buffer[position]! << 8) | buffer[position + 1]!;
+        position += 2;
+        break;
+      case CONTENT_TYPE:
+      case RESPONSE_TOPIC:
+      case CORRELATION_DATA: {
+        const valueEnd = stringEnd(buffer, position, stop);
+        if (valueEnd < 0) return ReasonCode.malformedPacket;
+        const reason = checkValue(id, buffer, position + 2, valueEnd);
+        if (reason !== 0) return reason;
+        position = valueEnd;
+        break;
+      }
+      case USER_PROPERTY: {
+        const nameEnd = stringEnd(buffer, position, stop);
+        const valueEnd = nameEnd < 0 ? -1 : stringEnd(buffer, nameEnd, stop);
+        if (valueEnd < 0) return ReasonCode.malformedPacket;
+        if (!isValidUtf8(buffer, position + 2, nameEnd)) return ReasonCode.malformedPacket;
+        if (!isValidUtf8(buffer, nameEnd + 2, valueEnd)) return ReasonCode.malformedPacket;
+        position = valueEnd;
+        break;
+      }
+      default:
+        // A subscription identifier from a client [MQTT-3.3.4-6], or no property of PUBLISH at all.
+        return ReasonCode.protocolError;
+    }
+  }
+  if (position !== stop) return ReasonCode.malformedPacket;
+  if (aliasAt < 0 && expiryAt < 0) {
+    into.properties = buffer;
+    into.propertiesStart = start;
+    into.propertiesEnd = stop;
+    return 0;
+  }
+  // The packet names an alias of this connection, or seconds that run down: it cannot be sent on as it is.
+  into.frameStart = -1;
+  into.properties = without(buffer, start, stop, aliasAt, expiryAt);
+  into.propertiesStart = 0;
+  into.propertiesEnd = into.properties.length;
+  return 0;
+}
+
+function checkValue(id: number, buffer: Uint8Array, start: number, end: number): number {
+  if (id === CORRELATION_DATA) return 0;
+  if (!isValidUtf8(buffer, start, end)) return ReasonCode.malformedPacket;
+  if (id === RESPONSE_TOPIC) {
+    if (start === end) return ReasonCode.protocolError;
+    for (let i = start; i < end; i += 1) {
+      // '+' or '#' in a response topic [MQTT-3.3.2-14]
+      if (buffer[i] === 0x2b || buffer[i] === 0x23) return ReasonCode.protocolError;
+    }
+  }
+  return 0;
+}
+
+/** The end of a two-byte length and that many bytes, or -1 where they do not fit. */
+function stringEnd(buffer: Uint8Array, position: number, stop: number): number {
+  if (position + 2 > stop) return -1;
+  const end = position + 2 + ((buffer[position]! << 8) | buffer[position + 1]!);
+  return end > stop ? -1 : end;
+}
+
+function readUint32(buffer: Uint8Array, at: number): number {
+  return (
+    buffer[at]! * 0x1000000 + ((buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!)
+  );
+}
+
+/** The properties without the topic alias (3 bytes) and the message expiry interval (5 bytes). */
+function without(
+  buffer: Uint8Array,
+  start: number,
+  stop: number,
+  aliasAt: number,
+  expiryAt: number,
+): Uint8Array {
+  const kept = new Uint8Array(stop - start - (aliasAt < 0 ? 0 : 3) - (expiryAt < 0 ? 0 : 5));
+  let to = 0;
+  let from = start;
+  while (from < stop) {
+    if (from === aliasAt) from += 3;
+    else if (from === expiryAt) from += 5;
+    else kept[to++] = buffer[from++]!;
+  }
+  return kept;
+}

@@ -1,0 +1,107 @@
+/** A connection's socket: bytes between the kernel and the broker core, nothing else. */
+import { Socket } from 'node:net';
+import { getSystemErrorMap } from 'node:util';
+import type { Connection } from '../broker/connection.js';
+import type { Transport } from '../broker/ports.js';
+import { badSocket } from '../log/mosquitto-lines.js';
+import { takeDescriptor } from './descriptor.js';
+
+/**
+ * All sockets of a thread read into this one buffer: what arrives is worked on before the next read, and what has
+ * to stay is copied there.
+ */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+
+/** Milliseconds that a closing peer is given to take the last bytes. */
+const LINGER_MS = 5000;
+
+export interface SocketOrigin {
+  listener: number;
+  remoteAddress: string;
+  remotePort: number;
+}
+
+export class SocketTransport implements Transport {
+  readonly listener: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly #socket: Socket;
+  #connection: Connection | null = null;
+  #busy = false;
+
+  /** @param fd a descriptor that is this transport's from now on */
+  constructor(fd: number, origin: SocketOrigin) {
+    this.listener = origin.listener;
+    this.remoteAddress = origin.remoteAddress;
+    this.remotePort = origin.remotePort;
+    this.#socket = new Socket({
+      fd,
+      onread: { buffer: READ_BUFFER, callback: (bytes: number, buffer: Uint8Array) => this.#received(bytes, buffer) },
+      // 'drain' then comes for every write that the kernel did not take at once.
+      writableHighWaterMark: 1,
+    } as ConstructorParameters<typeof Socket>[0]);
+    this.#socket.on('drain', () => this.#drained());
+    this.#socket.on('end', () => this.#connection?.transportEnded(''));
+    this.#socket.on('error', (error) => this.#connection?.transportEnded(badSocket(describe(error))));
+    this.#socket.on('close', () => this.#connection?.transportEnded(''));
+  }
+
+  /** From here on what arrives goes to `connection`. */
+  serve(connection: Connection): void {
+    this.#connection = connection;
+  }
+
+  setNoDelay(): void {
+    this.#socket.setNoDelay(true);
+  }
+
+  write(chunk: Buffer, length: number): boolean {
+    const socket = this.#socket;
+    socket.write(chunk.subarray(0, length));
+    if (socket.writableLength === 0) return true;
+    this.#busy = true;
+    return false;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    const socket = this.#socket;
+    this.#connection = null;
+    socket.end(() => socket.destroy());
+    if (socket.writableLength > 0) setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  }
+
+  destroy(): void {
+    this.#connection = null;
+    this.#socket.destroy();
+  }
+
+  detach(): number {
+    this.#connection = null;
+    return takeDescriptor(this.#socket);
+  }
+
+  #received(bytes: number, buffer: Uint8Array): boolean {
+    this.#connection?.receive(buffer, bytes);
+    return true;
+  }
+
+  #drained(): void {
+    if (!this.#busy || this.#socket.writableLength > 0) return;
+    this.#busy = false;
+    this.#connection?.drained();
+  }
+}
+
+/** The system's words for an error, as `strerror` gives them: "Connection reset by peer". */
+function describe(error: NodeJS.ErrnoException): string {
+  const text = getSystemErrorMap().get(error.errno ?? 0)?.[1] ?? error.message;
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,110 @@
+/**
+ * The other workers, seen from one: the links to them, what they were told of this worker's interests, and who
+ * still has to confirm it.
+ *
+ * The guarantee behind it: once SUBACK is sent, a message published afterwards on any connection of any worker is
+ * delivered. So a SUBSCRIBE ends in `barrier`: its changes go to every worker, and SUBACK waits until each has
+ * confirmed them. Links keep their order, so everything that a worker had sent before it confirmed, retained
+ * messages included, has arrived by then.
+ */
+import type { Publication } from '../mqtt/publication.js';
+import type { Link } from './link.js';
+import type { Interest } from './route-table.js';
+import { RecordFlag } from './wire.js';
+
+/** Workers at the most: interest is a bit mask. */
+export const WORKERS_MAX = 32;
+
+interface Barrier {
+  sequence: number;
+  /** Bit n: worker n has not confirmed yet. */
+  missing: number;
+  done: () => void;
+}
+
+export class Cluster {
+  readonly #links: (Link | null)[] = new Array(WORKERS_MAX).fill(null);
+  /** Bit n: there is a link to worker n. */
+  #present = 0;
+  #sequence = 0;
+  #barriers: Barrier[] = [];
+
+  get isEmpty(): boolean {
+    return this.#present === 0;
+  }
+
+  add(link: Link): void {
+    this.#links[link.worker] = link;
+    this.#present |= 1 << link.worker;
+  }
+
+  /** A worker is gone: nobody waits for it any more. */
+  remove(worker: number): void {
+    this.#links[worker] = null;
+    this.#present &= ~(1 << worker);
+    for (const barrier of this.#barriers) barrier.missing &= this.#present;
+    this.#finishBarriers();
+  }
+
+  link(worker: number): Link | null {
+    return this.#links[worker] ?? null;
+  }
+
+  /** Tells every worker of changed interests; nobody waits for it. */
+  announce(changes: Interest[]): void {
+    if (changes.length > 0) this.barrier(changes, () => {});
+  }
+
+  /** Tells every worker, and calls `done` when all have confirmed; at once where there are none. */
+  barrier(changes: Interest[], done: () => void): void {
+    if (this.#present === 0) {
+      done();
+      return;
+    }
+    this.#sequence += 1;
+    this.#barriers.push({ sequence: this.#sequence, missing: this.#present, done });
+    const message = { kind: 'interest', sequence: this.#sequence, changes } as const;
+    for (const link of this.#links) link?.control(message);
+  }
+
+  confirmed(worker: number, sequence: number): void {
+    for (const barrier of this.#barriers) {
+      if (barrier.sequence <= sequence) barrier.missing &= ~(1 << worker);
+    }
+    this.#finishBarriers();
+  }
+
+  /** Some link of the mask cannot take more at the moment. */
+  congested(mask: number): boolean {
+    for (let left = mask & this.#present; left !== 0; left &= left - 1) {
+      if (this.#links[31 - Math.clz32(left & -left)]!.congested) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Sends a message to the workers of the mask (hot path); a retained one goes to every worker, to be kept.
+   * @returns how many workers did not get a QoS 0 message because their link is congested
+   */
+  forward(publication: Publication, mask: number): number {
+    let dropped = 0;
+    const keep = publication.retain ? RecordFlag.keep : 0;
+    const targets = keep === 0 ? mask & this.#present : this.#present;
+    for (let left = targets; left !== 0; left &= left - 1) {
+      const bit = left & -left;
+      const link = this.#links[31 - Math.clz32(bit)]!;
+      if (link.congested && publication.qos === 0 && keep === 0) dropped += 1;
+      else link.publish(publication, keep | ((mask & bit) === 0 ? 0 : RecordFlag.deliver), '');
+    }
+    return dropped;
+  }
+
+  /** Sends a message to one worker, for a member of the shared group there. */
+  forwardToGroup(publication: Publication, worker: number, groupKey: string): void {
+    this.#links[worker]?.publish(publication, RecordFlag.group, groupKey);
+  }
+
+  #finishBarriers(): void {
+    while (this.#barriers.length > 0 && this.#barriers[0]!.missing === 0) this.#barriers.shift()!.done();
+  }
+}

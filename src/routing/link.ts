@@ -1,0 +1,85 @@
+/**
+ * The way from one worker to another: a message port over which publishes travel in packed batches, one message
+ * a turn of the event loop, and control messages in their order among them.
+ *
+ * Credits bound it: what was sent and not yet worked off on the other side is counted, and beyond
+ * `WINDOW_BYTES` the link is `congested`. Then publishers of QoS 1 and 2 are no longer read from and messages of
+ * QoS 0 are dropped and counted, so that a slow worker cannot make this one's memory grow.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { type ByteSink, type FlushList, OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
+import type { Publication } from '../mqtt/publication.js';
+import type { LinkMessage } from './messages.js';
+import { packRecord } from './wire.js';
+
+/** Bytes on their way to one worker at the most, before publishers are held back. */
+export const WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** Work done is reported when it amounts to this much: a few reports a window. */
+const CREDIT_BYTES = WINDOW_BYTES / 8;
+
+export class Link implements ByteSink {
+  /** The number of the worker at the other end. */
+  readonly worker: number;
+  readonly #port: Pick<MessagePort, 'postMessage'>;
+  readonly #out: OutgoingBuffer;
+  readonly #relieved: () => void;
+  #outstanding = 0;
+  #owed = 0;
+  #congested = false;
+
+  /** @param relieved called when a congested link has room again */
+  constructor(
+    worker: number,
+    port: Pick<MessagePort, 'postMessage'>,
+    flushList: FlushList,
+    relieved: () => void,
+  ) {
+    this.worker = worker;
+    this.#port = port;
+    this.#out = new OutgoingBuffer(this, flushList);
+    this.#relieved = relieved;
+  }
+
+  get congested(): boolean {
+    return this.#congested;
+  }
+
+  /** Adds a publish to the batch. @param what `RecordFlag` bits */
+  publish(publication: Publication, what: number, groupKey: string): void {
+    packRecord(this.#out, publication, what, groupKey);
+  }
+
+  /** Sends a control message behind everything published before it. */
+  control(message: LinkMessage): void {
+    this.#out.flush();
+    this.#port.postMessage(message);
+  }
+
+  /** The other side has worked off so many bytes. */
+  credit(bytes: number): void {
+    this.#outstanding -= bytes;
+    if (this.#congested && this.#outstanding <= WINDOW_BYTES / 2) {
+      this.#congested = false;
+      this.#relieved();
+    }
+  }
+
+  /** This side has worked off a batch that the other side sent. */
+  workedOff(bytes: number): void {
+    this.#owed += bytes;
+    if (this.#owed < CREDIT_BYTES) return;
+    this.control({ kind: 'credit', bytes: this.#owed });
+    this.#owed = 0;
+  }
+
+  /** The batch is copied to its exact size: a posted slice would carry the whole chunk along. */
+  write(chunk: Buffer, length: number): boolean {
+    const records = new Uint8Array(length);
+    records.set(chunk.subarray(0, length));
+    this.#port.postMessage({ kind: 'batch', records } satisfies LinkMessage, [records.buffer]);
+    this.#outstanding += length;
+    if (this.#outstanding > WINDOW_BYTES) this.#congested = true;
+    return true;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Everything that one thread says to another: control messages as objects, publishes in packed batches.
+ *
+ * Three unions: main → worker, worker → main, worker → worker (a link). Each port keeps the order in which its
+ * messages were posted; nothing is ever lost between living threads. Receivers end in `assertNever`.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Settings } from '../config/settings.js';
+import type { LogLine } from '../log/log.js';
+import type { Interest } from './route-table.js';
+
+/** A socket that main accepted, or that another worker passes on: its descriptor, and bytes already read. */
+export interface PassedConnection {
+  /** A file descriptor of the process; whoever receives the message owns it. */
+  fd: number;
+  /** Index into `settings.listeners`. */
+  listener: number;
+  remoteAddress: string;
+  remotePort: number;
+  /** What the client had sent before the connection moved here; `null` for a new one. */
+  received: Uint8Array | null;
+}
+
+/** A client id that connects, and what main has to know in case the worker dies. */
+export interface Claim {
+  /** Numbers the claims of one worker. */
+  id: number;
+  clientId: string;
+  /** Clean start: an old session elsewhere is not wanted. */
+  cleanStart: boolean;
+  /** The new session will outlive its connection. */
+  durable: boolean;
+  /** The will as a packed record (`wire.ts`), to be sent if the worker dies; `null` = none. */
+  will: Uint8Array | null;
+}
+
+export type ClaimAnswer =
+  /** The client id is this worker's now. */
+  | { id: number; verdict: 'granted' }
+  /** The session lives on another worker and is wanted: pass the connection to main, for that worker. */
+  | { id: number; verdict: 'elsewhere'; worker: number }
+  /** `global_max_clients` is reached. */
+  | { id: number; verdict: 'full' };
+
+/** What a worker is given when it starts. */
+export interface WorkerStart {
+  worker: number;
+  settings: Settings;
+  /** Mask of the log types that are wanted. */
+  logMask: number;
+  /** Float64 counters of this worker (`metrics/counters.ts`), read by main. */
+  counters: SharedArrayBuffer;
+  /** To and from main. */
+  port: MessagePort;
+  /** Links to the workers that run already. */
+  peers: { worker: number; port: MessagePort }[];
+}
+
+export type MainToWorker =
+  /** Sockets to serve; collected over one turn of main's event loop. */
+  | { kind: 'connections'; connections: PassedConnection[] }
+  | { kind: 'claim-answers'; answers: ClaimAnswer[] }
+  /** The client id connected to another worker, with a clean start: end its connection and forget the session. */
+  | { kind: 'discard'; clientIds: string[] }
+  /** A new worker: this is the link to it. */
+  | { kind: 'peer-added'; worker: number; port: MessagePort }
+  /** A worker is gone; its interests with it. */
+  | { kind: 'peer-removed'; worker: number }
+  /** Packed records to route to everyone: wills of a dead worker, `$SYS`, log lines as topics. */
+  | { kind: 'publish'; records: Uint8Array }
+  /** SIGHUP. */
+  | { kind: 'reload'; settings: Settings; logMask: number }
+  /** SIGUSR2. */
+  | { kind: 'print-subscriptions' }
+  /** Tests only: fall, as a bug would make the worker fall. */
+  | { kind: 'fall' }
+  /** Orderly end: send wills, flush, close everything, answer `stopped`. */
+  | { kind: 'stop' };
+
+export type WorkerToMain =
+  /** All links answered: connections may come. */
+  | { kind: 'ready' }
+  | { kind: 'log'; lines: LogLine[] }
+  | { kind: 'claims'; claims: Claim[] }
+  /** The wills of these claims need no sending any more: the client disconnected orderly, or they were sent. */
+  | { kind: 'wills-done'; wills: [clientId: string, claim: number][] }
+  /** These sessions ended. */
+  | { kind: 'released'; clientIds: string[] }
+  /** The answer to `discard`, one for each id. */
+  | { kind: 'discarded'; clientIds: string[] }
+  /** A connection whose session lives on another worker. */
+  | { kind: 'pass'; worker: number; connection: PassedConnection }
+  /** A connection ended that was accepted on this listener, for `max_connections`. */
+  | { kind: 'closed'; listeners: number[] }
+  | { kind: 'stopped' };
+
+export type LinkMessage =
+  /** Packed records (`wire.ts`): publishes for this worker's subscribers, retained messages. */
+  | { kind: 'batch'; records: Uint8Array }
+  /** What the sender wants to hear of from now on. Answered with `confirmed` once it is in force. */
+  | { kind: 'interest'; sequence: number; changes: Interest[] }
+  | { kind: 'confirmed'; sequence: number }
+  /** So many bytes of batches have been worked off: the sender may send as many more. */
+  | { kind: 'credit'; bytes: number }
+  /** The sender has told everything it had: interests and retained messages. Once, first thing on a new link. */
+  | { kind: 'caught-up' };

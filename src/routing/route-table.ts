@@ -1,0 +1,285 @@
+/**
+ * Who gets a message: this worker's own subscriptions, and which of the other workers have any that match.
+ *
+ * The table is a tree of filters (`TopicTrie`) behind a cache by topic (`RouteCache`). A publish looks its topic
+ * up by its bytes; the tree is walked, and the topic's characters are checked, only when the topic is new or the
+ * subscriptions have changed since.
+ */
+import { isValidTopicName } from '../topic/topic-name.js';
+import type { Subscription } from '../session/subscription.js';
+import { parseSharedFilter } from '../topic/topic-filter.js';
+import { TopicTrie } from '../topic/topic-trie.js';
+
+/** The members of one shared subscription `$share/GROUP/FILTER`, on this worker and, as numbers, on others. */
+export class SharedGroup {
+  /** `$share/GROUP/FILTER`: the name of the group between workers. */
+  readonly key: string;
+  readonly members: Subscription[] = [];
+  /** Members on other workers, by worker number. */
+  readonly remoteMembers = new Map<number, number>();
+  #turn = 0;
+  #localTurn = 0;
+
+  constructor(key: string) {
+    this.key = key;
+  }
+
+  get isEmpty(): boolean {
+    return this.members.length === 0 && this.remoteMembers.size === 0;
+  }
+
+  /**
+   * Whose turn it is among all members, everywhere: strict round robin [MQTT-4.8.2-4].
+   * @returns a member of this worker, or the number of the worker that is to choose one of its own
+   */
+  next(): Subscription | number | undefined {
+    let total = this.members.length;
+    for (const count of this.remoteMembers.values()) total += count;
+    if (total === 0) return undefined;
+    let turn = this.#turn % total;
+    this.#turn = turn + 1;
+    if (turn < this.members.length) return this.members[turn];
+    turn -= this.members.length;
+    for (const [worker, count] of this.remoteMembers) {
+      if (turn < count) return worker;
+      turn -= count;
+    }
+    return undefined;
+  }
+
+  /** The next member of this worker, for a message that another worker sent here. */
+  nextLocal(): Subscription | undefined {
+    const { members } = this;
+    if (members.length === 0) return undefined;
+    const turn = this.#localTurn % members.length;
+    this.#localTurn = turn + 1;
+    return members[turn];
+  }
+}
+
+/** Everything subscribed to one filter. */
+interface FilterEntry {
+  readonly filter: string;
+  readonly subscriptions: Subscription[];
+  groups: Map<string, SharedGroup> | null;
+  /** Bit n: worker n has subscriptions to this filter. */
+  remote: number;
+}
+
+/** Where messages of one topic go. Valid as long as `generation` is the table's. */
+export interface Route {
+  readonly topic: string;
+  readonly topicBytes: Uint8Array;
+  readonly generation: number;
+  readonly subscriptions: readonly Subscription[];
+  readonly groups: readonly SharedGroup[];
+  readonly remote: number;
+}
+
+/** A change of what this worker wants to hear of: filter (or `$share/…` key) and how many subscribers it has. */
+export type Interest = readonly [filter: string, count: number];
+
+export class RouteTable {
+  readonly #trie = new TopicTrie<FilterEntry>();
+  readonly #cache = new RouteCache();
+  #generation = 0;
+  #subscriptionCount = 0;
+  #sharedCount = 0;
+
+  /** This worker's subscriptions, without the shared ones. */
+  get subscriptionCount(): number {
+    return this.#subscriptionCount;
+  }
+
+  get sharedSubscriptionCount(): number {
+    return this.#sharedCount;
+  }
+
+  /** @returns what the other workers have to know, `null` where nothing changed for them */
+  add(subscription: Subscription): Interest | null {
+    this.#generation += 1;
+    const shared = parseSharedFilter(subscription.filter);
+    if (typeof shared === 'object') {
+      const group = this.#group(shared.filter, shared.group, subscription.filter);
+      group.members.push(subscription);
+      this.#sharedCount += 1;
+      return [subscription.filter, group.members.length];
+    }
+    const entry = this.#entry(subscription.filter);
+    entry.subscriptions.push(subscription);
+    this.#subscriptionCount += 1;
+    return entry.subscriptions.length === 1 ? [subscription.filter, 1] : null;
+  }
+
+  /** @returns what the other workers have to know, `null` where nothing changed for them */
+  remove(subscription: Subscription): Interest | null {
+    this.#generation += 1;
+    const shared = parseSharedFilter(subscription.filter);
+    if (typeof shared === 'object') {
+      const group = this.#group(shared.filter, shared.group, subscription.filter);
+      removeFrom(group.members, subscription);
+      this.#sharedCount -= 1;
+      this.#dropIfEmpty(shared.filter);
+      return [subscription.filter, group.members.length];
+    }
+    const entry = this.#entry(subscription.filter);
+    removeFrom(entry.subscriptions, subscription);
+    this.#subscriptionCount -= 1;
+    const left = entry.subscriptions.length;
+    this.#dropIfEmpty(subscription.filter);
+    return left === 0 ? [subscription.filter, 0] : null;
+  }
+
+  /** Another worker told how many subscribers it has for a filter or a shared group. */
+  setRemote(worker: number, [filter, count]: Interest): void {
+    this.#generation += 1;
+    const shared = parseSharedFilter(filter);
+    if (typeof shared === 'object') {
+      const group = this.#group(shared.filter, shared.group, filter);
+      if (count > 0) group.remoteMembers.set(worker, count);
+      else group.remoteMembers.delete(worker);
+      this.#dropIfEmpty(shared.filter);
+      return;
+    }
+    const entry = this.#entry(filter);
+    if (count > 0) entry.remote |= 1 << worker;
+    else entry.remote &= ~(1 << worker);
+    this.#dropIfEmpty(filter);
+  }
+
+  /** A worker is gone, and all it wanted with it. */
+  forgetWorker(worker: number): void {
+    this.#generation += 1;
+    for (const entry of [...this.#trie.values()]) {
+      entry.remote &= ~(1 << worker);
+      for (const group of entry.groups?.values() ?? []) group.remoteMembers.delete(worker);
+      this.#dropIfEmpty(entry.filter);
+    }
+  }
+
+  /** All that this worker wants to hear of, for a worker that has just begun. */
+  interests(): Interest[] {
+    const interests: Interest[] = [];
+    for (const entry of this.#trie.values()) {
+      if (entry.subscriptions.length > 0) interests.push([entry.filter, 1]);
+      for (const group of entry.groups?.values() ?? []) {
+        if (group.members.length > 0) interests.push([group.key, group.members.length]);
+      }
+    }
+    return interests;
+  }
+
+  /** A shared group by its key, for a message that another worker sent to its members here. */
+  group(key: string): SharedGroup | undefined {
+    const shared = parseSharedFilter(key);
+    if (typeof shared !== 'object') return undefined;
+    return this.#trie.get(shared.filter)?.groups?.get(shared.group);
+  }
+
+  /**
+   * The route of the topic in `buffer[start, end)` (hot path).
+   * @returns `null` where that is no valid topic name
+   */
+  route(buffer: Uint8Array, start: number, end: number): Route | null {
+    const cached = this.#cache.find(buffer, start, end);
+    if (cached !== null && cached.generation === this.#generation) return cached;
+    if (cached === null && !isValidTopicName(buffer, start, end)) return null;
+    const topicBytes = cached?.topicBytes ?? new Uint8Array(buffer.subarray(start, end));
+    const route = this.#find(cached?.topic ?? Buffer.from(topicBytes).toString(), topicBytes);
+    this.#cache.store(route);
+    return route;
+  }
+
+  /** The route of a topic that is known to be valid. */
+  routeOf(topic: string): Route {
+    const bytes = Buffer.from(topic);
+    return this.route(bytes, 0, bytes.length) ?? this.#find(topic, bytes);
+  }
+
+  #entry(filter: string): FilterEntry {
+    let entry = this.#trie.get(filter);
+    if (entry === undefined) {
+      entry = { filter, subscriptions: [], groups: null, remote: 0 };
+      this.#trie.set(filter, entry);
+    }
+    return entry;
+  }
+
+  #group(filter: string, name: string, key: string): SharedGroup {
+    const entry = this.#entry(filter);
+    entry.groups ??= new Map();
+    let group = entry.groups.get(name);
+    if (group === undefined) {
+      group = new SharedGroup(key);
+      entry.groups.set(name, group);
+    }
+    return group;
+  }
+
+  #dropIfEmpty(filter: string): void {
+    const entry = this.#trie.get(filter);
+    if (entry === undefined) return;
+    for (const [name, group] of entry.groups ?? []) if (group.isEmpty) entry.groups!.delete(name);
+    if (entry.groups?.size === 0) entry.groups = null;
+    if (entry.subscriptions.length === 0 && entry.groups === null && entry.remote === 0) {
+      this.#trie.delete(filter);
+    }
+  }
+
+  #find(topic: string, topicBytes: Uint8Array): Route {
+    const subscriptions: Subscription[] = [];
+    const groups: SharedGroup[] = [];
+    let remote = 0;
+    this.#trie.match(topic, (entry) => {
+      for (const subscription of entry.subscriptions) subscriptions.push(subscription);
+      if (entry.groups !== null) groups.push(...entry.groups.values());
+      remote |= entry.remote;
+    });
+    return { topic, topicBytes, generation: this.#generation, subscriptions, groups, remote };
+  }
+}
+
+function removeFrom(list: Subscription[], subscription: Subscription): void {
+  const at = list.indexOf(subscription);
+  if (at >= 0) list.splice(at, 1);
+}
+
+/** Slots of the cache; a power of two. Each holds one route, so the cache is bounded by design. */
+const CACHE_SLOTS = 8192;
+
+/** Routes by the bytes of their topic: two places a topic can be in, the newer route wins. */
+class RouteCache {
+  readonly #slots: (Route | null)[] = new Array(CACHE_SLOTS).fill(null);
+
+  find(buffer: Uint8Array, start: number, end: number): Route | null {
+    const slot = hash(buffer, start, end);
+    const first = this.#slots[slot]!;
+    if (first !== null && sameBytes(first.topicBytes, buffer, start, end)) return first;
+    const second = this.#slots[slot ^ 1]!;
+    if (second !== null && sameBytes(second.topicBytes, buffer, start, end)) return second;
+    return null;
+  }
+
+  store(route: Route): void {
+    const slot = hash(route.topicBytes, 0, route.topicBytes.length);
+    const other = this.#slots[slot ^ 1]!;
+    if (other !== null && other.topic === route.topic) this.#slots[slot ^ 1] = null;
+    const current = this.#slots[slot]!;
+    if (current !== null && current.topic !== route.topic) this.#slots[slot ^ 1] = current;
+    this.#slots[slot] = route;
+  }
+}
+
+/** FNV-1a, folded into the number of slots. */
+function hash(buffer: Uint8Array, start: number, end: number): number {
+  let h = 0x811c9dc5;
+  for (let i = start; i < end; i += 1) h = Math.imul(h ^ buffer[i]!, 0x01000193);
+  return (h ^ (h >>> 15)) & (CACHE_SLOTS - 1);
+}
+
+function sameBytes(bytes: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  if (bytes.length !== length) return false;
+  for (let i = 0; i < length; i += 1) if (bytes[i] !== buffer[start + i]) return false;
+  return true;
+}

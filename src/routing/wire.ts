@@ -1,0 +1,117 @@
+/**
+ * Messages packed for another thread: records one after the other in one buffer.
+ *
+ *   0  u32  length of the whole record
+ *   4  u8   bits 0-1 QoS, bit 2 retain, bit 3 keep as retained message, bit 4 deliver to subscribers,
+ *           bit 5 deliver to one member of the shared group named in the record
+ *   5  f64  when it expires, milliseconds since the epoch; 0 = never
+ *  13  u16  length of the group's key     15  u16  length of the origin     17  u16  length of the topic
+ *  19  u32  length of the properties      23  group key, origin, topic, properties, payload
+ */
+import { copyBytes } from '../base/copy-bytes.js';
+import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
+import type { Qos } from '../mqtt/packets.js';
+import { NO_ALIAS, type Publication } from '../mqtt/publication.js';
+
+const HEADER = 23;
+
+export const RecordFlag = {
+  retain: 0x04,
+  /** Set or clear the retained message of the topic. */
+  keep: 0x08,
+  /** Deliver to the receiver's ordinary subscriptions. */
+  deliver: 0x10,
+  /** Deliver to one of the receiver's members of the named shared group. */
+  group: 0x20,
+} as const;
+
+/** Appends one record (hot path between workers). */
+export function packRecord(
+  out: OutgoingBuffer,
+  publication: Publication,
+  what: number,
+  groupKey: string,
+): void {
+  const group = groupKey === '' ? 0 : Buffer.byteLength(groupKey);
+  const keep = (what & RecordFlag.keep) !== 0;
+  const origin = keep ? Buffer.byteLength(publication.origin) : 0;
+  const topic = publication.topicEnd - publication.topicStart;
+  const properties = publication.propertiesEnd - publication.propertiesStart;
+  const payload = publication.payloadEnd - publication.payloadStart;
+  const length = HEADER + group + origin + topic + properties + payload;
+  let at = out.reserve(length);
+  const chunk = out.chunk!;
+  chunk.writeUInt32LE(length, at);
+  chunk[at + 4] = publication.qos | (publication.retain ? RecordFlag.retain : 0) | what;
+  chunk.writeDoubleLE(publication.expiresAt, at + 5);
+  chunk.writeUInt16LE(group, at + 13);
+  chunk.writeUInt16LE(origin, at + 15);
+  chunk.writeUInt16LE(topic, at + 17);
+  chunk.writeUInt32LE(properties, at + 19);
+  at += HEADER;
+  if (group > 0) at += chunk.write(groupKey, at);
+  if (origin > 0) at += chunk.write(publication.origin, at);
+  copyBytes(publication.buffer, publication.topicStart, publication.topicEnd, chunk, at);
+  at += topic;
+  copyBytes(publication.properties, publication.propertiesStart, publication.propertiesEnd, chunk, at);
+  at += properties;
+  copyBytes(publication.buffer, publication.payloadStart, publication.payloadEnd, chunk, at);
+}
+
+/** One record as bytes of its own. */
+export function packedRecord(publication: Publication, what: number): Uint8Array {
+  const collected: Uint8Array[] = [];
+  const sink = {
+    write: (chunk: Buffer, length: number): boolean => {
+      collected.push(new Uint8Array(chunk.subarray(0, length)));
+      return true;
+    },
+  };
+  const out = new OutgoingBuffer(sink, { add: () => {} });
+  packRecord(out, publication, what, '');
+  out.flush();
+  return collected[0]!;
+}
+
+/**
+ * Reads the records of a batch into one reused publication.
+ * @param each gets the publication, what to do with it (`RecordFlag`) and the group's key ('' = none)
+ */
+export function unpackRecords(
+  records: Uint8Array,
+  into: Publication,
+  each: (publication: Publication, what: number, groupKey: string) => void,
+): void {
+  const bytes = Buffer.from(records.buffer, records.byteOffset, records.length);
+  let at = 0;
+  while (at < bytes.length) {
+    const end = at + bytes.readUInt32LE(at);
+    const what = bytes[at + 4]!;
+    const groupStart = at + HEADER;
+    const originStart = groupStart + bytes.readUInt16LE(at + 13);
+    const topicStart = originStart + bytes.readUInt16LE(at + 15);
+    const topicEnd = topicStart + bytes.readUInt16LE(at + 17);
+    into.forget();
+    into.buffer = bytes;
+    into.frameStart = -1;
+    into.frameEnd = -1;
+    into.version = 5;
+    into.qos = (what & 3) as Qos;
+    into.retain = (what & RecordFlag.retain) !== 0;
+    into.dup = false;
+    into.packetId = 0;
+    into.topicStart = topicStart;
+    into.topicEnd = topicEnd;
+    into.properties = bytes;
+    into.propertiesStart = topicEnd;
+    into.propertiesEnd = topicEnd + bytes.readUInt32LE(at + 19);
+    into.payloadStart = into.propertiesEnd;
+    into.payloadEnd = end;
+    into.topicAlias = NO_ALIAS;
+    into.expiresAt = bytes.readDoubleLE(at + 5);
+    into.topic = '';
+    into.origin = originStart === topicStart ? '' : bytes.toString('utf8', originStart, topicStart);
+    each(into, what, groupStart === originStart ? '' : bytes.toString('utf8', groupStart, originStart));
+    at = end;
+  }
+}

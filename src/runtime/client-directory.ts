@@ -1,0 +1,118 @@
+/**
+ * Which client id lives on which worker. Main is the one place where claims are put in order, so two connections of
+ * one client never both believe to own its session. Pure: what has to be said to workers comes back as effects.
+ *
+ *   claim, id unknown or already on that worker ─► granted
+ *   claim, id elsewhere, session not needed     ─► discard there, granted when done
+ *   claim, id elsewhere, session wanted         ─► the connection is sent to where the session is
+ */
+import type { Claim, ClaimAnswer } from '../routing/messages.js';
+
+interface Entry {
+  worker: number;
+  /** Number of the worker's claim that was granted. */
+  claim: number;
+  durable: boolean;
+  will: Uint8Array | null;
+  /** Claims that wait until the other worker has discarded the session. */
+  waiting: { worker: number; claim: Claim }[] | null;
+}
+
+export interface DirectoryEffects {
+  answer(worker: number, answer: ClaimAnswer): void;
+  discard(worker: number, clientId: string): void;
+}
+
+export class ClientDirectory {
+  readonly #entries = new Map<string, Entry>();
+  readonly #effects: DirectoryEffects;
+  /** Client ids known at the most; 0 or less = no limit [mosq: global_max_clients]. */
+  clientsMax: number;
+
+  constructor(effects: DirectoryEffects, clientsMax: number) {
+    this.#effects = effects;
+    this.clientsMax = clientsMax;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  claim(worker: number, claim: Claim): void {
+    const { clientId } = claim;
+    const entry = this.#entries.get(clientId);
+    if (entry === undefined) {
+      if (this.clientsMax > 0 && this.#entries.size >= this.clientsMax) {
+        this.#effects.answer(worker, { id: claim.id, verdict: 'full' });
+        return;
+      }
+      const { id, durable, will } = claim;
+      this.#entries.set(clientId, { worker, claim: id, durable, will, waiting: null });
+      this.#effects.answer(worker, { id: claim.id, verdict: 'granted' });
+    } else if (entry.waiting !== null) {
+      entry.waiting.push({ worker, claim });
+    } else {
+      this.#claimKnown(entry, worker, claim);
+    }
+  }
+
+  #claimKnown(entry: Entry, worker: number, claim: Claim): void {
+    if (entry.worker === worker) {
+      this.#grant(entry, worker, claim);
+    } else if (entry.durable && !claim.cleanStart) {
+      this.#effects.answer(worker, { id: claim.id, verdict: 'elsewhere', worker: entry.worker });
+    } else {
+      entry.waiting = [{ worker, claim }];
+      this.#effects.discard(entry.worker, claim.clientId);
+    }
+  }
+
+  #grant(entry: Entry, worker: number, claim: Claim): void {
+    entry.worker = worker;
+    entry.claim = claim.id;
+    entry.durable = claim.durable;
+    entry.will = claim.will;
+    this.#effects.answer(worker, { id: claim.id, verdict: 'granted' });
+  }
+
+  /** The worker has ended the session that another one's client replaces. */
+  discarded(clientId: string): void {
+    const entry = this.#entries.get(clientId);
+    if (entry === undefined || entry.waiting === null) return;
+    const [first, ...rest] = entry.waiting;
+    entry.waiting = null;
+    this.#grant(entry, first!.worker, first!.claim);
+    for (const { worker, claim } of rest) this.claim(worker, claim);
+  }
+
+  /** A session ended by itself. A session that is being discarded ends with `discarded`. */
+  released(worker: number, clientId: string): void {
+    const entry = this.#entries.get(clientId);
+    if (entry?.worker === worker && entry.waiting === null) this.#entries.delete(clientId);
+  }
+
+  /** The will of that claim is sent or deleted; a later claim's will stands. */
+  willDone(worker: number, clientId: string, claim: number): void {
+    const entry = this.#entries.get(clientId);
+    if (entry?.worker === worker && entry.claim === claim) entry.will = null;
+  }
+
+  /** A worker died. @returns the wills of its clients, which nobody else will send now */
+  workerDied(worker: number): Uint8Array[] {
+    const wills: Uint8Array[] = [];
+    for (const [clientId, entry] of this.#entries) {
+      if (entry.waiting !== null) {
+        entry.waiting = entry.waiting.filter((waiting) => waiting.worker !== worker);
+      }
+      if (entry.worker !== worker) {
+        if (entry.waiting?.length === 0) entry.waiting = null;
+        continue;
+      }
+      if (entry.will !== null) wills.push(entry.will);
+      const waiting = entry.waiting ?? [];
+      this.#entries.delete(clientId);
+      for (const { worker: other, claim } of waiting) this.claim(other, claim);
+    }
+    return wills;
+  }
+}

@@ -1,0 +1,388 @@
+/**
+ * Main's side of the workers: starts them in the pool, connects each with all others, spreads connections over
+ * them, keeps the directory of client ids, adds workers while load asks for it, and replaces one that dies.
+ */
+import { availableParallelism, cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { assertNever } from '../base/assert.js';
+import type { Settings } from '../config/settings.js';
+import type { Log, LogLine } from '../log/log.js';
+import { Counter, type CounterName, createCounters, retire } from '../metrics/counters.js';
+import { WORKERS_MAX } from '../routing/cluster.js';
+import type {
+  ClaimAnswer,
+  MainToWorker,
+  PassedConnection,
+  WorkerStart,
+  WorkerToMain,
+} from '../routing/messages.js';
+import { ClientDirectory } from './client-directory.js';
+
+const WORKER_FILE = fileURLToPath(new URL('../../workers/connection-worker.js', import.meta.url));
+
+/** Share of time a worker's event loop is busy from which on it is hot. */
+const HOT_UTILISATION = 0.75;
+/** Seconds that the busiest worker has to be hot before another one is added. */
+const HOT_SECONDS = 5;
+/** Cores that have to be idle for another worker to be of use. */
+const IDLE_CORES = 0.5;
+const WATCH_MS = 1000;
+/** Milliseconds to wait before a dead worker is replaced, so that one that always dies does not spin. */
+const REPLACE_MS = 100;
+/** Milliseconds the workers have for an orderly end. */
+const STOP_MS = 10_000;
+
+interface WorkerEntry {
+  readonly worker: number;
+  readonly port: MessagePort;
+  readonly counters: Float64Array;
+  ready: boolean;
+  /** Connections given to it and not yet reported closed. */
+  connections: number;
+  utilisation: number;
+  stopped: (() => void) | null;
+}
+
+export interface SupervisorOptions {
+  settings: Settings;
+  log: Log;
+  logMask: number;
+  /** Lines from workers, with their own time. */
+  writeLines: (lines: LogLine[]) => void;
+  /** A connection accepted on this listener is gone. */
+  connectionClosed: (listener: number) => void;
+}
+
+export class Supervisor {
+  #settings: Settings;
+  readonly #log: Log;
+  #logMask: number;
+  readonly #options: SupervisorOptions;
+  readonly #pool: Piscina<WorkerStart, void>;
+  readonly #workersMax: number;
+  readonly #workers: (WorkerEntry | null)[] = new Array(WORKERS_MAX).fill(null);
+  readonly #directory: ClientDirectory;
+  /** Messages collected over this turn of the event loop. */
+  readonly #answers = new Map<number, ClaimAnswer[]>();
+  readonly #discards = new Map<number, string[]>();
+  readonly #connections = new Map<number, PassedConnection[]>();
+  #scheduled = false;
+  #onReady: (() => void) | null = null;
+  #stopping = false;
+  #watch: NodeJS.Timeout | undefined;
+  #hotSeconds = 0;
+  #cpuTimes = cpuTimes();
+  /** What dead workers had counted. */
+  readonly #retiredCounters = new Float64Array(createCounters());
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#log = options.log;
+    this.#logMask = options.logMask;
+    const { workerThreads, globalMaxClients } = options.settings;
+    this.#workersMax = workerThreads === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : workerThreads;
+    this.#pool = new Piscina({
+      filename: WORKER_FILE,
+      minThreads: 1,
+      maxThreads: WORKERS_MAX,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      // With the default a worker between tasks is parked and answers nothing.
+      atomics: 'disabled',
+      recordTiming: false,
+    });
+    this.#directory = new ClientDirectory(
+      {
+        answer: (worker, answer) => this.#collect(this.#answers, worker, answer),
+        discard: (worker, clientId) => this.#collect(this.#discards, worker, clientId),
+      },
+      globalMaxClients,
+    );
+  }
+
+  /** Starts the first worker, or as many as configured; resolves when connections may come. */
+  async start(): Promise<void> {
+    const first = this.#settings.workerThreads === 'auto' ? 1 : this.#workersMax;
+    const ready = new Promise<void>((resolve) => {
+      this.#onReady = resolve;
+    });
+    for (let worker = 0; worker < first; worker += 1) this.#startWorker();
+    await ready;
+    this.#watch = setInterval(() => this.#watchLoad(), WATCH_MS);
+  }
+
+  /** Gives an accepted connection to the worker with the least to do. */
+  serve(connection: PassedConnection): void {
+    const target = this.#leastLoaded();
+    if (target === undefined) return;
+    target.connections += 1;
+    this.#collect(this.#connections, target.worker, connection);
+  }
+
+  /** Routes packed records to every subscriber, whatever its worker. */
+  publish(records: Uint8Array): void {
+    const target = this.#workers.find((entry) => entry?.ready);
+    if (target) this.#tell(target, { kind: 'publish', records });
+  }
+
+  reload(settings: Settings, logMask: number): void {
+    this.#settings = settings;
+    this.#logMask = logMask;
+    this.#directory.clientsMax = settings.globalMaxClients;
+    for (const entry of this.#living()) this.#tell(entry, { kind: 'reload', settings, logMask });
+  }
+
+  printSubscriptions(): void {
+    for (const entry of this.#living()) this.#tell(entry, { kind: 'print-subscriptions' });
+  }
+
+  /** A counter's sum over all workers, living and dead. */
+  count(name: CounterName): number {
+    const cell = Counter[name];
+    let sum = this.#retiredCounters[cell]!;
+    for (const entry of this.#living()) sum += entry.counters[cell]!;
+    return sum;
+  }
+
+  /** Sessions, connected or not. */
+  get clients(): number {
+    return this.#directory.size;
+  }
+
+  /** Tests only: the worker falls as by a bug. */
+  fall(worker: number): void {
+    const entry = this.#workers[worker];
+    if (entry) this.#tell(entry, { kind: 'fall' });
+  }
+
+  /** Asks every worker to send wills, flush and close; never waits longer than `STOP_MS`. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#watch);
+    const stopped = [...this.#living()].map(
+      (entry) =>
+        new Promise<void>((resolve) => {
+          entry.stopped = resolve;
+          this.#tell(entry, { kind: 'stop' });
+        }),
+    );
+    const patience = new Promise<void>((resolve) => setTimeout(resolve, STOP_MS).unref());
+    await Promise.race([Promise.all(stopped), patience]);
+  }
+
+  // ----------------------------------------------------------------- workers
+
+  *#living(): Generator<WorkerEntry> {
+    for (const entry of this.#workers) if (entry !== null) yield entry;
+  }
+
+  #startWorker(): void {
+    const worker = this.#workers.indexOf(null);
+    const toMain = new MessageChannel();
+    const counters = createCounters();
+    const entry: WorkerEntry = {
+      worker,
+      port: toMain.port1,
+      counters: new Float64Array(counters),
+      ready: false,
+      connections: 0,
+      utilisation: 0,
+      stopped: null,
+    };
+    const peers = [...this.#living()].map((other) => ({ worker: other.worker, port: this.#link(worker, other) }));
+    this.#workers[worker] = entry;
+    entry.port.on('message', (message: WorkerToMain) => this.#receive(entry, message));
+    const start: WorkerStart = {
+      worker,
+      settings: this.#settings,
+      logMask: this.#logMask,
+      counters,
+      port: toMain.port2,
+      peers,
+    };
+    const transferList = [toMain.port2, ...peers.map(({ port }) => port)];
+    this.#pool.run(start, { transferList }).then(
+      () => this.#ended(entry, undefined),
+      (error: unknown) => this.#ended(entry, error),
+    );
+  }
+
+  /** Makes the link between a new worker and one that runs. @returns the new worker's end */
+  #link(worker: number, other: WorkerEntry): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    other.port.postMessage({ kind: 'peer-added', worker, port: port1 } satisfies MainToWorker, [port1]);
+    return port2;
+  }
+
+  /** A worker's task is over: asked for, or by a fault. */
+  #ended(entry: WorkerEntry, error: unknown): void {
+    this.#workers[entry.worker] = null;
+    entry.port.close();
+    entry.stopped?.();
+    retire(entry.counters, this.#retiredCounters);
+    if (this.#stopping) return;
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error ?? 'it ended');
+    this.#log.write('error', `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`);
+    for (const other of this.#living()) this.#tell(other, { kind: 'peer-removed', worker: entry.worker });
+    const wills = this.#directory.workerDied(entry.worker);
+    const lost = this.#connections.get(entry.worker) ?? [];
+    this.#connections.delete(entry.worker);
+    setTimeout(() => {
+      if (this.#stopping) return;
+      this.#startWorker();
+      this.#whenReady(() => {
+        for (const will of wills) this.publish(will);
+        for (const connection of lost) this.serve(connection);
+      });
+    }, REPLACE_MS);
+  }
+
+  #whenReady(action: () => void): void {
+    if (this.#leastLoaded() !== undefined) action();
+    else this.#onReady = action;
+  }
+
+  #leastLoaded(): WorkerEntry | undefined {
+    let best: WorkerEntry | undefined;
+    for (const entry of this.#living()) {
+      if (!entry.ready) continue;
+      if (best === undefined || load(entry) < load(best)) best = entry;
+    }
+    return best;
+  }
+
+  #tell(entry: WorkerEntry, message: MainToWorker): void {
+    entry.port.postMessage(message);
+  }
+
+  #receive(entry: WorkerEntry, message: WorkerToMain): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#workerReady(entry);
+        return;
+      case 'log':
+        this.#options.writeLines(message.lines);
+        return;
+      case 'claims':
+        for (const claim of message.claims) this.#directory.claim(entry.worker, claim);
+        return;
+      case 'wills-done':
+        for (const [clientId, claim] of message.wills) this.#directory.willDone(entry.worker, clientId, claim);
+        return;
+      case 'released':
+        for (const clientId of message.clientIds) this.#directory.released(entry.worker, clientId);
+        return;
+      case 'discarded':
+        for (const clientId of message.clientIds) this.#directory.discarded(clientId);
+        return;
+      case 'pass':
+        this.#pass(entry, message.worker, message.connection);
+        return;
+      case 'closed':
+        entry.connections -= message.listeners.length;
+        for (const listener of message.listeners) this.#options.connectionClosed(listener);
+        return;
+      case 'stopped':
+        entry.stopped?.();
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  #workerReady(entry: WorkerEntry): void {
+    entry.ready = true;
+    const fixed = this.#settings.workerThreads !== 'auto';
+    if (fixed && this.#onReady !== null) {
+      const ready = [...this.#living()].filter((one) => one.ready).length;
+      if (ready < this.#workersMax && !this.#watch) return;
+    }
+    const action = this.#onReady;
+    this.#onReady = null;
+    action?.();
+  }
+
+  /** A connection whose session lives on another worker than the one that has read its CONNECT. */
+  #pass(from: WorkerEntry, worker: number, connection: PassedConnection): void {
+    from.connections -= 1;
+    const target = this.#workers[worker];
+    if (!target?.ready) {
+      this.serve(connection);
+      return;
+    }
+    target.connections += 1;
+    this.#collect(this.#connections, worker, connection);
+  }
+
+  // ----------------------------------------------------------------- messages of this turn
+
+  #collect<T>(collected: Map<number, T[]>, worker: number, item: T): void {
+    const items = collected.get(worker);
+    if (items === undefined) collected.set(worker, [item]);
+    else items.push(item);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    for (const entry of this.#living()) {
+      const { worker } = entry;
+      const clientIds = this.#discards.get(worker);
+      if (clientIds !== undefined) this.#tell(entry, { kind: 'discard', clientIds });
+      const answers = this.#answers.get(worker);
+      if (answers !== undefined) this.#tell(entry, { kind: 'claim-answers', answers });
+      const connections = this.#connections.get(worker);
+      if (connections !== undefined) this.#tell(entry, { kind: 'connections', connections });
+      this.#connections.delete(worker);
+    }
+    this.#discards.clear();
+    this.#answers.clear();
+  }
+
+  // ----------------------------------------------------------------- load
+
+  /** Once a second: is the busiest worker hot, and a core idle? */
+  #watchLoad(): void {
+    const idleCores = this.#idleCores();
+    let hottest = 0;
+    let count = 0;
+    for (const entry of this.#living()) {
+      count += 1;
+      entry.utilisation = entry.counters[Counter.utilisation]!;
+      hottest = Math.max(hottest, entry.utilisation);
+    }
+    this.#hotSeconds = hottest >= HOT_UTILISATION && idleCores >= IDLE_CORES ? this.#hotSeconds + 1 : 0;
+    if (this.#hotSeconds < HOT_SECONDS || count >= this.#workersMax) return;
+    this.#hotSeconds = 0;
+    this.#log.write('information', `Adding worker thread ${count + 1} of at most ${this.#workersMax}.`);
+    this.#startWorker();
+  }
+
+  /** How many cores had nothing to do since the last look. */
+  #idleCores(): number {
+    const before = this.#cpuTimes;
+    const now = cpuTimes();
+    this.#cpuTimes = now;
+    const total = now.total - before.total;
+    return total === 0 ? 0 : ((now.idle - before.idle) / total) * availableParallelism();
+  }
+}
+
+/** What a worker has to do, for comparison: first how busy it is, in tenths, then how many connections it has. */
+function load(entry: WorkerEntry): number {
+  return Math.floor(entry.utilisation * 10) * 1_000_000 + entry.connections;
+}
+
+function cpuTimes(): { idle: number; total: number } {
+  let idle = 0;
+  let total = 0;
+  for (const { times } of cpus()) {
+    idle += times.idle;
+    total += times.user + times.nice + times.sys + times.idle + times.irq;
+  }
+  return { idle, total };
+}

@@ -1,0 +1,257 @@
+/**
+ * What runs in a worker thread: the broker core, wired to sockets, to main and to the other workers. The task ends
+ * when main asks the worker to stop; if it fails, the worker is lost and main knows by the rejected task.
+ */
+import { closeSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import type { MessagePort } from 'node:worker_threads';
+import { assertNever } from '../base/assert.js';
+import { Broker } from '../broker/broker.js';
+import { Connection } from '../broker/connection.js';
+import { WorkerLog } from '../log/log.js';
+import { Counter } from '../metrics/counters.js';
+import { FlushList } from '../mqtt/outgoing-buffer.js';
+import { SocketTransport } from '../net/socket-transport.js';
+import { Link } from '../routing/link.js';
+import type {
+  LinkMessage,
+  MainToWorker,
+  PassedConnection,
+  WorkerStart,
+  WorkerToMain,
+} from '../routing/messages.js';
+import { RecordFlag } from '../routing/wire.js';
+import { createAuthenticate } from './authenticate.js';
+import { WorkerDirectory } from './worker-directory.js';
+
+const TICK_MS = 1000;
+
+/** Serves until told to stop. */
+export function runWorker(start: WorkerStart): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const host = new WorkerHost(start, resolve, reject);
+    host.begin();
+  });
+}
+
+class WorkerHost {
+  readonly #start: WorkerStart;
+  readonly #port: MessagePort;
+  readonly #directory: WorkerDirectory;
+  readonly #flushList = new FlushList((flush) => setImmediate(flush));
+  readonly #log: WorkerLog;
+  readonly #broker: Broker;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #linkPorts = new Map<number, MessagePort>();
+  /** Links whose other side has not told all it had yet. */
+  readonly #catchingUp = new Set<number>();
+  readonly #counters: Float64Array;
+  #utilisation = performance.eventLoopUtilization();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(start: WorkerStart, resolve: () => void, reject: (error: unknown) => void) {
+    this.#start = start;
+    this.#port = start.port;
+    this.#counters = new Float64Array(start.counters);
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#log = new WorkerLog({
+      mask: start.logMask,
+      post: (lines) => this.#tell({ kind: 'log', lines }),
+    });
+    this.#directory = new WorkerDirectory(this.#port);
+    this.#broker = new Broker({
+      settings: start.settings,
+      log: this.#log,
+      counters: this.#counters,
+      directory: this.#directory,
+      authenticate: createAuthenticate(),
+      flushList: this.#flushList,
+      clock: Date.now,
+    });
+  }
+
+  begin(): void {
+    this.#port.on('message', this.#guarded((message: MainToWorker) => this.#receive(message)));
+    for (const { worker, port } of this.#start.peers) {
+      this.#catchingUp.add(worker);
+      this.#addPeer(worker, port);
+    }
+    this.#timer = setInterval(
+      this.#guarded(() => this.#tick()),
+      TICK_MS,
+    );
+    this.#readyWhenCaughtUp();
+  }
+
+  #tick(): void {
+    const utilisation = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(utilisation, this.#utilisation);
+    this.#utilisation = utilisation;
+    this.#counters[Counter.utilisation] = utilization;
+    this.#broker.tick();
+  }
+
+  /** A bug in a handler ends the task, and with it the worker: main replaces it. */
+  #guarded<A extends unknown[]>(handler: (...args: A) => void): (...args: A) => void {
+    return (...args) => {
+      try {
+        handler(...args);
+      } catch (error) {
+        this.#reject(error);
+      }
+    };
+  }
+
+  #tell(message: WorkerToMain): void {
+    this.#port.postMessage(message);
+  }
+
+  #receive(message: MainToWorker): void {
+    switch (message.kind) {
+      case 'connections':
+        for (const connection of message.connections) this.#serve(connection);
+        return;
+      case 'claim-answers':
+        this.#directory.answered(message.answers);
+        return;
+      case 'discard':
+        this.#discard(message.clientIds);
+        return;
+      case 'peer-added':
+        this.#addPeer(message.worker, message.port);
+        this.#tellEverything(message.worker);
+        return;
+      case 'peer-removed':
+        this.#removePeer(message.worker);
+        return;
+      case 'publish':
+        this.#broker.receiveRecords(message.records, true);
+        return;
+      case 'reload':
+        this.#log.mask = message.logMask;
+        this.#broker.reload(message.settings);
+        return;
+      case 'print-subscriptions':
+        for (const line of this.#broker.describeSubscriptions()) process.stdout.write(`${line}\n`);
+        return;
+      case 'fall':
+        throw new Error('asked to fall');
+      case 'stop':
+        this.#stop();
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  #serve({ fd, received, ...origin }: PassedConnection): void {
+    let transport: SocketTransport;
+    try {
+      transport = new SocketTransport(fd, origin);
+    } catch {
+      closeSync(fd); // the peer is gone already
+      this.#directory.closed(origin.listener);
+      return;
+    }
+    const { settings } = this.#broker;
+    if (settings.setTcpNodelay && settings.listeners[origin.listener]?.socketPath === undefined) {
+      transport.setNoDelay();
+    }
+    const connection = new Connection(this.#broker, transport);
+    transport.serve(connection);
+    if (received !== null) connection.receive(received, received.length);
+  }
+
+  /** These clients connected to another worker with a clean start. */
+  #discard(clientIds: string[]): void {
+    const { sessions, delayedWills } = this.#broker;
+    this.#broker.refreshNow();
+    for (const clientId of clientIds) {
+      const session = sessions.get(clientId);
+      session?.peer?.takenOver(false);
+      const will = delayedWills.take(clientId);
+      if (will !== undefined) this.#broker.publishWill(clientId, will);
+      if (session !== undefined) this.#broker.removeSession(session);
+    }
+    this.#directory.flush();
+    this.#tell({ kind: 'discarded', clientIds });
+  }
+
+  // ----------------------------------------------------------------- other workers
+
+  #addPeer(worker: number, port: MessagePort): void {
+    const link = new Link(worker, port, this.#flushList, () => {
+      for (const connection of this.#broker.connections) connection.relieve();
+    });
+    this.#broker.cluster.add(link);
+    this.#linkPorts.set(worker, port);
+    port.on('message', this.#guarded((message: LinkMessage) => this.#receiveFrom(link, message)));
+  }
+
+  #removePeer(worker: number): void {
+    this.#linkPorts.get(worker)?.close();
+    this.#linkPorts.delete(worker);
+    this.#broker.routes.forgetWorker(worker);
+    this.#broker.cluster.remove(worker);
+    for (const connection of this.#broker.connections) connection.relieve();
+    this.#catchingUp.delete(worker);
+    this.#readyWhenCaughtUp();
+  }
+
+  /** A new worker has to know what this one wants to hear of, and every retained message. */
+  #tellEverything(worker: number): void {
+    const link = this.#broker.cluster.link(worker)!;
+    const changes = this.#broker.routes.interests();
+    link.control({ kind: 'interest', sequence: 0, changes });
+    // Each retained message comes from one worker only: the one with the lowest number.
+    const others = [...this.#linkPorts.keys()].filter((other) => other !== worker);
+    if (others.every((other) => other > this.#start.worker)) {
+      this.#broker.retained.all((message) => link.publish(message, RecordFlag.keep, ''));
+    }
+    link.control({ kind: 'caught-up' });
+  }
+
+  #receiveFrom(link: Link, message: LinkMessage): void {
+    switch (message.kind) {
+      case 'batch':
+        this.#broker.receiveRecords(message.records, false);
+        link.workedOff(message.records.length);
+        return;
+      case 'interest':
+        for (const change of message.changes) this.#broker.routes.setRemote(link.worker, change);
+        link.control({ kind: 'confirmed', sequence: message.sequence });
+        return;
+      case 'confirmed':
+        this.#broker.cluster.confirmed(link.worker, message.sequence);
+        return;
+      case 'credit':
+        link.credit(message.bytes);
+        return;
+      case 'caught-up':
+        this.#catchingUp.delete(link.worker);
+        this.#readyWhenCaughtUp();
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  #readyWhenCaughtUp(): void {
+    if (this.#catchingUp.size === 0) this.#tell({ kind: 'ready' });
+  }
+
+  // ----------------------------------------------------------------- the end
+
+  /** Wills out, buffers flushed, connections closed; the last messages leave before the ports do. */
+  #stop(): void {
+    clearInterval(this.#timer);
+    this.#broker.stop();
+    this.#flushList.flushAll();
+    this.#directory.flush();
+    this.#log.flush();
+    this.#tell({ kind: 'stopped' });
+    this.#resolve();
+  }
+}
