@@ -2,6 +2,9 @@
  * Mosquitto's log types, the values of `log_type`, and masks of them: one bit a type, so that the question whether
  * a line is wanted costs one AND.
  */
+import { type LogType, logTypes } from '../config/option-types.js';
+
+export { type LogType, logTypes } from '../config/option-types.js';
 
 /** The bit of each log type. */
 export const LogMask = {
@@ -14,13 +17,7 @@ export const LogMask = {
   unsubscribe: 64,
   websockets: 128,
   internal: 256,
-} as const;
-
-/** A log type by its name in mosquitto.conf. */
-export type LogType = keyof typeof LogMask;
-
-/** In the order in which Mosquitto's manual lists them. */
-export const logTypes = Object.keys(LogMask) as readonly LogType[];
+} as const satisfies Record<LogType, number>;
 
 /** `log_type none`, and `-q`. */
 export const logMaskNone = 0;
