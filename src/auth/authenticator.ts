@@ -17,7 +17,7 @@ import { verifyPassword } from './password-hash.js';
 
 /** What a listener asks of its clients. */
 export interface ListenerAccess {
-  /** See `isAnonymousAllowed`. */
+  /** For this listener, all defaults worked in. */
   allowAnonymous: boolean;
   /** The global `password_file`, or the listener's own under `per_listener_settings`. */
   passwords: PasswordFile | null;
@@ -26,8 +26,8 @@ export interface ListenerAccess {
   useIdentityAsUsername: boolean;
   useSubjectAsUsername: boolean;
   useUsernameAsClientid: boolean;
-  /** One prefix, despite its name in `mosquitto.conf`; null = any client id. */
-  clientidPrefixes: string | null;
+  /** One prefix, despite its name in `mosquitto.conf`; undefined = any client id. */
+  clientidPrefixes: string | undefined;
 }
 
 /** Whom the TLS handshake has proved. */
@@ -189,7 +189,7 @@ function decideWithoutPassword(access: ListenerAccess, request: LoginRequest): L
     const why = `nobody handles the authentication method "${request.authenticationMethod}"`;
     return { admitted: false, reasonCode: ReasonCode.badAuthenticationMethod, why };
   }
-  if (access.clientidPrefixes !== null && !request.clientId.startsWith(access.clientidPrefixes)) {
+  if (access.clientidPrefixes !== undefined && !request.clientId.startsWith(access.clientidPrefixes)) {
     return refused(`the client id does not begin with "${access.clientidPrefixes}" (clientid_prefixes)`);
   }
   const fromTls = usernameFromTls(access, request.identity);
