@@ -3,13 +3,19 @@ import type { OptionTable } from './option-types.js';
 
 export const bridgeOptions = {
   address: {
-    type: { kind: 'custom', value: 'bridgeAddresses', syntax: 'HOST[:PORT] ...' },
+    type: {
+      kind: 'custom',
+      value: 'bridgeAddresses',
+      syntax: 'HOST[:PORT] ...',
+      empty: 'Error: Empty address value in configuration.',
+    },
     default: [],
     defaultText: 'none',
     scope: 'bridge',
     repeat: 'error',
     reloadable: true,
     since: '1.4',
+    duplicate: "Error: Invalid bridge configuration, 'address' only allowed once.",
     aliases: ['addresses'],
     effective: false,
     doc: 'Where the other broker is: one or more, separated by spaces. An IPv6 address needs its port.',
@@ -510,6 +516,9 @@ export const bridgeTlsOptions = {
       values: ['tlsv1.3', 'tlsv1.2', 'tlsv1.1'],
       wholeLine: true,
       invalid: 'Error: Unsupported bridge_tls_version "{value}".',
+      discouraged: {
+        'tlsv1.1': "Warning: 'bridge_tls_version tlsv1.1' is no longer safe; use tlsv1.2 or tlsv1.3.",
+      },
     },
     default: undefined,
     defaultText: 'tlsv1.2',

@@ -347,7 +347,12 @@ export const securityOptions = {
     doc: 'Whether a client may leave the choice of its id to the broker.',
   },
   auto_id_prefix: {
-    type: { kind: 'string', syntax: 'PREFIX', bytesMax: 50 },
+    type: {
+      kind: 'string',
+      syntax: 'PREFIX',
+      bytesMax: 50,
+      tooLong: 'Error: auto_id_prefix length must be <= 50.',
+    },
     default: 'auto-',
     scope: 'security',
     repeat: 'error',

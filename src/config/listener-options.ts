@@ -161,7 +161,7 @@ export const listenerOptions = {
     doc: 'Most topic aliases that the broker uses towards an MQTT 5 client.',
   },
   mount_point: {
-    type: { kind: 'string', syntax: 'PREFIX' },
+    type: { kind: 'string', syntax: 'PREFIX', topicPrefix: true },
     default: undefined,
     scope: 'listener',
     requires: 'listener',
@@ -399,6 +399,7 @@ export const listenerTlsOptions = {
       values: ['tlsv1.3', 'tlsv1.2', 'tlsv1.1'],
       wholeLine: true,
       invalid: 'Error: Unsupported tls_version "{value}".',
+      discouraged: { 'tlsv1.1': "Warning: 'tls_version tlsv1.1' is no longer safe; use tlsv1.2 or tlsv1.3." },
     },
     default: undefined,
     defaultText: 'tlsv1.2',

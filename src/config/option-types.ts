@@ -16,7 +16,7 @@
  */
 export type OptionScope = 'global' | 'security' | 'listener' | 'bridge' | 'plugin';
 
-/** Values whose text has a grammar of its own; the parser of each is in `custom-values.ts` or `bridge-*.ts`. */
+/** Values whose text has a grammar of its own; `custom-values.ts` has the parsers. */
 export interface CustomValues {
   readonly acceptedProtocols: readonly ProtocolVersion[];
   readonly bridgeAddresses: readonly BridgeAddress[];
@@ -111,6 +111,8 @@ export interface EnumType {
   readonly invalid?: string;
   /** Words with an error of their own. */
   readonly refused?: Readonly<Record<string, string>>;
+  /** Allowed words that bring a warning. */
+  readonly discouraged?: Readonly<Record<string, string>>;
   /** What any other word means, for options that take every word. */
   readonly otherwise?: string;
 }
@@ -120,12 +122,18 @@ export interface StringType {
   /** What the string stands for, in capitals, for documentation and help: FILE, DIR, TEXT, ... */
   readonly syntax: string;
   readonly bytesMax?: number;
+  /** Error for a longer one instead of `Error: 'NAME' length must be <= N.` */
+  readonly tooLong?: string;
+  /** It is put before topics: wildcards are refused. */
+  readonly topicPrefix?: true;
 }
 
 export interface CustomType {
   readonly kind: 'custom';
   readonly value: keyof CustomValues;
   readonly syntax: string;
+  /** Error for a missing value instead of `Error: Empty 'NAME' value in configuration.` */
+  readonly empty?: string;
 }
 
 export type OptionType =
@@ -155,6 +163,8 @@ export interface OptionRow {
    */
   readonly requires?: 'listener' | 'declaredListener';
   readonly repeat: 'error' | 'last' | 'add';
+  /** Error for a second use instead of `Error: Duplicate 'NAME' value in configuration.` */
+  readonly duplicate?: string;
   /** Whether SIGHUP applies a change. */
   readonly reloadable: boolean;
   /** First Mosquitto version that knows it; `1.4` stands for 1.4 or earlier, `midge` for an option of ours. */
