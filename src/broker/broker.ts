@@ -256,6 +256,7 @@ export class Broker implements SessionEvents {
     let waitingPackets = 0;
     let waitingBytes = 0;
     for (const connection of this.connections) {
+      connection.countSent();
       waitingPackets += connection.out.waitingPackets;
       waitingBytes += connection.out.waitingBytes;
     }

@@ -12,7 +12,7 @@ import { PacketError } from '../mqtt/packet-error.js';
 import type { ConnectPacket, Properties } from '../mqtt/packets.js';
 import { ReasonCode, toConnectReturnCode } from '../mqtt/reason-codes.js';
 import type { ClaimAnswer } from '../routing/messages.js';
-import { packedRecord, RecordFlag } from '../routing/wire.js';
+import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { NEVER, type Session } from '../session/session.js';
 import type { Connection } from './connection.js';
 import type { Verdict } from './ports.js';
@@ -136,7 +136,7 @@ function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array,
       clientId,
       cleanStart,
       durable: expiryOf(packet) > 0,
-      will: will === null ? null : packedRecord(will.publication, RecordFlag.deliver | keep),
+      will: will === null ? null : packedRecords([will.publication], RecordFlag.deliver | keep),
     },
     (answer) => {
       if (connection.isClosed) abandon(connection, clientId, answer);

@@ -93,6 +93,7 @@ export class Connection implements Peer {
     now: 0,
   };
   #pausedFor = 0;
+  #sentCounted = 0;
 
   constructor(broker: Broker, transport: Transport) {
     this.broker = broker;
@@ -251,12 +252,6 @@ export class Connection implements Peer {
     if (this.isConnected) this.pump();
   }
 
-  /** Reads on after a pause: first what the framer still holds. */
-  #continue(): void {
-    const rest = this.#framer.rest();
-    if (rest.length > 0) this.receive(rest, rest.length);
-  }
-
   // ----------------------------------------------------------------- connecting
 
   /** The CONNECT is accepted: from here on the session is served. */
@@ -277,7 +272,8 @@ export class Connection implements Peer {
   start(): void {
     this.session.attach(this, this.broker.now);
     this.transport.resume();
-    this.#continue();
+    const fault = this.#framer.resume();
+    if (fault !== undefined) this.#framingFault(fault);
   }
 
   /** Reading stops until `start`; what has arrived waits. */
@@ -450,6 +446,13 @@ export class Connection implements Peer {
     }
   }
 
+  /** Adds what was sent since the last call to the worker's counter. */
+  countSent(): void {
+    const sent = this.out.bytesWritten;
+    this.broker.counters[Counter.bytesSent]! += sent - this.#sentCounted;
+    this.#sentCounted = sent;
+  }
+
   reload(): void {
     if (this.isConnected) {
       this.#framer.maximumPacketSize = this.broker.settings.maxPacketSize || Number.MAX_SAFE_INTEGER;
@@ -470,7 +473,7 @@ export class Connection implements Peer {
       const reasonCode = this.isConnected ? fault.reasonCode : 0;
       this.close({ kind: 'refused', reasonCode, reason: DisconnectReason.oversizePacket });
     } else {
-      this.fault(0, fault.message);
+      this.fault(fault.silent ? 0 : fault.reasonCode, fault.message);
     }
   }
 
@@ -500,6 +503,7 @@ export class Connection implements Peer {
     this.#state = 'closed';
     this.#sendDisconnect(cause, wasConnected);
     this.out.flush();
+    this.countSent();
     this.transport.end();
     this.out.close();
     broker.connections.delete(this);

@@ -1,10 +1,10 @@
 /** A connection's socket: bytes between the kernel and the broker core, nothing else. */
 import { Socket } from 'node:net';
-import { getSystemErrorMap } from 'node:util';
 import type { Connection } from '../broker/connection.js';
 import type { Transport } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { takeDescriptor } from './descriptor.js';
+import { systemErrorText } from './system-error.js';
 
 /**
  * All sockets of a thread read into this one buffer: what arrives is worked on before the next read, and what has
@@ -42,7 +42,7 @@ export class SocketTransport implements Transport {
     } as ConstructorParameters<typeof Socket>[0]);
     this.#socket.on('drain', () => this.#drained());
     this.#socket.on('end', () => this.#connection?.transportEnded(''));
-    this.#socket.on('error', (error) => this.#connection?.transportEnded(badSocket(describe(error))));
+    this.#socket.on('error', (error) => this.#connection?.transportEnded(badSocket(systemErrorText(error))));
     this.#socket.on('close', () => this.#connection?.transportEnded(''));
   }
 
@@ -98,10 +98,4 @@ export class SocketTransport implements Transport {
     this.#busy = false;
     this.#connection?.drained();
   }
-}
-
-/** The system's words for an error, as `strerror` gives them: "Connection reset by peer". */
-function describe(error: NodeJS.ErrnoException): string {
-  const text = getSystemErrorMap().get(error.errno ?? 0)?.[1] ?? error.message;
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -58,19 +58,19 @@ export function packRecord(
   copyBytes(publication.buffer, publication.payloadStart, publication.payloadEnd, chunk, at);
 }
 
-/** One record as bytes of its own. */
-export function packedRecord(publication: Publication, what: number): Uint8Array {
-  const collected: Uint8Array[] = [];
+/** Records of these messages as bytes of their own, for a thread that has no link. */
+export function packedRecords(publications: readonly Publication[], what: number): Uint8Array {
+  const collected: Buffer[] = [];
   const sink = {
     write: (chunk: Buffer, length: number): boolean => {
-      collected.push(new Uint8Array(chunk.subarray(0, length)));
+      collected.push(Buffer.from(chunk.subarray(0, length)));
       return true;
     },
   };
   const out = new OutgoingBuffer(sink, { add: () => {} });
-  packRecord(out, publication, what, '');
+  for (const publication of publications) packRecord(out, publication, what, '');
   out.flush();
-  return collected[0]!;
+  return new Uint8Array(Buffer.concat(collected));
 }
 
 /**

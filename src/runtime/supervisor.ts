@@ -146,6 +146,12 @@ export class Supervisor {
     return sum;
   }
 
+  /** Every worker has all retained messages, so one of them is asked. */
+  get retainedMessages(): number {
+    for (const entry of this.#living()) if (entry.ready) return entry.counters[Counter.retainedMessages]!;
+    return 0;
+  }
+
   /** Sessions, connected or not. */
   get clients(): number {
     return this.#directory.size;

@@ -1,0 +1,140 @@
+/**
+ * Main's listening sockets: accepts, checks the limits on connections, and passes each socket's descriptor on to
+ * the workers.
+ */
+import { rmSync } from 'node:fs';
+import type { Server, Socket } from 'node:net';
+import type { ListenerSettings, Settings } from '../config/settings.js';
+import type { Log } from '../log/log.js';
+import * as lines from '../log/mosquitto-lines.js';
+import { takeDescriptor } from '../net/descriptor.js';
+import { type ListenAddress, listen, listenAddresses } from '../net/listener.js';
+import { systemErrorText } from '../net/system-error.js';
+import type { PassedConnection } from '../routing/messages.js';
+
+export class Acceptor {
+  #settings: Settings;
+  readonly #log: Log;
+  readonly #pass: (connection: PassedConnection) => void;
+  readonly #servers: { server: Server; address: ListenAddress }[] = [];
+  /** Open connections by listener. */
+  readonly #open: number[];
+  #accepted = 0;
+
+  constructor(settings: Settings, log: Log, pass: (connection: PassedConnection) => void) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#pass = pass;
+    this.#open = settings.listeners.map(() => 0);
+  }
+
+  /** Connections accepted since the start. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /**
+   * Opens every listener.
+   * @returns whether the broker can run: all are open, or in local-only mode at least one
+   */
+  async open(): Promise<boolean> {
+    let failed = 0;
+    for (const [index, listener] of this.#settings.listeners.entries()) {
+      if (!(await this.#openListener(index, listener))) {
+        failed += 1;
+        if (!this.#settings.localOnly) return false;
+      }
+    }
+    return failed < this.#settings.listeners.length;
+  }
+
+  reload(settings: Settings): void {
+    this.#settings = settings;
+  }
+
+  /** A connection of this listener is gone. */
+  closed(listener: number): void {
+    this.#open[listener]! -= 1;
+  }
+
+  /** Stops accepting, and removes unix sockets. */
+  close(): void {
+    for (const { server, address } of this.#servers) {
+      server.close();
+      if (address.family === 'unix') rmSync(address.path, { force: true });
+    }
+    this.#servers.length = 0;
+  }
+
+  async #openListener(index: number, listener: ListenerSettings): Promise<boolean> {
+    let addresses: ListenAddress[];
+    try {
+      addresses = await listenAddresses(listener);
+    } catch (error) {
+      this.#log.write('error', lines.errorCreatingListener(systemErrorText(error)));
+      return false;
+    }
+    let opened = 0;
+    for (const address of addresses) {
+      this.#log.write('information', openingLine(address));
+      try {
+        this.#servers.push({ server: await listen(address, (socket) => this.#accept(index, socket)), address });
+        opened += 1;
+      } catch (error) {
+        if (isMissingFamily(error, listener)) continue;
+        this.#reportFailure(error as NodeJS.ErrnoException, address);
+        return false;
+      }
+    }
+    return opened > 0;
+  }
+
+  #reportFailure(error: NodeJS.ErrnoException, address: ListenAddress): void {
+    this.#log.write('error', lines.error(systemErrorText(error)));
+    const where = address.family === 'unix' ? `socket ${address.path}` : `port ${address.port}`;
+    if (error.code === 'EADDRINUSE') {
+      this.#log.write('error', `Another program is using ${where}; \`ss -ltnp\` shows which.`);
+    } else if (error.code === 'EACCES' && address.family !== 'unix') {
+      this.#log.write('error', `Ports below 1024 need the right to bind them: start as root with the "user" option,`);
+      this.#log.write('error', `or give it to node: setcap 'CAP_NET_BIND_SERVICE=+ep ${process.execPath}'`);
+    }
+  }
+
+  #accept(index: number, socket: Socket): void {
+    const listener = this.#settings.listeners[index]!;
+    const { globalMaxConnections, connectionMessages } = this.#settings;
+    const remoteAddress = socket.remoteAddress ?? '';
+    const remotePort = socket.remotePort ?? 0;
+    const total = this.#open.reduce((sum, open) => sum + open, 0);
+    if (
+      (listener.maxConnections > 0 && this.#open[index]! >= listener.maxConnections) ||
+      (globalMaxConnections > 0 && total >= globalMaxConnections)
+    ) {
+      if (connectionMessages) this.#log.write('notice', lines.maxConnectionsExceeded(remoteAddress));
+      socket.destroy();
+      return;
+    }
+    const fd = takeDescriptor(socket);
+    if (fd < 0) {
+      this.#log.write('warning', lines.systemSocketCountExceeded());
+      return;
+    }
+    this.#accepted += 1;
+    this.#open[index]! += 1;
+    if (connectionMessages) {
+      this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, listener.port));
+    }
+    this.#pass({ fd, listener: index, remoteAddress, remotePort, received: null });
+  }
+}
+
+/** A machine without IPv6 (or IPv4) can serve the other family, where no address was asked for. */
+function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return listener.host === undefined && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL');
+}
+
+function openingLine(address: ListenAddress): string {
+  if (address.family === 'unix') return lines.openingUnixListenSocket(address.path);
+  return lines.openingListenSocket(address.family, address.port);
+}

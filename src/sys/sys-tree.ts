@@ -1,0 +1,149 @@
+/**
+ * The `$SYS` tree: which topics there are, what each shows, and which of them changed since they were last
+ * published [mosq: $SYS tree]. Pure: readings and time come in, topics and values go out.
+ */
+
+/** Everything the tree shows, summed over all workers. */
+export interface SysReadings {
+  clientsTotal: number;
+  clientsConnected: number;
+  clientsExpired: number;
+  packetsReceived: number;
+  packetsSent: number;
+  storedMessages: number;
+  storedBytes: number;
+  subscriptions: number;
+  sharedSubscriptions: number;
+  retainedMessages: number;
+  bytesReceived: number;
+  bytesSent: number;
+  publishReceived: number;
+  publishSent: number;
+  publishDropped: number;
+  publishBytesReceived: number;
+  publishBytesSent: number;
+  waitingPackets: number;
+  waitingBytes: number;
+  sockets: number;
+  connects: number;
+  heapBytes: number;
+  /** Messages dropped, by reason; topics of our own. */
+  dropped: Readonly<Record<string, number>>;
+}
+
+export type SysUpdate = readonly [topic: string, value: string];
+
+const PREFIX = '$SYS/broker/';
+
+/** Topics that show one reading as it is. */
+const PLAIN: readonly (readonly [topic: string, reading: Exclude<keyof SysReadings, 'dropped'>])[] = [
+  ['clients/total', 'clientsTotal'],
+  ['clients/connected', 'clientsConnected'],
+  ['clients/active', 'clientsConnected'],
+  ['clients/expired', 'clientsExpired'],
+  ['messages/received', 'packetsReceived'],
+  ['messages/sent', 'packetsSent'],
+  ['messages/stored', 'storedMessages'],
+  ['store/messages/count', 'storedMessages'],
+  ['store/messages/bytes', 'storedBytes'],
+  ['subscriptions/count', 'subscriptions'],
+  ['shared_subscriptions/count', 'sharedSubscriptions'],
+  ['retained messages/count', 'retainedMessages'],
+  ['bytes/received', 'bytesReceived'],
+  ['bytes/sent', 'bytesSent'],
+  ['publish/bytes/received', 'publishBytesReceived'],
+  ['publish/bytes/sent', 'publishBytesSent'],
+  ['publish/messages/received', 'publishReceived'],
+  ['publish/messages/sent', 'publishSent'],
+  ['publish/messages/dropped', 'publishDropped'],
+  ['packet/out/count', 'waitingPackets'],
+  ['packet/out/bytes', 'waitingBytes'],
+  ['connections/socket/count', 'sockets'],
+  ['heap/current', 'heapBytes'],
+];
+
+/** Topics that show events per minute as moving averages. */
+const LOADS: readonly (readonly [topic: string, reading: Exclude<keyof SysReadings, 'dropped'>])[] = [
+  ['load/messages/received', 'packetsReceived'],
+  ['load/messages/sent', 'packetsSent'],
+  ['load/publish/received', 'publishReceived'],
+  ['load/publish/sent', 'publishSent'],
+  ['load/publish/dropped', 'publishDropped'],
+  ['load/bytes/received', 'bytesReceived'],
+  ['load/bytes/sent', 'bytesSent'],
+  ['load/sockets', 'sockets'],
+  ['load/connections', 'connects'],
+];
+
+/** Name and time constant in seconds of each average. */
+const AVERAGES = [
+  ['1min', 60],
+  ['5min', 300],
+  ['15min', 900],
+] as const;
+
+/** A load is published again when it has changed by so much. */
+const LOAD_STEP = 0.01;
+
+export class SysTree {
+  /** What was published last, by topic. */
+  readonly #published = new Map<string, string>();
+  readonly #loads = new Map<string, number>();
+  readonly #version: string;
+  readonly #startedAt: number;
+  #before: SysReadings | null = null;
+  #updatedAt: number;
+  #clientsMaximum = 0;
+  #heapMaximum = 0;
+
+  /** @param now milliseconds since the epoch */
+  constructor(version: string, now: number) {
+    this.#version = version;
+    this.#startedAt = now;
+    this.#updatedAt = now;
+  }
+
+  /** The topics whose value has changed. @param now milliseconds since the epoch */
+  update(readings: SysReadings, now: number): SysUpdate[] {
+    const updates: SysUpdate[] = [];
+    const show = (topic: string, value: string): void => {
+      if (this.#published.get(topic) === value) return;
+      this.#published.set(topic, value);
+      updates.push([PREFIX + topic, value]);
+    };
+    show('version', this.#version);
+    show('uptime', `${Math.floor((now - this.#startedAt) / 1000)} seconds`);
+    for (const [topic, reading] of PLAIN) show(topic, String(readings[reading]));
+    const disconnected = Math.max(0, readings.clientsTotal - readings.clientsConnected);
+    show('clients/disconnected', String(disconnected));
+    show('clients/inactive', String(disconnected));
+    this.#clientsMaximum = Math.max(this.#clientsMaximum, readings.clientsTotal);
+    if (this.#clientsMaximum > 1) show('clients/maximum', String(this.#clientsMaximum));
+    this.#heapMaximum = Math.max(this.#heapMaximum, readings.heapBytes);
+    show('heap/maximum', String(this.#heapMaximum));
+    for (const [reason, count] of Object.entries(readings.dropped)) {
+      show(`publish/messages/dropped/${reason}`, String(count));
+    }
+    this.#showLoads(readings, now, show);
+    this.#before = readings;
+    this.#updatedAt = now;
+    return updates;
+  }
+
+  /** rate = Δ·60/dt; value = rate + e^(−dt/τ)·(old − rate) [mosq: $SYS tree] */
+  #showLoads(readings: SysReadings, now: number, show: (topic: string, value: string) => void): void {
+    const seconds = (now - this.#updatedAt) / 1000;
+    for (const [topic, reading] of LOADS) {
+      const before = this.#before?.[reading] ?? 0;
+      const rate = seconds <= 0 ? 0 : ((readings[reading] - before) * 60) / seconds;
+      for (const [name, timeConstant] of AVERAGES) {
+        const key = `${topic}/${name}`;
+        const old = this.#loads.get(key) ?? 0;
+        const value = seconds <= 0 ? old : rate + Math.exp(-seconds / timeConstant) * (old - rate);
+        this.#loads.set(key, value);
+        const shown = this.#published.get(key);
+        if (shown === undefined || Math.abs(value - Number(shown)) >= LOAD_STEP) show(key, value.toFixed(2));
+      }
+    }
+  }
+}
