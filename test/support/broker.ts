@@ -24,6 +24,9 @@ export interface BrokerOptions {
   env?: Record<string, string>;
 }
 
+/** Whether tests of {@link withBrokers} run against Debian's Mosquitto instead of Midge. */
+export const isReference = process.env.TEST_BROKER === 'mosquitto';
+
 const brokerProgram = join(builtFolder, 'src', 'main.js');
 const mosquittoProgram = '/usr/sbin/mosquitto';
 const startTimeoutMs = 20_000;
@@ -130,7 +133,7 @@ export function withBrokers(
   fn: (t: TestContext, broker: Broker) => Promise<void>,
   { skip = false, ...options }: Omit<BrokerOptions, 'workers'> & { skip?: string | false } = {},
 ): void {
-  if (process.env.TEST_BROKER === 'mosquitto') {
+  if (isReference) {
     test(`${name} [Mosquitto]`, { skip, concurrency }, async (t) => fn(t, await startMosquitto(t, options)));
     return;
   }
