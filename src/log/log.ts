@@ -2,6 +2,7 @@
  * The log as the rest of the program sees it, in main and in the workers, and its implementation for workers, which
  * touches no file and no socket: lines go to main in one message per turn of the event loop.
  */
+import { LINE_BYTES_MAX } from './line-format.js';
 import { LogMask, type LogType } from './log-types.js';
 
 export { LogMask, type LogType } from './log-types.js';
@@ -54,7 +55,8 @@ export class WorkerLog implements Log {
       return;
     }
     if (this.#pending.length === 0) setImmediate(this.flush);
-    this.#pending.push([type, text, Date.now()]);
+    // Main cuts lines at as many bytes, so what lies behind them need not cross.
+    this.#pending.push([type, text.slice(0, LINE_BYTES_MAX), Date.now()]);
   }
 
   /** Posts what is pending now, for a worker that is about to end. */
