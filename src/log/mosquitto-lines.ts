@@ -351,9 +351,9 @@ export const protocolFault = {
   sharedNoLocal: () => '$share subscription with no-local set.',
 } as const;
 
-/** N. @param address `ADDR:PORT` */
-export const multipleConnects = (address: string) =>
-  `Bad client ${address} sending multiple CONNECT messages.`;
+/** N */
+export const multipleConnects = (address: string, port: number) =>
+  `Bad client ${address}:${port} sending multiple CONNECT messages.`;
 
 /** I */
 export const invalidPublishQos = (clientId: string) =>

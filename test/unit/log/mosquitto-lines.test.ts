@@ -184,7 +184,7 @@ describe('connections', () => {
       ],
       [lines.corruptProxyHeader(), 'Connection rejected, corrupt PROXY header.'],
       [
-        lines.multipleConnects('192.168.1.5:50514'),
+        lines.multipleConnects('192.168.1.5', 50514),
         'Bad client 192.168.1.5:50514 sending multiple CONNECT messages.',
       ],
     ]);
