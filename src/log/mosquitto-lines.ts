@@ -327,25 +327,16 @@ export const receivedAuth = (clientId: string, reasonCode: number, method: strin
 /** I. @param client its id, or `ADDR:PORT` before CONNECT named it @param text with its full stop */
 export const protocolError = (client: string, text: string) => `Protocol error from ${client}: ${text}`;
 
-const hex = (byte: number) => byte.toString(16).toUpperCase().padStart(2, '0');
-
-/** What `protocolError` says. Numbers in hexadecimal are the packet's first byte. */
+/**
+ * What `protocolError` says of a packet that is well formed, but not in its place. What is wrong with a packet by
+ * itself is said by the decoder (`mqtt/packet-error.ts`).
+ */
 export const protocolFault = {
-  firstPacketNotConnect: (firstByte: number) => `First packet not CONNECT (${hex(firstByte)}).`,
-  reservedPacket: () => 'RESERVED packet.',
-  invalidProtocolVersion: (version: number) => `CONNECT with invalid protocol version (${version}).`,
-  invalidProtocolName: (name: string) => `CONNECT with invalid protocol "${name}".`,
-  protocolNameLength: (length: number) => `CONNECT with incorrect protocol string length (${length}).`,
+  firstPacketNotConnect: (firstByte: number) =>
+    `First packet not CONNECT (${firstByte.toString(16).toUpperCase().padStart(2, '0')}).`,
   emptyClientIdForbidden: () => 'CONNECT with zero length clientid when forbidden.',
-  emptyClientIdV31: () => 'v3.1 CONNECT with zero length clientid.',
-  invalidWillQos: (qos: number) => `CONNECT with invalid Will QoS (${qos}).`,
-  overlongConnect: (end: number, length: number) =>
-    `CONNECT packet with overlong remaining length (${end}:${length}).`,
-  receiveMaximumZero: () => 'CONNECT packet with receive-maximum = 0.',
-  publishPacketIdZero: () => 'PUBLISH packet with mid = 0.',
   invalidTopicAlias: (alias: number) => `PUBLISH invalid topic alias (${alias}).`,
-  publishBeforeActive: () => 'PUBLISH before session is active.',
-  pubrelFlags: (firstByte: number) => `PUBREL with non-zero reserved flags (${hex(firstByte)}).`,
+  /** @param disconnect seconds, as DISCONNECT has them @param connect seconds, as CONNECT had them */
   sessionExpiryMismatch: (disconnect: number, connect: number) =>
     `DISCONNECT packet with mismatched session-expiry-interval (${disconnect}:${connect}).`,
   sharedNoLocal: () => '$share subscription with no-local set.',
