@@ -1,0 +1,46 @@
+/** A client that says nothing for one and a half times its keepalive is gone [MQTT-3.1.2-22]. */
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { isReference, withBrokers } from '../support/broker.js';
+import { RawClient } from '../support/raw-client.js';
+import { SessionClient } from '../support/session-client.js';
+
+/** Mosquitto counts whole seconds; 2.1 looks once a second, Debian's 2.0.11 every five. The rest is for a busy machine. */
+const earliestMs = 1000;
+const latestMs = isReference ? 8000 : 4000;
+
+const will = {
+  topic: 'gone',
+  payload: Buffer.from('silent'),
+  qos: 1,
+  retain: false,
+  properties: {},
+} as const;
+
+withBrokers('a silent client is closed, and its will sent', async (t, broker) => {
+  const watcher = await RawClient.connect(t, broker, 4);
+  await watcher.subscribe('gone', 0);
+  for (const version of [4, 5] as const) {
+    const silent = await RawClient.connect(t, broker, version, { keepAlive: 1, will });
+    const connectedAt = performance.now();
+    await silent.expectClosed(); // No DISCONNECT before it [mosq].
+    const livedMs = performance.now() - connectedAt;
+    await watcher.expectPublish('gone', 'silent');
+    assert.ok(livedMs >= earliestMs && livedMs < latestMs, `closed after ${Math.round(livedMs)} ms`);
+  }
+});
+
+withBrokers('any packet shows that the client is there', async (t, broker) => {
+  const pinging = await RawClient.connect(t, broker, 4, { keepAlive: 1 });
+  const publishing = await SessionClient.connect(t, broker, 4, { keepAlive: 1 });
+  const careless = await RawClient.connect(t, broker, 4, { keepAlive: 0 });
+  const quiet = connect(broker.port, '127.0.0.1'); // It has 30 seconds for its CONNECT.
+  for (let tick = 0; tick < 8; tick++) {
+    await pinging.expectSilence();
+    await publishing.publish('tick', Buffer.from(`${tick}`), 1);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  await careless.expectSilence();
+  assert.equal(quiet.readyState, 'open');
+  quiet.destroy();
+});
