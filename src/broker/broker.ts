@@ -14,7 +14,13 @@ import { RetainedTree } from '../retained/retained-tree.js';
 import { Cluster } from '../routing/cluster.js';
 import { RouteTable } from '../routing/route-table.js';
 import { RecordFlag, unpackRecords } from '../routing/wire.js';
-import { type DropReason, NEVER, Session, type SessionEvents, type SessionLimits } from '../session/session.js';
+import {
+  type DropReason,
+  NEVER,
+  Session,
+  type SessionEvents,
+  type SessionLimits,
+} from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
 import type { Connection } from './connection.js';
 import type { Authenticate, Directory } from './ports.js';
@@ -127,8 +133,7 @@ export class Broker implements SessionEvents {
   /** Delivers to one subscriber, whatever the topic. */
   deliver(publication: Publication, subscription: Subscription, shared: boolean): void {
     const { qos: granted, session } = subscription;
-    const qos =
-      this.settings.upgradeOutgoingQos || granted < publication.qos ? granted : publication.qos;
+    const qos = this.settings.upgradeOutgoingQos || granted < publication.qos ? granted : publication.qos;
     const retain = publication.retain && subscription.retainAsPublished;
     session.deliver(publication, qos, retain, subscription.identifiers, shared ? subscription : null);
   }

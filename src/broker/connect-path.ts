@@ -78,10 +78,16 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
   }
   const { will } = packet;
   if (will?.retain && !settings.retainAvailable) {
-    return { reasonCode: version === 5 ? ReasonCode.retainNotSupported : 0, why: DisconnectReason.disallowedFeature };
+    return {
+      reasonCode: version === 5 ? ReasonCode.retainNotSupported : 0,
+      why: DisconnectReason.disallowedFeature,
+    };
   }
   if (will !== undefined && will.qos > listener.maxQos) {
-    return { reasonCode: version === 5 ? ReasonCode.qosNotSupported : 0, why: DisconnectReason.disallowedFeature };
+    return {
+      reasonCode: version === 5 ? ReasonCode.qosNotSupported : 0,
+      why: DisconnectReason.disallowedFeature,
+    };
   }
   if (packet.properties.authenticationMethod !== undefined) {
     return { reasonCode: ReasonCode.badAuthenticationMethod, why: DisconnectReason.disallowedFeature };
@@ -118,7 +124,11 @@ function generateId(): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-function authenticate(connection: Connection, packet: ConnectPacket, answer: (verdict: Verdict) => void): void {
+function authenticate(
+  connection: Connection,
+  packet: ConnectPacket,
+  answer: (verdict: Verdict) => void,
+): void {
   const { broker, listener, transport } = connection;
   const { clientId, username, password } = packet;
   const { remoteAddress } = transport;
@@ -183,7 +193,10 @@ function sendRefusal(connection: Connection, reasonCode: number): void {
   const properties: Properties = {};
   if (v5 && connection.listener.maxQos < 2) properties.maximumQos = connection.listener.maxQos as 0 | 1;
   connection.out.append(
-    encodePacket({ type: 'connack', sessionPresent: false, reasonCode: code, properties }, connection.version),
+    encodePacket(
+      { type: 'connack', sessionPresent: false, reasonCode: code, properties },
+      connection.version,
+    ),
   );
   if (connection.broker.logs('debug')) {
     connection.broker.log.write('debug', lines.sendingConnack(connection.name, false, code));

@@ -7,6 +7,7 @@
  *
  * In `claiming` nothing is read: what follows the CONNECT waits in the framer.
  */
+import { assertNever } from '../base/assert.js';
 import type { ListenerSettings } from '../config/settings.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -18,8 +19,8 @@ import { Framer } from '../mqtt/framer.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { PacketError } from '../mqtt/packet-error.js';
 import { type AckPacket, type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';
-import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
 import type { Publication } from '../mqtt/publication.js';
+import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Peer, Session } from '../session/session.js';
 import type { Broker } from './broker.js';
@@ -104,7 +105,10 @@ export class Connection implements Peer {
     this.#framer = new Framer((buffer, start, bodyStart, end) =>
       this.#receiveFrame(buffer, start, bodyStart, end),
     );
-    this.#framer.maximumPacketSize = Math.min(broker.settings.maxPacketSize || CONNECT_SIZE_MAX, CONNECT_SIZE_MAX);
+    this.#framer.maximumPacketSize = Math.min(
+      broker.settings.maxPacketSize || CONNECT_SIZE_MAX,
+      CONNECT_SIZE_MAX,
+    );
     this.#lastReceivedAt = broker.refreshNow();
     this.#connectDeadline = this.#lastReceivedAt + CONNECT_TIMEOUT_MS;
     this.#retainedDelivery = new RetainedDelivery(broker.retained);
@@ -165,6 +169,12 @@ export class Connection implements Peer {
   }
 
   #receivePacket(buffer: Uint8Array, start: number, bodyStart: number, end: number): void {
+    if (
+      end - bodyStart === 2 &&
+      this.#receiveShortAck(buffer[start]!, (buffer[bodyStart]! << 8) | buffer[end - 1]!)
+    ) {
+      return;
+    }
     const size = end - start;
     const type = buffer[start]! >> 4;
     const subscribes = type === PacketType.subscribe || type === PacketType.unsubscribe;
@@ -177,26 +187,60 @@ export class Connection implements Peer {
     else this.#handle(packet);
   }
 
-  #handle(packet: Packet): void {
+  /**
+   * An acknowledgement that is nothing but its packet id, as nearly all are (hot path).
+   * @returns false for anything else, or where something is wrong with it
+   */
+  #receiveShortAck(first: number, packetId: number): boolean {
+    if (packetId === 0) return false;
+    switch (first) {
+      case 0x40:
+        this.#receiveAck('puback', packetId, 0);
+        return true;
+      case 0x50:
+        this.#receiveAck('pubrec', packetId, 0);
+        return true;
+      case 0x62:
+        this.#receiveAck('pubrel', packetId, 0);
+        return true;
+      case 0x70:
+        this.#receiveAck('pubcomp', packetId, 0);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #receiveAck(type: AckPacket['type'], packetId: number, reasonCode: number): void {
     const { session } = this;
-    switch (packet.type) {
+    if ((this.broker.log.mask & LogMask.debug) !== 0) this.#logAck(type, packetId, reasonCode);
+    switch (type) {
       case 'puback':
-        this.#log(lines.receivedPuback, packet);
-        if (session.puback(packet.packetId)) this.pump();
+        if (session.puback(packetId)) this.pump();
         return;
       case 'pubrec':
-        this.#log(lines.receivedPubrec, packet);
         // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
-        if (!session.pubrec(packet.packetId, packet.reasonCode)) this.sendPubrel(packet.packetId);
-        else if (packet.reasonCode >= 0x80) this.pump();
+        if (!session.pubrec(packetId, reasonCode)) this.sendPubrel(packetId);
+        else if (reasonCode >= 0x80) this.pump();
         return;
       case 'pubrel':
-        this.#log(lines.receivedPubrel, packet);
-        releasePublication(this, packet.packetId);
+        releasePublication(this, packetId);
         return;
       case 'pubcomp':
-        this.#log(lines.receivedPubcomp, packet);
-        if (session.pubcomp(packet.packetId)) this.pump();
+        if (session.pubcomp(packetId)) this.pump();
+        return;
+      default:
+        assertNever(type);
+    }
+  }
+
+  #handle(packet: Packet): void {
+    switch (packet.type) {
+      case 'puback':
+      case 'pubrec':
+      case 'pubrel':
+      case 'pubcomp':
+        this.#receiveAck(packet.type, packet.packetId, packet.reasonCode);
         return;
       case 'subscribe':
         receiveSubscribe(this, packet);
@@ -214,7 +258,10 @@ export class Connection implements Peer {
         return;
       case 'connect':
         // [MQTT-3.1.0-2]
-        this.broker.log.write('notice', lines.multipleConnects(this.transport.remoteAddress, this.transport.remotePort));
+        this.broker.log.write(
+          'notice',
+          lines.multipleConnects(this.transport.remoteAddress, this.transport.remotePort),
+        );
         this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.protocolError });
         return;
       case 'auth':
@@ -324,7 +371,10 @@ export class Connection implements Peer {
         ? writePublish(out, publication, delivery, this.packetSizeMax)
         : this.#sendUnmounted(publication);
     if (!sent) {
-      broker.log.write('notice', lines.droppingTooLargeOutgoingPublish(this.clientId, publication.payloadLength));
+      broker.log.write(
+        'notice',
+        lines.droppingTooLargeOutgoingPublish(this.clientId, publication.payloadLength),
+      );
       return false;
     }
     counters[Counter.publishSent]! += 1;
@@ -368,7 +418,8 @@ export class Connection implements Peer {
 
   sendPubrel(packetId: number): void {
     this.#sendShortAck(0x62, packetId);
-    if (this.broker.logs('debug')) this.broker.log.write('debug', lines.sendingPubrel(this.clientId, packetId));
+    if (this.broker.logs('debug'))
+      this.broker.log.write('debug', lines.sendingPubrel(this.clientId, packetId));
   }
 
   /** An acknowledgement of a PUBLISH; the reason code goes to MQTT 5.0 clients only. */
@@ -582,9 +633,14 @@ export class Connection implements Peer {
     this.broker.log.write('debug', text);
   }
 
-  #log(line: (clientId: string, packetId: number, reasonCode: number) => string, packet: AckPacket): void {
-    if (!this.broker.logs('debug')) return;
-    this.broker.log.write('debug', line(this.clientId, packet.packetId, packet.reasonCode));
+  #logAck(type: AckPacket['type'], packetId: number, reasonCode: number): void {
+    const line = {
+      puback: lines.receivedPuback,
+      pubrec: lines.receivedPubrec,
+      pubrel: lines.receivedPubrel,
+      pubcomp: lines.receivedPubcomp,
+    }[type];
+    this.broker.log.write('debug', line(this.clientId, packetId, reasonCode));
   }
 }
 

@@ -104,10 +104,10 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
     return;
   }
   if (kept === undefined) {
-    session.receive(packetId, publication.keep());
+    session.receive(packetId, publication.hold());
   } else if (!sameMessage(kept, publication)) {
     broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
-    session.receive(packetId, publication.keep());
+    session.receive(packetId, publication.hold());
   }
   connection.sendAck('pubrec', packetId, 0);
 }
@@ -121,7 +121,9 @@ export function releasePublication(connection: Connection, packetId: number): vo
   const publication = connection.session.release(packetId);
   connection.sendAck('pubcomp', packetId, 0);
   if (publication === undefined) return;
-  const route = connection.broker.routes.routeOf(publication.topic);
+  const { routes } = connection.broker;
+  const route = routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
+  if (route === null) return;
   routePublication(connection.broker, route, publication, connection.session);
   if (route.remote !== 0) connection.heedCongestion(route.remote);
 }
@@ -173,8 +175,7 @@ export function deliverLocally(
       if (session.lastSerial === broker.serial) continue;
       session.lastSerial = broker.serial;
     }
-    const qos =
-      upgradeOutgoingQos || subscription.qos < publication.qos ? subscription.qos : publication.qos;
+    const qos = upgradeOutgoingQos || subscription.qos < publication.qos ? subscription.qos : publication.qos;
     const retain = publication.retain && subscription.retainAsPublished;
     session.deliver(publication, qos, retain, subscription.identifiers, null);
   }

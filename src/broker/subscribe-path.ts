@@ -22,7 +22,8 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
     const shared = parseSharedFilter(filter);
     if (shared === 'invalid' || (shared !== undefined && request.noLocal)) {
       // [MQTT-3.8.3-4]: no local on a shared subscription
-      const text = shared === 'invalid' ? 'Invalid shared subscription.' : lines.protocolFault.sharedNoLocal();
+      const text =
+        shared === 'invalid' ? 'Invalid shared subscription.' : lines.protocolFault.sharedNoLocal();
       connection.fault(ReasonCode.protocolError, text);
       return;
     }
@@ -101,7 +102,11 @@ function withMountPoint(connection: Connection, filter: string): string {
   return (connection.listener.mountPoint ?? '') + filter;
 }
 
-function logSubscribed(connection: Connection, request: SubscriptionRequest, subscription: Subscription): void {
+function logSubscribed(
+  connection: Connection,
+  request: SubscriptionRequest,
+  subscription: Subscription,
+): void {
   const { broker, clientId } = connection;
   if (broker.logs('debug')) broker.log.write('debug', lines.subscribeFilter(request.filter, request.qos));
   if (broker.logs('subscribe')) {

@@ -5,15 +5,21 @@
  * to outlive the read buffer (a queue, a retained message, a QoS 2 message before its PUBREL) keeps `keep()`.
  * So there is one shape for both, and everything that sends a message takes this.
  */
+import { copyBytes } from '../base/copy-bytes.js';
 import type { ProtocolVersion, Qos } from './packets.js';
-import { varintLength } from './varint.js';
 import { ReasonCode } from './reason-codes.js';
 import { isValidUtf8 } from './utf8.js';
+import { varintLength } from './varint.js';
 
 /** `topicAlias` of a PUBLISH that has none. */
 export const NO_ALIAS = -1;
 
 const EMPTY = new Uint8Array(0);
+
+/** Bytes shared by messages that are held for a moment. */
+const SLAB_BYTES = 16 * 1024;
+let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+let slabUsed = 0;
 
 export class Publication {
   buffer: Uint8Array = EMPTY;
@@ -51,10 +57,39 @@ export class Publication {
     return this.payloadEnd - this.payloadStart;
   }
 
-  /** The same message in a buffer of its own, which nothing else writes to; the same one at each call. */
+  /** The same message in a buffer of its own, for as long as it takes; the same one at each call. */
   keep(): Publication {
-    this.#kept ??= this.#copy();
+    this.#kept ??= this.#copyTo(Buffer.allocUnsafeSlow(this.#length), 0);
     return this.#kept;
+  }
+
+  /**
+   * The same message for a moment, as until its PUBREL: in a slab that it shares with others, so that it costs no
+   * buffer of its own. What is to stay longer than that takes `keep()`, or it would hold the whole slab.
+   */
+  hold(): Publication {
+    const length = this.#length;
+    if (length > SLAB_BYTES / 8) return this.keep();
+    if (slabUsed + length > SLAB_BYTES) {
+      slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      slabUsed = 0;
+    }
+    const held = this.#copyTo(slab, slabUsed);
+    held.#kept = null;
+    slabUsed += length;
+    return held;
+  }
+
+  /** Bytes of topic, properties and payload. */
+  get #length(): number {
+    return (
+      this.topicEnd -
+      this.topicStart +
+      this.propertiesEnd -
+      this.propertiesStart +
+      this.payloadEnd -
+      this.payloadStart
+    );
   }
 
   /** This object is about to describe another message. */
@@ -62,28 +97,25 @@ export class Publication {
     this.#kept = null;
   }
 
-  #copy(): Publication {
-    const topicLength = this.topicEnd - this.topicStart;
-    const propertiesLength = this.propertiesEnd - this.propertiesStart;
-    const payloadLength = this.payloadEnd - this.payloadStart;
-    const buffer = new Uint8Array(topicLength + propertiesLength + payloadLength);
-    buffer.set(this.buffer.subarray(this.topicStart, this.topicEnd), 0);
-    if (propertiesLength > 0) {
-      buffer.set(this.properties.subarray(this.propertiesStart, this.propertiesEnd), topicLength);
-    }
-    buffer.set(this.buffer.subarray(this.payloadStart, this.payloadEnd), topicLength + propertiesLength);
+  #copyTo(buffer: Uint8Array, at: number): Publication {
+    const topicEnd = at + this.topicEnd - this.topicStart;
+    const propertiesEnd = topicEnd + this.propertiesEnd - this.propertiesStart;
+    copyBytes(this.buffer, this.topicStart, this.topicEnd, buffer, at);
+    copyBytes(this.properties, this.propertiesStart, this.propertiesEnd, buffer, topicEnd);
+    copyBytes(this.buffer, this.payloadStart, this.payloadEnd, buffer, propertiesEnd);
     const copy = new Publication();
     copy.buffer = buffer;
     copy.version = this.version;
     copy.qos = this.qos;
     copy.retain = this.retain;
     copy.packetId = this.packetId;
-    copy.topicEnd = topicLength;
+    copy.topicStart = at;
+    copy.topicEnd = topicEnd;
     copy.properties = buffer;
-    copy.propertiesStart = topicLength;
-    copy.propertiesEnd = topicLength + propertiesLength;
-    copy.payloadStart = topicLength + propertiesLength;
-    copy.payloadEnd = buffer.length;
+    copy.propertiesStart = topicEnd;
+    copy.propertiesEnd = propertiesEnd;
+    copy.payloadStart = propertiesEnd;
+    copy.payloadEnd = propertiesEnd + this.payloadEnd - this.payloadStart;
     copy.expiresAt = this.expiresAt;
     copy.topic = this.topic;
     copy.origin = this.origin;
@@ -319,9 +351,7 @@ function stringEnd(buffer: Uint8Array, position: number, stop: number): number {
 }
 
 function readUint32(buffer: Uint8Array, at: number): number {
-  return (
-    buffer[at]! * 0x1000000 + ((buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!)
-  );
+  return buffer[at]! * 0x1000000 + ((buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!);
 }
 
 /** The properties without the topic alias (3 bytes) and the message expiry interval (5 bytes). */

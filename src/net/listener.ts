@@ -68,7 +68,10 @@ export function listen(address: ListenAddress, accepted: (socket: Socket) => voi
       rmSync(address.path, { force: true }); // left behind by a broker that was killed
       server.listen({ path: address.path }, opened);
     } else {
-      server.listen({ host: address.address, port: address.port, ipv6Only: address.family === 'ipv6' }, opened);
+      server.listen(
+        { host: address.address, port: address.port, ipv6Only: address.family === 'ipv6' },
+        opened,
+      );
     }
   });
 }

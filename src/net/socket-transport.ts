@@ -36,7 +36,10 @@ export class SocketTransport implements Transport {
     this.remotePort = origin.remotePort;
     this.#socket = new Socket({
       fd,
-      onread: { buffer: READ_BUFFER, callback: (bytes: number, buffer: Uint8Array) => this.#received(bytes, buffer) },
+      onread: {
+        buffer: READ_BUFFER,
+        callback: (bytes: number, buffer: Uint8Array) => this.#received(bytes, buffer),
+      },
       // 'drain' then comes for every write that the kernel did not take at once.
       writableHighWaterMark: 1,
     } as ConstructorParameters<typeof Socket>[0]);

@@ -5,9 +5,10 @@
  * up by its bytes; the tree is walked, and the topic's characters are checked, only when the topic is new or the
  * subscriptions have changed since.
  */
-import { isValidTopicName } from '../topic/topic-name.js';
+
 import type { Subscription } from '../session/subscription.js';
 import { parseSharedFilter } from '../topic/topic-filter.js';
+import { isValidTopicName } from '../topic/topic-name.js';
 import { TopicTrie } from '../topic/topic-trie.js';
 
 /** The members of one shared subscription `$share/GROUP/FILTER`, on this worker and, as numbers, on others. */

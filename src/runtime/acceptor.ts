@@ -78,7 +78,10 @@ export class Acceptor {
     for (const address of addresses) {
       this.#log.write('information', openingLine(address));
       try {
-        this.#servers.push({ server: await listen(address, (socket) => this.#accept(index, socket)), address });
+        this.#servers.push({
+          server: await listen(address, (socket) => this.#accept(index, socket)),
+          address,
+        });
         opened += 1;
       } catch (error) {
         if (isMissingFamily(error, listener)) continue;
@@ -95,7 +98,10 @@ export class Acceptor {
     if (error.code === 'EADDRINUSE') {
       this.#log.write('error', `Another program is using ${where}; \`ss -ltnp\` shows which.`);
     } else if (error.code === 'EACCES' && address.family !== 'unix') {
-      this.#log.write('error', `Ports below 1024 need the right to bind them: start as root with the "user" option,`);
+      this.#log.write(
+        'error',
+        `Ports below 1024 need the right to bind them: start as root with the "user" option,`,
+      );
       this.#log.write('error', `or give it to node: setcap 'CAP_NET_BIND_SERVICE=+ep ${process.execPath}'`);
     }
   }

@@ -1,20 +1,204 @@
 /**
- * The broker as a process: command line, configuration, log, listeners, signals, and the order in which they come
- * and go. Everything that happens to a connection happens in the workers.
+ * The broker as a process: log, listeners, workers and signals, and the order in which they come and go. What
+ * happens on a connection happens in the workers.
  */
 import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
-import type { Server, Socket } from 'node:net';
-import { type CommandLine, parseCommandLine } from '../config/cli-args.js';
-import { nodeConfigSource } from '../config/node-config-source.js';
-import { loadConfig } from '../config/load-config.js';
-import type { ListenerSettings, Settings } from '../config/settings.js';
-import { createLogger, logOptionsFromSettings, type Logger } from '../log/logger.js';
+import type { Settings } from '../config/settings.js';
+import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../log/logger.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Publication } from '../mqtt/publication.js';
-import { canPassDescriptors, takeDescriptor } from '../net/descriptor.js';
-import { listen, listenAddresses, type ListenAddress } from '../net/listener.js';
+import { canPassDescriptors } from '../net/descriptor.js';
+import { systemErrorText } from '../net/system-error.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
+import { Acceptor } from './acceptor.js';
+import { ExitCode } from './exit-code.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
 import { VERSION } from './version.js';
+
+/** Seconds until a log line that was published as a message expires [mosq: log_dest topic]. */
+const LOG_TOPIC_EXPIRY_MS = 20_000;
+
+/** Set in the environment of the process that `-d` starts. */
+const DAEMON_MARK = 'MIDGE_DAEMON';
+
+export interface BrokerProcessOptions {
+  settings: Settings;
+  /** Reads the configuration again; `undefined` where it has errors, which are logged then. */
+  reread: () => Settings | undefined;
+  /** What changed between two configurations, a line each. */
+  describeChanges: (before: Settings, after: Settings) => string[];
+  logging: CommandLineLogging;
+  logger: Logger;
+  /** Lines to print after the start line: what of the configuration is not in force yet. */
+  remarks: readonly string[];
+}
+
+/** `-d`: goes on in a process of its own, without a terminal. @returns whether this process is the one to end */
+export function daemonise(): boolean {
+  if (process.env[DAEMON_MARK] !== undefined) {
+    delete process.env[DAEMON_MARK];
+    return false;
+  }
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    detached: true,
+    stdio: 'ignore',
+    env: { ...process.env, [DAEMON_MARK]: '1' },
+  });
+  child.unref();
+  return true;
+}
+
+export class BrokerProcess {
+  #settings: Settings;
+  readonly #options: BrokerProcessOptions;
+  readonly #logger: Logger;
+  readonly #supervisor: Supervisor;
+  readonly #acceptor: Acceptor;
+  readonly #sys: SysPublisher;
+  #stopping = false;
+
+  constructor(options: BrokerProcessOptions) {
+    const { settings, logger } = options;
+    this.#options = options;
+    this.#settings = settings;
+    this.#logger = logger;
+    this.#supervisor = new Supervisor({
+      settings,
+      log: logger,
+      logMask: logger.mask,
+      writeLines: (written) => logger.writeLines(written),
+      connectionClosed: (listener) => this.#acceptor.closed(listener),
+    });
+    this.#acceptor = new Acceptor(settings, logger, (connection) => this.#supervisor.serve(connection));
+    const source = { supervisor: this.#supervisor, sockets: () => this.#acceptor.accepted };
+    this.#sys = new SysPublisher(source, `midge version ${VERSION}`);
+  }
+
+  /** Brings everything up. @returns 0, or the exit code with which the start failed */
+  async start(): Promise<number> {
+    const { pidFile, configFile, localOnly, sysInterval } = this.#settings;
+    if (pidFile !== undefined && !this.#writePidFile(pidFile)) return ExitCode.pidFile;
+    this.#logger.reconfigure(logOptionsFromSettings(this.#settings, this.#options.logging));
+    this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
+    this.#write('information', lines.starting(VERSION));
+    this.#write(
+      'information',
+      configFile === undefined ? lines.usingDefaultConfig() : lines.configLoaded(configFile),
+    );
+    for (const remark of this.#options.remarks) this.#write('warning', remark);
+    if (!canPassDescriptors()) {
+      this.#write(
+        'error',
+        'Error: The koffi package does not work on this machine, sockets cannot reach the workers.',
+      );
+      return ExitCode.listener;
+    }
+    if (localOnly) for (const line of lines.startingInLocalOnlyMode()) this.#write('warning', line);
+    await this.#supervisor.start();
+    this.#sys.start(sysInterval);
+    if (!(await this.#acceptor.open())) {
+      await this.#end();
+      return ExitCode.listener;
+    }
+    this.#handleSignals();
+    this.#write('information', lines.running(VERSION));
+    return 0;
+  }
+
+  /** Orderly end: wills out, everything flushed and closed. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#write('information', lines.terminating(VERSION));
+    await this.#end();
+    const { pidFile } = this.#settings;
+    if (pidFile !== undefined) rmSync(pidFile, { force: true });
+    await this.#logger.close();
+  }
+
+  async #end(): Promise<void> {
+    this.#sys.stop();
+    this.#acceptor.close();
+    await this.#supervisor.stop();
+  }
+
+  /** SIGHUP: everything is read first, and only if all of it is right anything changes. */
+  reload(): void {
+    this.#write('information', lines.reloadingConfig());
+    const settings = this.#options.reread();
+    if (settings === undefined) {
+      this.#write('error', 'Error: The configuration has errors; nothing was changed.');
+      return;
+    }
+    const before = this.#settings;
+    if (!sameListeners(before, settings)) {
+      this.#write(
+        'error',
+        'Error: It is not currently possible to add/remove listeners when reloading the config file.',
+      );
+      return;
+    }
+    this.#settings = settings;
+    this.#logger.reconfigure(logOptionsFromSettings(settings, this.#options.logging));
+    this.#supervisor.reload(settings, this.#logger.mask);
+    this.#acceptor.reload(settings);
+    this.#sys.start(settings.sysInterval);
+    for (const line of this.#options.describeChanges(before, settings)) this.#write('information', line);
+  }
+
+  #handleSignals(): void {
+    const stop = (): void => {
+      void this.stop().then(() => process.exit(0));
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    process.on('SIGHUP', () => this.reload());
+    process.on('SIGUSR2', () => this.#supervisor.printSubscriptions());
+    process.on('uncaughtException', (error) => this.#fail(error));
+    process.on('unhandledRejection', (error) => this.#fail(error));
+  }
+
+  /** A fault of ours in main: said, and the end; whoever started the broker starts it again. */
+  #fail(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#write('error', `Error: The broker failed and ends: ${text.split('\n').join(' | ')}`);
+    this.#logger.flushSync();
+    process.exit(ExitCode.failure);
+  }
+
+  #write(type: 'error' | 'warning' | 'information', text: string): void {
+    this.#logger.write(type, text);
+  }
+
+  /** The process id without a line end [mosq: pid_file]. */
+  #writePidFile(path: string): boolean {
+    try {
+      writeFileSync(path, String(process.pid));
+      return true;
+    } catch (error) {
+      this.#write('error', 'Error: Unable to write pid file.');
+      this.#write('error', `${path}: ${systemErrorText(error)}.`);
+      return false;
+    }
+  }
+
+  #publishLogLine(topic: string, payload: string): void {
+    const message = Publication.create({
+      topic,
+      payload: Buffer.from(payload),
+      qos: 2,
+      retain: false,
+      expiresAt: Date.now() + LOG_TOPIC_EXPIRY_MS,
+    });
+    this.#supervisor.publish(packedRecords([message], RecordFlag.deliver));
+  }
+}
+
+/** Whether the same places are listened on, in the same order. */
+function sameListeners(before: Settings, after: Settings): boolean {
+  const places = (settings: Settings): string =>
+    JSON.stringify(settings.listeners.map(({ port, host, socketPath }) => [port, host, socketPath]));
+  return places(before) === places(after);
+}

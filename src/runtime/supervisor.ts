@@ -83,7 +83,8 @@ export class Supervisor {
     this.#log = options.log;
     this.#logMask = options.logMask;
     const { workerThreads, globalMaxClients } = options.settings;
-    this.#workersMax = workerThreads === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : workerThreads;
+    this.#workersMax =
+      workerThreads === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : workerThreads;
     this.#pool = new Piscina({
       filename: WORKER_FILE,
       minThreads: 1,
@@ -197,7 +198,10 @@ export class Supervisor {
       utilisation: 0,
       stopped: null,
     };
-    const peers = [...this.#living()].map((other) => ({ worker: other.worker, port: this.#link(worker, other) }));
+    const peers = [...this.#living()].map((other) => ({
+      worker: other.worker,
+      port: this.#link(worker, other),
+    }));
     this.#workers[worker] = entry;
     entry.port.on('message', (message: WorkerToMain) => this.#receive(entry, message));
     const start: WorkerStart = {
@@ -230,7 +234,10 @@ export class Supervisor {
     retire(entry.counters, this.#retiredCounters);
     if (this.#stopping) return;
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error ?? 'it ended');
-    this.#log.write('error', `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`);
+    this.#log.write(
+      'error',
+      `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
+    );
     for (const other of this.#living()) this.#tell(other, { kind: 'peer-removed', worker: entry.worker });
     const wills = this.#directory.workerDied(entry.worker);
     const lost = this.#connections.get(entry.worker) ?? [];
@@ -275,7 +282,8 @@ export class Supervisor {
         for (const claim of message.claims) this.#directory.claim(entry.worker, claim);
         return;
       case 'wills-done':
-        for (const [clientId, claim] of message.wills) this.#directory.willDone(entry.worker, clientId, claim);
+        for (const [clientId, claim] of message.wills)
+          this.#directory.willDone(entry.worker, clientId, claim);
         return;
       case 'released':
         for (const clientId of message.clientIds) this.#directory.released(entry.worker, clientId);

@@ -73,7 +73,10 @@ class WorkerHost {
   }
 
   begin(): void {
-    this.#port.on('message', this.#guarded((message: MainToWorker) => this.#receive(message)));
+    this.#port.on(
+      'message',
+      this.#guarded((message: MainToWorker) => this.#receive(message)),
+    );
     for (const { worker, port } of this.#start.peers) {
       this.#catchingUp.add(worker);
       this.#addPeer(worker, port);
@@ -187,7 +190,10 @@ class WorkerHost {
     });
     this.#broker.cluster.add(link);
     this.#linkPorts.set(worker, port);
-    port.on('message', this.#guarded((message: LinkMessage) => this.#receiveFrom(link, message)));
+    port.on(
+      'message',
+      this.#guarded((message: LinkMessage) => this.#receiveFrom(link, message)),
+    );
   }
 
   #removePeer(worker: number): void {

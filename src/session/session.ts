@@ -284,7 +284,9 @@ export class Session {
     if (this.#inflight.size >= peer.sendMaximum) return false;
     const { maxInflightBytes } = this.#limits;
     // One message may always be in flight, however large.
-    return maxInflightBytes === 0 || this.#inflight.size === 0 || this.#inflightBytes + bytes <= maxInflightBytes;
+    return (
+      maxInflightBytes === 0 || this.#inflight.size === 0 || this.#inflightBytes + bytes <= maxInflightBytes
+    );
   }
 
   #send(
