@@ -70,7 +70,7 @@ function readSubscription(reader: PacketReader, version: ProtocolVersion): Subsc
   const noLocal = (options & 4) !== 0;
   const retainHandling = (options >> 4) & 3;
   if (qos === 3) {
-    reader.malformed('invalid QoS (3)'); // [MQTT-3.8.3-4]
+    reader.malformed('invalid QoS (3)'); // [MQTT 3.1.1, MQTT-3-8.3-4]
   } else if ((options & (version === 5 ? 0xc0 : 0xfc)) !== 0 || retainHandling === 3) {
     reader.malformed(`invalid subscription options (${options.toString(16).padStart(2, '0')})`); // [MQTT-3.8.3-5]
   } else if (noLocal && filter.startsWith('$share/')) {

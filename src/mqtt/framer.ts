@@ -60,7 +60,7 @@ export class Framer {
    */
   push(buffer: Uint8Array, length: number): PacketError | undefined {
     if (this.#stopped) {
-      this.#keep(buffer, 0, length, this.#keptLength + length);
+      this.#keep(buffer, 0, length, 0);
       return undefined;
     }
     const at = this.#keptLength === 0 ? 0 : this.#complete(buffer, length);

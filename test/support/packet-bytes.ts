@@ -1,13 +1,17 @@
 /**
- * Packets written down as bytes, so that tables of them can be read. Three kinds of words, spaces between them:
+ * Packets written down as bytes, so that tables of them can be read. Three kinds of words, with or without spaces between them:
  *
  *   003c      hexadecimal digits, as they are
  *   "text"    text behind its length in two bytes, as MQTT has its strings
  *   'text'    text as it is
  */
+import assert from 'node:assert/strict';
+import { decodePacket, type Sender } from '../../src/mqtt/decode.js';
+import type { PacketError } from '../../src/mqtt/packet-error.js';
+import type { Packet, ProtocolVersion } from '../../src/mqtt/packets.js';
 import { varintLength, writeVarint } from '../../src/mqtt/varint.js';
 
-const word = /\s*(?:"([^"]*)"|'([^']*)'|((?:[0-9a-fA-F]{2})+))(?=\s|$)/y;
+const word = /\s*(?:"([^"]*)"|'([^']*)'|((?:[0-9a-fA-F]{2})+))/y;
 
 export function bytes(text: string): Buffer {
   const parts: Buffer[] = [];
@@ -36,4 +40,21 @@ function withLength(text: string): Buffer {
   const length = Buffer.alloc(2);
   length.writeUInt16BE(content.length);
   return Buffer.concat([length, content]);
+}
+
+/** Decodes one packet; that the bytes are exactly one packet is part of the test. */
+export function decodeWhole(
+  packet: Uint8Array,
+  version: ProtocolVersion,
+  sender: Sender,
+): Packet | PacketError {
+  let bodyStart = 1;
+  let remainingLength = 0;
+  for (let shift = 0; bodyStart <= 4; shift += 7) {
+    const byte = packet[bodyStart++]!;
+    remainingLength |= (byte & 0x7f) << shift;
+    if (byte < 0x80) break;
+  }
+  assert.equal(packet.length, bodyStart + remainingLength, 'remaining length');
+  return decodePacket(packet, 0, bodyStart, packet.length, version, sender);
 }
