@@ -92,9 +92,8 @@ export const generalOptions = {
     doc: 'Largest HTTP header, in bytes, that a websockets client may send.',
   },
   per_listener_settings: {
-    type: { kind: 'directive', syntax: 'true|false' },
-    default: undefined,
-    defaultText: 'false',
+    type: { kind: 'bool' },
+    default: false,
     scope: 'global',
     repeat: 'last',
     reloadable: false,

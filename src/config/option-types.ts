@@ -192,6 +192,11 @@ export function settingName(optionName: string): string {
   return optionName.replaceAll('.', '').replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** Whether two values of an option, or two sections, are the same. They are plain data in a fixed order of keys. */
+export function isEqual(one: unknown, other: unknown): boolean {
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
+
 /** The type of what `settingName` returns. */
 export type SettingName<Name extends string> = Name extends `${infer Head}.${infer Tail}`
   ? SettingName<`${Head}${Tail}`>

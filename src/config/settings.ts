@@ -71,7 +71,6 @@ export type Settings = SettingsOf<RowsOf<'global'>> &
   SecuritySettings & {
     /** The main file as it was named, or none. */
     readonly configFile: string | undefined;
-    readonly perListenerSettings: boolean;
     /**
      * No listener was configured: `listeners` are the loopback addresses, and the broker runs if one of them can
      * be opened.
@@ -117,7 +116,6 @@ export function defaultSettings(ports: readonly number[] = []): Settings {
     ...defaultsOf('security'),
     allowAnonymous: true,
     configFile: undefined,
-    perListenerSettings: false,
     localOnly: true,
     listeners: open.flatMap((port) => [defaultListener(port, '127.0.0.1'), defaultListener(port, '::1')]),
     bridges: [],

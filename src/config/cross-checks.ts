@@ -1,0 +1,172 @@
+/** Options that do not go together, or not without one another. */
+import type { ConfigMessages, Fault, Place } from './config-messages.js';
+import { placeText } from './config-messages.js';
+import type { BridgeSection, Context, Draft, ListenerSection, Section } from './draft.js';
+import { bridgeClientIds } from './draft.js';
+import type { KnownOption, OptionName } from './option-schema.js';
+import { settingName } from './option-types.js';
+
+/** Options of a section that are refused after others of the same section. */
+interface Exclusion {
+  readonly section: 'listener' | 'bridge';
+  readonly options: readonly OptionName[];
+  readonly after: readonly OptionName[];
+  readonly error: (written: string) => string;
+}
+
+const listenerEncryption = () =>
+  'Error: Cannot use both certificate and psk encryption in a single listener.';
+
+const bridgeCertificates: readonly OptionName[] = [
+  'bridge_cafile',
+  'bridge_capath',
+  'bridge_certfile',
+  'bridge_keyfile',
+  'bridge_tls_use_os_certs',
+];
+const bridgeKeys: readonly OptionName[] = ['bridge_identity', 'bridge_psk'];
+
+const exclusions: readonly Exclusion[] = [
+  { section: 'listener', options: ['cafile', 'certfile'], after: ['psk_hint'], error: listenerEncryption },
+  { section: 'listener', options: ['psk_hint'], after: ['cafile', 'certfile'], error: listenerEncryption },
+  { section: 'listener', options: ['psk_file'], after: ['certfile'], error: listenerEncryption },
+  {
+    section: 'bridge',
+    options: bridgeCertificates,
+    after: bridgeKeys,
+    error: (name) => `Error: '${name}': Cannot use both certificate and psk encryption in a single bridge.`,
+  },
+  {
+    section: 'bridge',
+    options: bridgeKeys,
+    after: bridgeCertificates,
+    error: (name) =>
+      `Error: '${name}': Cannot use both certificate and identity encryption in a single bridge.`,
+  },
+];
+
+/** The fault of an option just read that an earlier one of its section excludes. */
+export function conflictWithEarlier(option: KnownOption, context: Context): Fault | undefined {
+  for (const { section: kind, options, after, error } of exclusions) {
+    const section = context[kind];
+    if (section === undefined || !options.includes(option.name)) continue;
+    const earlier = after.find((name) => isInUse(section, name));
+    if (earlier === undefined) continue;
+    const where = placeText(section.given.get(earlier)!);
+    return {
+      error: error(option.written),
+      help: `'${option.written}' does not go with '${earlier}' at ${where}: remove one of them.`,
+    };
+  }
+  return undefined;
+}
+
+function isInUse(section: Section, name: OptionName): boolean {
+  return section.given.has(name) && section.values[settingName(name)] !== false;
+}
+
+/** What can be checked only when all files are read. */
+export function crossCheck(draft: Draft, hostname: string, messages: ConfigMessages): void {
+  for (const listener of draft.listeners) checkListener(listener, messages);
+  for (const bridge of draft.bridges) checkBridge(bridge, messages);
+  checkLocalClientIds(draft.bridges, hostname, messages);
+}
+
+function checkListener(listener: ListenerSection, messages: ConfigMessages): void {
+  const { given, values } = listener;
+  const certificate = given.get('certfile');
+  const key = given.get('keyfile');
+  if ((certificate === undefined) !== (key === undefined)) {
+    messages.error(
+      {
+        error: 'Error: Both certfile and keyfile must be provided to enable a TLS listener.',
+        help: `'${certificate === undefined ? 'certfile' : 'keyfile'}' is missing for this listener.`,
+      },
+      certificate ?? key,
+    );
+  }
+  if (certificate === undefined && key === undefined) checkWithoutTls(listener, messages);
+  if (values.enableProxyProtocol === 2) checkBehindProxy(listener, messages);
+}
+
+function checkWithoutTls({ given, values }: ListenerSection, messages: ConfigMessages): void {
+  for (const name of ['cafile', 'capath'] as const) {
+    const place = given.get(name);
+    if (place === undefined) continue;
+    const error = `Error: ${name} specified without certfile and keyfile.`;
+    messages.error({ error, help: `'${name}' is for a listener with TLS, which has both of them.` }, place);
+  }
+  const isClear = !given.has('psk_hint') && values.enableProxyProtocol !== 2;
+  if (isClear && values.requireCertificate === true) {
+    const where = placeText(given.get('require_certificate')!);
+    messages.say(
+      'warning',
+      `Warning: 'require_certificate' at ${where} has no effect: the listener has no TLS.`,
+    );
+  }
+}
+
+function checkBehindProxy({ given, values }: ListenerSection, messages: ConfigMessages): void {
+  const help = 'With version 2, the proxy does TLS and says who the client is.';
+  if (values.useSubjectAsUsername === true) {
+    const error = 'Error: use_subject_as_username cannot be used with `enable_proxy_protocol 2`.';
+    messages.error({ error, help }, given.get('use_subject_as_username'));
+  }
+  const place = given.get('certfile') ?? given.get('keyfile');
+  if (place !== undefined) {
+    const error = 'Error: certfile and keyfile cannot be used with `enable_proxy_protocol 2`.';
+    messages.error({ error, help }, place);
+  }
+}
+
+function checkBridge({ name, place, given, values }: BridgeSection, messages: ConfigMessages): void {
+  const invalid = (what: string, help: string, at: Place = place) =>
+    messages.error({ error: `Error: Invalid bridge configuration: ${what}.`, help }, at);
+  if (!given.has('address')) {
+    invalid('no remote addresses defined', `Connection '${name}' needs a line 'address HOST[:PORT]'.`);
+  }
+  if (!given.has('topic')) {
+    invalid('no topics defined', `Connection '${name}' needs a line 'topic PATTERN [in|out|both]'.`);
+  }
+  const identity = given.get('bridge_identity');
+  const key = given.get('bridge_psk');
+  if (key !== undefined && identity === undefined) {
+    invalid(
+      'missing bridge_identity',
+      `Connection '${name}' has a 'bridge_psk', which goes with an identity.`,
+      key,
+    );
+  }
+  if (identity !== undefined && key === undefined) {
+    invalid(
+      'missing bridge_psk',
+      `Connection '${name}' has a 'bridge_identity', which goes with a key.`,
+      identity,
+    );
+  }
+  if (values.bridgeInsecure === true)
+    messages.say('warning', `Warning: Bridge '${name}' using insecure mode.`);
+}
+
+function checkLocalClientIds(
+  bridges: readonly BridgeSection[],
+  hostname: string,
+  messages: ConfigMessages,
+): void {
+  const first = new Map<string, BridgeSection>();
+  for (const bridge of bridges) {
+    const { localClientid } = bridgeClientIds(bridge, hostname);
+    const other = first.get(localClientid);
+    if (other === undefined) {
+      first.set(localClientid, bridge);
+      continue;
+    }
+    messages.error(
+      {
+        error: `Error: Bridge local_clientid '${localClientid}' is not unique. Try changing or setting the local_clientid value for one of the bridges.`,
+        help: `Connection '${other.name}' at ${placeText(other.place)} has the same.`,
+      },
+      bridge.given.get('local_clientid') ?? bridge.place,
+    );
+  }
+}

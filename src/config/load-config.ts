@@ -1,0 +1,96 @@
+/**
+ * From configuration files to settings: the one entry of this folder that a broker needs, at start, for
+ * `--test-config` and on SIGHUP.
+ */
+import { type ConfigMessage, ConfigMessages } from './config-messages.js';
+import type { ConfigSource } from './config-source.js';
+import { crossCheck } from './cross-checks.js';
+import { type Draft, emptyDraft } from './draft.js';
+import { finishSettings } from './finish-settings.js';
+import { type OptionName, optionSchema } from './option-schema.js';
+import { logTypes, type OptionRow } from './option-types.js';
+import { ConfigParser } from './parser.js';
+import type { Settings } from './settings.js';
+
+export interface LoadOptions {
+  readonly source: ConfigSource;
+  /** The main file; without one, defaults and local-only mode. */
+  readonly configFile?: string | undefined;
+  /** From `-p`: ports of local-only mode, ignored when the file has listeners. */
+  readonly ports?: readonly number[];
+  /** From `-v`: all log types. */
+  readonly verbose?: boolean;
+  /** From `-q`: no log types; wins over `verbose`. */
+  readonly quiet?: boolean;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Of this machine; bridges make their client ids of it. */
+  readonly hostname?: string;
+}
+
+/** `messages` are log lines, to be written in their order also when all went well. */
+export type ConfigResult =
+  | { readonly ok: true; readonly settings: Settings; readonly messages: readonly ConfigMessage[] }
+  | { readonly ok: false; readonly messages: readonly ConfigMessage[] };
+
+/** What ends the process when a configuration is refused. [mosq: exit code 3] */
+export const configExitCode = 3;
+
+/** Warnings of local-only mode, for the start of a broker whose settings say `localOnly`. */
+export const localOnlyWarnings: readonly string[] = [
+  'Starting in local only mode. Connections will only be possible from clients running on this machine.',
+  'Create a configuration file which defines a listener to allow remote access.',
+  'For more details see https://mosquitto.org/documentation/authentication-methods/',
+];
+
+/** Reads, checks and completes a configuration. Opens and changes nothing but what `source` reads. */
+export function loadConfig(options: LoadOptions): ConfigResult {
+  const { source, configFile, ports = [], hostname = 'localhost' } = options;
+  const messages = new ConfigMessages();
+  const draft = emptyDraft();
+  if (configFile !== undefined) new ConfigParser(source, messages, draft).readFile(configFile);
+  crossCheck(draft, hostname, messages);
+  if (messages.hasErrors) return { ok: false, messages: messages.lines };
+
+  const settings = overridden(finishSettings(draft, { configFile, ports, hostname }), options);
+  sayWhatIsIgnored(draft, settings, ports, messages);
+  sayWhatHasNoEffect(draft, messages);
+  return { ok: true, settings, messages: messages.lines };
+}
+
+/** What command line and environment win over. */
+function overridden(settings: Settings, { verbose, quiet, environment = {} }: LoadOptions): Settings {
+  const location = environment.MOSQUITTO_PERSISTENCE_LOCATION;
+  return {
+    ...settings,
+    ...(location !== undefined && { persistenceLocation: location }),
+    ...(verbose && { logType: logTypes }),
+    ...(quiet && { logType: [] }),
+  };
+}
+
+function sayWhatIsIgnored(
+  draft: Draft,
+  settings: Settings,
+  ports: readonly number[],
+  messages: ConfigMessages,
+): void {
+  if (!settings.localOnly && ports.length > 0) {
+    messages.say('warning', 'Warning: -p is ignored, because the configuration file defines a listener.');
+  }
+  if (settings.localOnly && draft.defaultListener !== undefined) {
+    const names = [...draft.defaultListener.given.keys()].join(', ');
+    messages.say('warning', `Warning: Ignored in local only mode, for want of a listener: ${names}.`);
+  }
+}
+
+/** One line for what comes later, and one for each option that never will have an effect. */
+function sayWhatHasNoEffect(draft: Draft, messages: ConfigMessages): void {
+  const pending: OptionName[] = [];
+  for (const name of draft.used) {
+    const row: OptionRow = optionSchema[name];
+    if (row.effective === false) pending.push(name);
+    if (row.effective === 'note') messages.say('warning', `Warning: '${name}' has no effect: ${row.note}.`);
+  }
+  if (pending.length === 0) return;
+  messages.say('warning', `Warning: Accepted but not yet effective in this version: ${pending.join(', ')}.`);
+}
