@@ -4,6 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
+import {
+  compareSettings,
+  listenerName,
+  type OptionChange,
+  type SettingsDiff,
+} from '../config/reload-diff.js';
 import type { Settings } from '../config/settings.js';
 import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../log/logger.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -27,12 +33,8 @@ export interface BrokerProcessOptions {
   settings: Settings;
   /** Reads the configuration again; `undefined` where it has errors, which are logged then. */
   reread: () => Settings | undefined;
-  /** What changed between two configurations, a line each. */
-  describeChanges: (before: Settings, after: Settings) => string[];
   logging: CommandLineLogging;
   logger: Logger;
-  /** Lines to print after the start line: what of the configuration is not in force yet. */
-  remarks: readonly string[];
 }
 
 /** `-d`: goes on in a process of its own, without a terminal. @returns whether this process is the one to end */
@@ -59,7 +61,7 @@ export class BrokerProcess {
   readonly #sys: SysPublisher;
   #stopping = false;
 
-  constructor(options: BrokerProcessOptions) {
+  private constructor(options: BrokerProcessOptions) {
     const { settings, logger } = options;
     this.#options = options;
     this.#settings = settings;
@@ -77,17 +79,22 @@ export class BrokerProcess {
   }
 
   /** Brings everything up. @returns 0, or the exit code with which the start failed */
-  async start(): Promise<number> {
-    const { pidFile, configFile, localOnly, sysInterval } = this.#settings;
-    if (pidFile !== undefined && !this.#writePidFile(pidFile)) return ExitCode.pidFile;
-    this.#logger.reconfigure(logOptionsFromSettings(this.#settings, this.#options.logging));
+  static async start(options: BrokerProcessOptions): Promise<number> {
+    const { settings, logger, logging } = options;
+    const { pidFile } = settings;
+    if (pidFile !== undefined && !writePidFile(pidFile, logger)) return ExitCode.pidFile;
+    logger.reconfigure(logOptionsFromSettings(settings, logging));
+    return new BrokerProcess(options).#start();
+  }
+
+  async #start(): Promise<number> {
+    const { configFile, localOnly, sysInterval } = this.#settings;
     this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
     this.#write('information', lines.starting(VERSION));
     this.#write(
       'information',
       configFile === undefined ? lines.usingDefaultConfig() : lines.configLoaded(configFile),
     );
-    for (const remark of this.#options.remarks) this.#write('warning', remark);
     if (!canPassDescriptors()) {
       this.#write(
         'error',
@@ -127,25 +134,47 @@ export class BrokerProcess {
   /** SIGHUP: everything is read first, and only if all of it is right anything changes. */
   reload(): void {
     this.#write('information', lines.reloadingConfig());
-    const settings = this.#options.reread();
-    if (settings === undefined) {
+    const read = this.#options.reread();
+    if (read === undefined) {
       this.#write('error', 'Error: The configuration has errors; nothing was changed.');
       return;
     }
-    const before = this.#settings;
-    if (!sameListeners(before, settings)) {
-      this.#write(
-        'error',
-        'Error: It is not currently possible to add/remove listeners when reloading the config file.',
-      );
+    const changes = compareSettings(this.#settings, read);
+    if (changes.listenersAdded.length > 0 || changes.listenersRemoved.length > 0) {
+      this.#refuseListeners(changes);
       return;
     }
+    const settings = inOrderOf(this.#settings, read);
     this.#settings = settings;
     this.#logger.reconfigure(logOptionsFromSettings(settings, this.#options.logging));
     this.#supervisor.reload(settings, this.#logger.mask);
     this.#acceptor.reload(settings);
     this.#sys.start(settings.sysInterval);
-    for (const line of this.#options.describeChanges(before, settings)) this.#write('information', line);
+    this.#describe(changes);
+  }
+
+  /** Workers know a connection's listener by its place in the list. */
+  #refuseListeners({ listenersAdded, listenersRemoved }: SettingsDiff): void {
+    this.#write(
+      'error',
+      'Error: It is not currently possible to add/remove listeners when reloading the config file.',
+    );
+    for (const name of listenersAdded)
+      this.#write('error', `New: ${name}. Restart to open it; nothing was changed.`);
+    for (const name of listenersRemoved) {
+      this.#write('error', `Gone: ${name}. Restart to close it; nothing was changed.`);
+    }
+  }
+
+  #describe({ applied, needRestart }: SettingsDiff): void {
+    if (applied.length > 0) this.#write('information', `Changed: ${optionNames(applied)}.`);
+    if (needRestart.length > 0) {
+      this.#write(
+        'warning',
+        `Warning: Changed, but in force only after a restart: ${optionNames(needRestart)}.`,
+      );
+    }
+    if (applied.length + needRestart.length === 0) this.#write('information', 'No option has changed.');
   }
 
   #handleSignals(): void {
@@ -172,18 +201,6 @@ export class BrokerProcess {
     this.#logger.write(type, text);
   }
 
-  /** The process id without a line end [mosq: pid_file]. */
-  #writePidFile(path: string): boolean {
-    try {
-      writeFileSync(path, String(process.pid));
-      return true;
-    } catch (error) {
-      this.#write('error', 'Error: Unable to write pid file.');
-      this.#write('error', `${path}: ${systemErrorText(error)}.`);
-      return false;
-    }
-  }
-
   #publishLogLine(topic: string, payload: string): void {
     const message = Publication.create({
       topic,
@@ -196,9 +213,26 @@ export class BrokerProcess {
   }
 }
 
-/** Whether the same places are listened on, in the same order. */
-function sameListeners(before: Settings, after: Settings): boolean {
-  const places = (settings: Settings): string =>
-    JSON.stringify(settings.listeners.map(({ port, host, socketPath }) => [port, host, socketPath]));
-  return places(before) === places(after);
+/** The same listeners in the old order: connections know theirs by its place. */
+function inOrderOf(before: Settings, after: Settings): Settings {
+  const byName = new Map(after.listeners.map((listener) => [listenerName(listener), listener]));
+  return { ...after, listeners: before.listeners.map((listener) => byName.get(listenerName(listener))!) };
+}
+
+/** The process id without a line end [mosq: pid_file]. */
+function writePidFile(path: string, logger: Logger): boolean {
+  try {
+    writeFileSync(path, String(process.pid));
+    return true;
+  } catch (error) {
+    logger.write('error', 'Error: Unable to write pid file.');
+    logger.write('error', `${path}: ${systemErrorText(error)}.`);
+    return false;
+  }
+}
+
+function optionNames(changes: readonly OptionChange[]): string {
+  return [
+    ...new Set(changes.map(({ option, section }) => (section ? `${option} (${section})` : option))),
+  ].join(', ');
 }
