@@ -10,7 +10,7 @@ export const generalOptions = {
     reloadable: true,
     since: '1.4',
     deprecated: '',
-    effective: false,
+    effective: true,
     doc: 'When false, an MQTT 3 client whose subscriptions overlap gets one copy of a message instead of one for each matching subscription. MQTT 5 clients always get one for each.',
   },
   auth_plugin_deny_special_chars: {
@@ -41,7 +41,7 @@ export const generalOptions = {
     reloadable: true,
     since: '1.4',
     deprecated: '',
-    effective: false,
+    effective: true,
     doc: 'Only clients whose id begins with this prefix may connect. One prefix, in spite of the name.',
   },
   enable_control_api: {
@@ -109,7 +109,7 @@ export const generalOptions = {
     repeat: 'error',
     reloadable: false,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Write the process id to this file at start and remove the file at the end.',
   },
   plugin_load: {
@@ -175,13 +175,13 @@ export const generalOptions = {
   },
   set_tcp_nodelay: {
     type: { kind: 'bool' },
-    default: false,
+    default: true,
     scope: 'global',
     repeat: 'last',
     reloadable: true,
     since: '1.5',
     effective: true,
-    doc: 'Set TCP_NODELAY on client connections: less delay, more packets on the wire.',
+    doc: 'Set TCP_NODELAY on client connections. Mosquitto leaves it off; Midge writes once a turn anyway, and without it a small write can wait 40 ms for an acknowledgement.',
   },
   sys_interval: {
     type: { kind: 'int', min: 0, max: 65535 },
@@ -190,7 +190,7 @@ export const generalOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Seconds between two updates of the `$SYS` topics; 0 switches them off.',
   },
   upgrade_outgoing_qos: {
@@ -307,7 +307,7 @@ export const persistenceOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Remove the session of a client that has been away longer than this: seconds, hours, days, weeks, months of 30 days or years of 365.',
   },
 } as const satisfies OptionTable;
