@@ -6,7 +6,7 @@ export const bridgeOptions = {
     type: {
       kind: 'custom',
       value: 'bridgeAddresses',
-      syntax: 'HOST[:PORT] ...',
+      syntax: 'one or more HOST[:PORT] with spaces between',
       empty: 'Error: Empty address value in configuration.',
     },
     default: [],

@@ -14,7 +14,7 @@ import {
   type TcpKeepAlive,
 } from './option-types.js';
 import { accepted, type Parsed, type RawValue, type Remark, refused } from './parsed-value.js';
-import { allowedValues, notAllowed } from './value-syntax.js';
+import { allowedValues, notAllowed, notInteger } from './value-syntax.js';
 
 /** A parser for each; they are given a value that is not blank. */
 export const customValueParsers: {
@@ -213,10 +213,10 @@ function tcpKeepAlive(raw: RawValue): Parsed<TcpKeepAlive> {
         `A number is missing: ${allowedValues(raw)}`,
       );
     }
-    const number = parseInteger(name, word);
-    if (!number.ok) return notAllowed(raw, word, number.fault.error);
-    if (number.value < 1) return notAllowed(raw, word, `Error: invalid TCP keepalive ${part} value.`);
-    numbers.push(number.value);
+    const number = parseInteger(word);
+    if (typeof number === 'string') return notInteger(raw, word, number, name);
+    if (number < 1) return notAllowed(raw, word, `Error: invalid TCP keepalive ${part} value.`);
+    numbers.push(number);
   }
   const [idleSeconds, intervalSeconds, probes] = numbers as [number, number, number];
   return accepted({ idleSeconds, intervalSeconds, probes });
@@ -227,8 +227,8 @@ const workerThreadsMax = 32;
 function workerThreads(raw: RawValue): Parsed<'auto' | number> {
   const word = words(raw.rest)[0]!;
   if (word === 'auto') return accepted(word);
-  const number = parseInteger(raw.name, word);
-  if (!number.ok || number.value < 1 || number.value > workerThreadsMax) {
+  const number = parseInteger(word);
+  if (typeof number === 'string' || number < 1 || number > workerThreadsMax) {
     return notAllowed(
       raw,
       word,
@@ -236,5 +236,5 @@ function workerThreads(raw: RawValue): Parsed<'auto' | number> {
       nearestWord(word, ['auto']),
     );
   }
-  return number;
+  return accepted(number);
 }

@@ -19,7 +19,7 @@ import { parseInteger } from './integer.js';
 import { words } from './lexer.js';
 import { nearestWord } from './nearest-word.js';
 import type { OptionName, OptionSchema } from './option-schema.js';
-import { accepted, type Parsed, type Refused, refused } from './parsed-value.js';
+import { accepted, type Parsed, refused } from './parsed-value.js';
 
 export type DirectiveName = {
   [Name in OptionName]: OptionSchema[Name]['type']['kind'] extends 'directive' ? Name : never;
@@ -86,9 +86,8 @@ const socketPathBytesMax = 107;
 function listenerHead(line: DirectiveLine): Parsed<ListenerHead> {
   const [portWord = '', second] = words(line.value);
   const address = second?.startsWith('#') ? undefined : second;
-  const port = parseInteger(line.name, portWord);
+  const port = parsePort(line, portWord, 0);
   if (!port.ok) return port;
-  if (port.value < 0 || port.value > 65535) return invalidPort(portWord, 0);
   if (port.value > 0) return accepted({ port: port.value, host: address });
   if (address === undefined) {
     return refused(
@@ -106,20 +105,20 @@ function listenerHead(line: DirectiveLine): Parsed<ListenerHead> {
   return accepted({ port: 0, socketPath: address });
 }
 
-function invalidPort(word: string, min: number): Refused {
-  return refused(
-    `Error: Invalid 'port' value (${word}).`,
-    `'${word}' is not allowed: a port is from ${min} to 65535.`,
-  );
+function parsePort(line: DirectiveLine, word: string, min: number): Parsed<number> {
+  const help = `'${word}' is not allowed: a port is from ${min} to 65535.`;
+  const port = parseInteger(word);
+  if (typeof port === 'string') return refused(`Error: '${line.name}' value ${port}.`, help);
+  if (port < min || port > 65535) return refused(`Error: Invalid 'port' value (${port}).`, help);
+  return accepted(port);
 }
 
 /** [mosq: port] The parser has made the default listener the current one. */
 function port(line: DirectiveLine, { draft, context, warn }: Reading): Fault | undefined {
   draft.listenerDeclared = true;
   const word = words(line.value)[0]!;
-  const number = parseInteger(line.name, word);
+  const number = parsePort(line, word, 1);
   if (!number.ok) return number.fault;
-  if (number.value < 1 || number.value > 65535) return invalidPort(word, 1).fault;
   if (line.first !== undefined) {
     warn('Warning: Default listener port specified multiple times. Only the latest will be used.');
   }

@@ -1,21 +1,17 @@
 /** Whole numbers as C reads them. */
-import { accepted, type Parsed, refused } from './parsed-value.js';
 
-const int32Max = 0x7fffffff;
+export const int32Max = 0x7fffffff;
 const int32Min = -0x80000000;
 
 /**
  * Reads a word as strtol(3) with base 0 does: decimal, `0x` hexadecimal or octal after a leading `0`, with an
  * optional sign. The whole word must be the number.
  *
- * @param name The option's name in error lines.
  * @param max Lets numbers beyond 32 bits pass, up to this one.
  */
-export function parseInteger(name: string, word: string, max = int32Max): Parsed<number> {
+export function parseInteger(word: string, max = int32Max): number | 'not a number' | 'out of range' {
   const match = /^([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))$/.exec(word);
-  if (match === null) {
-    return refused(`Error: '${name}' value not a number.`, `'${word}' is not a whole number.`);
-  }
+  if (match === null) return 'not a number';
   const [, sign, hexadecimal, octal, decimal] = match;
   const magnitude =
     hexadecimal !== undefined
@@ -24,10 +20,7 @@ export function parseInteger(name: string, word: string, max = int32Max): Parsed
         ? Number.parseInt(octal, 8)
         : Number.parseInt(decimal!, 10);
   const value = sign === '-' && magnitude !== 0 ? -magnitude : magnitude;
-  if (value < int32Min || value > Math.max(int32Max, max)) {
-    return refused(`Error: '${name}' value out of range.`, `'${word}' is too large a number.`);
-  }
-  return accepted(value);
+  return value < int32Min || value > Math.max(int32Max, max) ? 'out of range' : value;
 }
 
 /** Reads a word as atoi(3) does: the decimal number it begins with, or 0. */

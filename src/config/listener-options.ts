@@ -32,7 +32,7 @@ export const listenerOptions = {
     repeat: 'error',
     reloadable: false,
     since: '1.6',
-    effective: false,
+    effective: true,
     doc: "Listen on this network interface's addresses only.",
   },
   enable_proxy_protocol: {
@@ -157,7 +157,7 @@ export const listenerOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Most topic aliases that the broker uses towards an MQTT 5 client.',
   },
   mount_point: {
@@ -168,7 +168,7 @@ export const listenerOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Put before every topic that clients here use, and taken away from what they receive.',
   },
   plugin_use: {

@@ -1,8 +1,16 @@
 /** Guesses which known word was meant by one that is not known. */
 
-/** The known word closest to `written`, or `undefined` when none is close enough to be worth a question. */
+/** Shorter beginnings of a word say nothing. */
+const abbreviationLengthMin = 3;
+
+/**
+ * The known word closest to `written`, or the only one that begins so; `undefined` when none is close enough to be
+ * worth a question.
+ */
 export function nearestWord(written: string, known: readonly string[]): string | undefined {
   const folded = fold(written);
+  const longer = known.filter((word) => fold(word).startsWith(folded));
+  if (longer.length === 1 && folded.length >= abbreviationLengthMin) return longer[0];
   const distanceMax = Math.min(3, Math.floor(folded.length / 3));
   let nearest: string | undefined;
   let nearestDistance = distanceMax + 1;

@@ -6,6 +6,8 @@ import type { OptionRow } from './option-types.js';
 export interface RawValue {
   /** The option's name in error lines. */
   readonly name: string;
+  /** The option as it was written, for help. */
+  readonly written: string;
   readonly row: OptionRow;
   /** All that follows the name. */
   readonly rest: string;

@@ -2,7 +2,6 @@
  * Files to a draft: finds the option of each line and the section it belongs to, checks repetition, parses the
  * value and keeps it. Goes on after an error.
  */
-
 import { type ConfigMessages, type Fault, type Place, placeText } from './config-messages.js';
 import type { ConfigSource } from './config-source.js';
 import { conflictWithEarlier } from './cross-checks.js';
@@ -128,6 +127,7 @@ export class ConfigParser {
     const printedName = row.printedName ?? option.written;
     const result = parseValue({
       name: printedName,
+      written: option.written,
       row,
       rest: line.rest,
       malformed: line.malformed,

@@ -8,7 +8,7 @@ import { trimSpace, words } from './lexer.js';
 import { nearestWord } from './nearest-word.js';
 import type { EnumType, IntType, OutOfRange, StringType } from './option-types.js';
 import { accepted, type Parsed, type RawValue, type Refused, type Remark, refused } from './parsed-value.js';
-import { allowedValues, notAllowed } from './value-syntax.js';
+import { allowedValues, notAllowed, notInteger } from './value-syntax.js';
 
 /**
  * Reads a value. Not for rows of kind `removed`, whose value is not looked at.
@@ -60,11 +60,11 @@ function parseBool(raw: RawValue): Parsed<boolean> {
 
 function parseIntInRange(raw: RawValue, type: IntType): Parsed<number> {
   const word = words(raw.rest)[0]!;
-  const number = parseInteger(raw.name, word, type.max);
-  if (!number.ok) return notAllowed(raw, word, number.fault.error);
-  if (type.min !== undefined && number.value < type.min) return outOfRange(raw, number.value, type.tooSmall);
-  if (type.max !== undefined && number.value > type.max) return outOfRange(raw, number.value, type.tooLarge);
-  return number;
+  const number = parseInteger(word, type.max);
+  if (typeof number === 'string') return notInteger(raw, word, number);
+  if (type.min !== undefined && number < type.min) return outOfRange(raw, number, type.tooSmall);
+  if (type.max !== undefined && number > type.max) return outOfRange(raw, number, type.tooLarge);
+  return accepted(number);
 }
 
 function outOfRange(raw: RawValue, value: number, rule: OutOfRange | undefined): Parsed<number> {

@@ -1,4 +1,5 @@
 /** What may stand for a value, in words: for help lines and for the documentation. */
+import { int32Max } from './integer.js';
 import type { IntType, OptionType } from './option-types.js';
 import { type RawValue, type Refused, refused } from './parsed-value.js';
 
@@ -25,7 +26,9 @@ export function valueSyntax(type: OptionType): string {
 /** Bounds beyond which another number is used are no bounds for who writes the file. */
 function integerSyntax(type: IntType): string {
   const min = type.tooSmall !== undefined && 'use' in type.tooSmall ? undefined : type.min;
-  const max = type.tooLarge !== undefined && 'use' in type.tooLarge ? undefined : type.max;
+  const isBound =
+    !(type.tooLarge !== undefined && 'use' in type.tooLarge) && type.max !== Number.MAX_SAFE_INTEGER;
+  const max = isBound ? type.max : undefined;
   if (min !== undefined && max !== undefined) return `a whole number from ${min} to ${max}`;
   if (min !== undefined) return `a whole number from ${min}`;
   if (max !== undefined) return `a whole number up to ${max}`;
@@ -38,7 +41,7 @@ function alternatives(values: readonly string[]): string {
 
 /** Half a help line: `'protocol' takes mqtt, websockets or http_api.` */
 export function allowedValues(raw: RawValue): string {
-  return `'${raw.name}' takes ${valueSyntax(raw.row.type)}.`;
+  return `'${raw.written}' takes ${valueSyntax(raw.row.type)}.`;
 }
 
 /**
@@ -50,4 +53,19 @@ export function allowedValues(raw: RawValue): string {
 export function notAllowed(raw: RawValue, word: string, error: string, meant?: string): Refused {
   const question = meant === undefined ? '' : ` Did you mean '${meant}'?`;
   return refused(error, `'${word}' is not allowed: ${allowedValues(raw)}${question}`);
+}
+
+/**
+ * Refuses a word that should be a number.
+ *
+ * @param name The number's name in error lines, where a value has several.
+ */
+export function notInteger(
+  raw: RawValue,
+  word: string,
+  why: 'not a number' | 'out of range',
+  name = raw.name,
+): Refused {
+  const { error, help } = notAllowed(raw, word, `Error: '${name}' value ${why}.`).fault;
+  return refused(error, why === 'out of range' ? `${help} The largest number is ${int32Max}.` : help);
 }
