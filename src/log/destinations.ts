@@ -38,11 +38,9 @@ export class StandardStream implements Destination {
     this.#writer.write(line);
   }
 
-  flushSync(): void {
-    this.#writer.flushSync();
-  }
+  /** The writer is the logger's: it outlives this destination. */
+  flushSync(): void {}
 
-  /** The writer stays: the streams are the process's. */
   async close(): Promise<void> {}
 }
 

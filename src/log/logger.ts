@@ -111,6 +111,8 @@ export class Logger implements Log {
   #options: LogOptions = bootstrapLogOptions;
   #prefix = timestampPrefix(bootstrapLogOptions);
   #destinations = new Map<string, Destination>();
+  /** No longer named by the options, but with lines yet to write. */
+  readonly #closing = new Set<Destination>();
   /** Opened once and kept: what waits in them outlasts a reload. */
   readonly #standardStreams = new Map<1 | 2, LineWriter>();
   #publish: PublishLogLine | null = null;
@@ -159,7 +161,7 @@ export class Logger implements Log {
     this.#prefix = timestampPrefix(options);
     this.#destinations = this.#openAll(options, previous, complaints);
     for (const [key, destination] of previous) {
-      if (this.#destinations.get(key) !== destination) void destination.close();
+      if (this.#destinations.get(key) !== destination) this.#close(destination);
     }
     let accepted: number = logMaskNone;
     for (const destination of this.#destinations.values()) accepted |= destination.accepts;
@@ -169,21 +171,31 @@ export class Logger implements Log {
 
   /** Writes what waits before it returns; also at the exit of the process, so that the last lines are there. */
   readonly flushSync = (): void => {
-    for (const destination of this.#destinations.values()) destination.flushSync();
+    for (const sink of this.#sinks()) sink.flushSync();
   };
 
   /** Resolves when everything is written, or its destination is stalled. Nothing may be written afterwards. */
   async close(): Promise<void> {
     process.off('exit', this.flushSync);
-    const closers = [...this.#destinations.values(), ...this.#standardStreams.values()];
+    const closed = this.#sinks().map((sink) => sink.close());
     this.#destinations = new Map();
     this.mask = logMaskNone;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_MAX_MS);
     });
-    await Promise.race([Promise.all(closers.map((closer) => closer.close())), timeout]);
+    await Promise.race([Promise.all(closed), timeout]);
     clearTimeout(timer);
+  }
+
+  #close(destination: Destination): void {
+    this.#closing.add(destination);
+    void destination.close().then(() => this.#closing.delete(destination));
+  }
+
+  /** Everything that may have lines yet to write. */
+  #sinks(): (Destination | LineWriter)[] {
+    return [...this.#closing, ...this.#destinations.values(), ...this.#standardStreams.values()];
   }
 
   // --------------------------------------------------------------------------------------- the way of a line

@@ -58,6 +58,22 @@ describe('the last lines are there', () => {
     });
   }
 
+  test('after a reload, in the destinations of before as well', async (t) => {
+    const path = join(makeFolder(t), 'broker.log');
+    const program = run(
+      t,
+      `const log = new Logger();
+       log.write('error', 'to standard error');
+       log.reconfigure({ ...bootstrapLogOptions, logTimestamp: false, logDest: [{ kind: 'file', path: '${path}' }] });
+       log.write('error', 'to the file');
+       log.reconfigure({ ...bootstrapLogOptions, logDest: [] });
+       process.exit();`,
+    );
+    await program.waitForEnd();
+    assert.match(program.stderr.join('\n'), /^\d+: to standard error$/);
+    assert.equal(readFileSync(path, 'utf8'), 'to the file\n');
+  });
+
   test('through a pipe that is full at the moment', async (t) => {
     const program = runIntoPipe(
       t,
