@@ -41,13 +41,13 @@ export interface PropertyRule {
   outOfRange?: number;
 }
 
-const ACKNOWLEDGEMENTS = ['puback', 'pubrec', 'pubrel', 'pubcomp', 'suback', 'unsuback'] as const;
-const EVERYWHERE: readonly PropertyHolder[] = [
+const acknowledgements = ['puback', 'pubrec', 'pubrel', 'pubcomp', 'suback', 'unsuback'] as const;
+const everywhere: readonly PropertyHolder[] = [
   'connect',
   'connack',
   'publish',
   'will',
-  ...ACKNOWLEDGEMENTS,
+  ...acknowledgements,
   'subscribe',
   'unsubscribe',
   'disconnect',
@@ -55,171 +55,39 @@ const EVERYWHERE: readonly PropertyHolder[] = [
 ];
 
 /** Properties in the order in which they are written; a CONNACK so has them in Mosquitto's order. */
-export const PROPERTY_RULES: readonly PropertyRule[] = [
-  {
-    id: 0x01,
-    key: 'payloadFormatIndicator',
-    name: 'payload-format-indicator',
-    type: 'byte',
-    holders: ['publish', 'will'],
-    max: 1,
-  },
-  {
-    id: 0x02,
-    key: 'messageExpiryInterval',
-    name: 'message-expiry-interval',
-    type: 'uint32',
-    holders: ['publish', 'will'],
-  },
+// biome-ignore format: one property a line
+export const propertyRules: readonly PropertyRule[] = [
+  { id: 0x01, key: 'payloadFormatIndicator', name: 'payload-format-indicator', type: 'byte', holders: ['publish', 'will'], max: 1 },
+  { id: 0x02, key: 'messageExpiryInterval', name: 'message-expiry-interval', type: 'uint32', holders: ['publish', 'will'] },
   { id: 0x03, key: 'contentType', name: 'content-type', type: 'text', holders: ['publish', 'will'] },
   { id: 0x08, key: 'responseTopic', name: 'response-topic', type: 'text', holders: ['publish', 'will'] },
-  {
-    id: 0x09,
-    key: 'correlationData',
-    name: 'correlation-data',
-    type: 'binary',
-    holders: ['publish', 'will'],
-  },
-  {
-    id: 0x0b,
-    key: 'subscriptionIdentifiers',
-    name: 'subscription-identifier',
-    type: 'varint',
-    holders: ['publish', 'subscribe'],
-    repeatable: ['publish'],
-    min: 1,
-  },
-  {
-    id: 0x11,
-    key: 'sessionExpiryInterval',
-    name: 'session-expiry-interval',
-    type: 'uint32',
-    holders: ['connect', 'connack', 'disconnect'],
-  },
+  { id: 0x09, key: 'correlationData', name: 'correlation-data', type: 'binary', holders: ['publish', 'will'] },
+  { id: 0x0b, key: 'subscriptionIdentifiers', name: 'subscription-identifier', type: 'varint', holders: ['publish', 'subscribe'], repeatable: ['publish'], min: 1 },
+  { id: 0x11, key: 'sessionExpiryInterval', name: 'session-expiry-interval', type: 'uint32', holders: ['connect', 'connack', 'disconnect'] },
   { id: 0x13, key: 'serverKeepAlive', name: 'server-keep-alive', type: 'uint16', holders: ['connack'] },
-  {
-    id: 0x22,
-    key: 'topicAliasMaximum',
-    name: 'topic-alias-maximum',
-    type: 'uint16',
-    holders: ['connect', 'connack'],
-  },
-  {
-    id: 0x12,
-    key: 'assignedClientIdentifier',
-    name: 'assigned-client-identifier',
-    type: 'text',
-    holders: ['connack'],
-  },
-  {
-    id: 0x15,
-    key: 'authenticationMethod',
-    name: 'authentication-method',
-    type: 'text',
-    holders: ['connect', 'connack', 'auth'],
-  },
-  {
-    id: 0x16,
-    key: 'authenticationData',
-    name: 'authentication-data',
-    type: 'binary',
-    holders: ['connect', 'connack', 'auth'],
-  },
-  {
-    id: 0x17,
-    key: 'requestProblemInformation',
-    name: 'request-problem-information',
-    type: 'byte',
-    holders: ['connect'],
-    max: 1,
-  },
+  { id: 0x22, key: 'topicAliasMaximum', name: 'topic-alias-maximum', type: 'uint16', holders: ['connect', 'connack'] },
+  { id: 0x12, key: 'assignedClientIdentifier', name: 'assigned-client-identifier', type: 'text', holders: ['connack'] },
+  { id: 0x15, key: 'authenticationMethod', name: 'authentication-method', type: 'text', holders: ['connect', 'connack', 'auth'] },
+  { id: 0x16, key: 'authenticationData', name: 'authentication-data', type: 'binary', holders: ['connect', 'connack', 'auth'] },
+  { id: 0x17, key: 'requestProblemInformation', name: 'request-problem-information', type: 'byte', holders: ['connect'], max: 1 },
   { id: 0x18, key: 'willDelayInterval', name: 'will-delay-interval', type: 'uint32', holders: ['will'] },
-  {
-    id: 0x19,
-    key: 'requestResponseInformation',
-    name: 'request-response-information',
-    type: 'byte',
-    holders: ['connect'],
-    max: 1,
-  },
+  { id: 0x19, key: 'requestResponseInformation', name: 'request-response-information', type: 'byte', holders: ['connect'], max: 1 },
   { id: 0x1a, key: 'responseInformation', name: 'response-information', type: 'text', holders: ['connack'] },
-  {
-    id: 0x1c,
-    key: 'serverReference',
-    name: 'server-reference',
-    type: 'text',
-    holders: ['connack', 'disconnect'],
-  },
-  {
-    id: 0x1f,
-    key: 'reasonString',
-    name: 'reason-string',
-    type: 'text',
-    holders: ['connack', ...ACKNOWLEDGEMENTS, 'disconnect', 'auth'],
-  },
-  {
-    id: 0x23,
-    key: 'topicAlias',
-    name: 'topic-alias',
-    type: 'uint16',
-    holders: ['publish'],
-    min: 1,
-    outOfRange: ReasonCode.topicAliasInvalid,
-  },
+  { id: 0x1c, key: 'serverReference', name: 'server-reference', type: 'text', holders: ['connack', 'disconnect'] },
+  { id: 0x1f, key: 'reasonString', name: 'reason-string', type: 'text', holders: ['connack', ...acknowledgements, 'disconnect', 'auth'] },
+  { id: 0x23, key: 'topicAlias', name: 'topic-alias', type: 'uint16', holders: ['publish'], min: 1, outOfRange: ReasonCode.topicAliasInvalid },
   { id: 0x25, key: 'retainAvailable', name: 'retain-available', type: 'byte', holders: ['connack'], max: 1 },
-  {
-    id: 0x27,
-    key: 'maximumPacketSize',
-    name: 'maximum-packet-size',
-    type: 'uint32',
-    holders: ['connect', 'connack'],
-    min: 1,
-  },
-  {
-    id: 0x21,
-    key: 'receiveMaximum',
-    name: 'receive-maximum',
-    type: 'uint16',
-    holders: ['connect', 'connack'],
-    min: 1,
-  },
+  { id: 0x27, key: 'maximumPacketSize', name: 'maximum-packet-size', type: 'uint32', holders: ['connect', 'connack'], min: 1 },
+  { id: 0x21, key: 'receiveMaximum', name: 'receive-maximum', type: 'uint16', holders: ['connect', 'connack'], min: 1 },
   { id: 0x24, key: 'maximumQos', name: 'maximum-qos', type: 'byte', holders: ['connack'], max: 1 },
-  {
-    id: 0x28,
-    key: 'wildcardSubscriptionAvailable',
-    name: 'wildcard-subscription-available',
-    type: 'byte',
-    holders: ['connack'],
-    max: 1,
-  },
-  {
-    id: 0x29,
-    key: 'subscriptionIdentifiersAvailable',
-    name: 'subscription-identifier-available',
-    type: 'byte',
-    holders: ['connack'],
-    max: 1,
-  },
-  {
-    id: 0x2a,
-    key: 'sharedSubscriptionAvailable',
-    name: 'shared-subscription-available',
-    type: 'byte',
-    holders: ['connack'],
-    max: 1,
-  },
-  {
-    id: 0x26,
-    key: 'userProperties',
-    name: 'user-property',
-    type: 'pair',
-    holders: EVERYWHERE,
-    repeatable: EVERYWHERE,
-  },
+  { id: 0x28, key: 'wildcardSubscriptionAvailable', name: 'wildcard-subscription-available', type: 'byte', holders: ['connack'], max: 1 },
+  { id: 0x29, key: 'subscriptionIdentifiersAvailable', name: 'subscription-identifier-available', type: 'byte', holders: ['connack'], max: 1 },
+  { id: 0x2a, key: 'sharedSubscriptionAvailable', name: 'shared-subscription-available', type: 'byte', holders: ['connack'], max: 1 },
+  { id: 0x26, key: 'userProperties', name: 'user-property', type: 'pair', holders: everywhere, repeatable: everywhere },
 ];
 
-const RULE_BY_ID: readonly (PropertyRule | undefined)[] = Array.from({ length: 0x80 }, (_, id) =>
-  PROPERTY_RULES.find((rule) => rule.id === id),
+const ruleById: readonly (PropertyRule | undefined)[] = Array.from({ length: 0x80 }, (_, id) =>
+  propertyRules.find((rule) => rule.id === id),
 );
 
 type PropertyValue = number | string | Uint8Array | UserProperty;
@@ -265,7 +133,7 @@ function readProperty(
   properties: Properties,
 ): void {
   const id = reader.varint();
-  const rule = RULE_BY_ID[id];
+  const rule = ruleById[id];
   if (rule === undefined || !rule.holders.includes(holder)) {
     reader.malformed(`invalid property 0x${id.toString(16).padStart(2, '0')}`);
     return;
@@ -335,7 +203,7 @@ function addProperty(
 /** Bytes of the properties without the length in front. */
 export function propertiesLength(properties: Properties): number {
   let length = 0;
-  for (const rule of PROPERTY_RULES) {
+  for (const rule of propertyRules) {
     for (const value of valuesOf(properties, rule)) length += 1 + valueLength(rule.type, value);
   }
   return length;
@@ -346,7 +214,7 @@ export function propertiesLength(properties: Properties): number {
  * @returns the position behind them
  */
 export function writeProperties(target: Buffer, at: number, properties: Properties): number {
-  for (const rule of PROPERTY_RULES) {
+  for (const rule of propertyRules) {
     for (const value of valuesOf(properties, rule)) {
       target[at] = rule.id;
       at = writeValue(target, at + 1, rule.type, value);
