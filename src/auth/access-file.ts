@@ -16,10 +16,10 @@ export interface FileProblem {
   advice?: string;
 }
 
-/** The problem as log lines: what is wrong, then where. */
+/** The problem as log lines: what is wrong, where, and what to do. */
 export function problemLines(problem: FileProblem): string[] {
-  const advice = problem.advice === undefined ? '' : ` ${problem.advice}`;
-  return [problem.message, `${noun(problem)} found at ${problem.file}:${problem.line}.${advice}`];
+  const lines = [problem.message, `${noun(problem)} found at ${problem.file}:${problem.line}.`];
+  return problem.advice === undefined ? lines : [...lines, problem.advice];
 }
 
 function noun(problem: FileProblem): string {

@@ -56,18 +56,20 @@ describe('password_file', () => {
       ["password-file: Error: Empty username in password file '/etc/pw'.", 'Error found at /etc/pw:2.'],
       [
         "password-file: Error: Unable to decode line in password file '/etc/pw'.",
-        "Error found at /etc/pw:3. The password of user 'plain' cannot be used: it is not hashed. " +
+        'Error found at /etc/pw:3.',
+        "The password of user 'plain' cannot be used: it is not hashed. " +
           'Use mosquitto_passwd -U /etc/pw to hash plain passwords.',
       ],
       ["password-file: Error: Invalid line in password file '/etc/pw': empty:", 'Error found at /etc/pw:5.'],
       [
         "password-file: Error: Duplicate user 'u' in password file '/etc/pw'.",
-        'Error found at /etc/pw:6. The first one is in line 4.',
+        'Error found at /etc/pw:6.',
+        'The first one is in line 4.',
       ],
       [
         "password-file: Error: Unable to decode line in password file '/etc/pw'.",
-        "Error found at /etc/pw:7. The password of user 'x' cannot be used: " +
-          'its salt is not 12 or 64 bytes in base64.',
+        'Error found at /etc/pw:7.',
+        "The password of user 'x' cannot be used: " + 'its salt is not 12 or 64 bytes in base64.',
       ],
     ]);
   });

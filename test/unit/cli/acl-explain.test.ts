@@ -1,7 +1,11 @@
 /** `midge acl explain` on made-up files. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { type AclExplainWorld, aclExplain } from '../../../src/cli/acl-explain.js';
+import { machineFiles } from '../../../src/cli/acl-explain-files.js';
+import { makeFolder } from '../../support/cleanup.js';
 
 const files: Record<string, string> = {
   '/acl': 'topic read public/#\nuser bob\ntopic home/#\ntopic deny home/secret\npattern write dev/%c\n',
@@ -74,4 +78,32 @@ test('faults of the files, and wrong use', () => {
     assert.equal(explanation.stdout, '');
     assert.match(explanation.stderr, stderr);
   }
+});
+
+test('on the files of this machine', (t) => {
+  const folder = makeFolder(t);
+  const write = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const acl = write('acl', 'topic read a\n');
+  const other = write('other', 'topic write a\n');
+  const one = write('one.conf', `listener 1883\nlistener 1884\nacl_file ${acl}\n`);
+  const two = write(
+    'two.conf',
+    'per_listener_settings true\n' +
+      `listener 1883 127.0.0.1\nacl_file ${acl}\nlistener 1884\nacl_file ${other}\nlistener 0 /run/s.sock\n`,
+  );
+  const bad = write('bad.conf', 'acl_fiel x\n');
+  const ask = (config: string, ...args: string[]) => aclExplain(['--config', config, ...args], machineFiles);
+
+  assert.equal(ask(one, 'read', 'a').stdout, `allowed: ${acl}:1 "topic read a"\n`);
+  assert.equal(
+    ask(two, 'write', 'a').stdout,
+    `On port 1883 of 127.0.0.1: denied: no rule grants it\nOn port 1884: allowed: ${other}:1 "topic write a"\n` +
+      'On /run/s.sock: allowed: no acl_file applies\n',
+  );
+  assert.match(ask(bad, 'read', 'a').stderr, /^Error: Unknown configuration variable 'acl_fiel'\.\n/);
+  assert.equal(ask(join(folder, 'none.conf'), 'read', 'a').exitCode, 3);
+  assert.equal(aclExplain(['read', 'a'], machineFiles).exitCode, 0);
 });
