@@ -1,0 +1,53 @@
+/** Options files: read before the command line, which overrides them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeText } from './argument-text.js';
+import type { ProgramName } from './client-settings.js';
+
+/** What a line may hold; the rest is left out. */
+const LINE_BYTES_MAX = 1023;
+
+/** The words of the file that `-o` names, else of the usual one. A file that is not there has none. */
+export function optionsFileWords(program: ProgramName, commandLine: readonly string[]): string[] {
+  const path = chosenFile(commandLine) ?? usualFile(program);
+  const text = path === undefined ? undefined : readIfThere(path);
+  return text === undefined ? [] : optionsFileToWords(text);
+}
+
+function chosenFile(commandLine: readonly string[]): string | undefined {
+  const at = commandLine.indexOf('-o');
+  return at < 0 ? undefined : commandLine[at + 1];
+}
+
+function usualFile(program: ProgramName): string | undefined {
+  const { XDG_CONFIG_HOME: configHome, HOME: home, USERPROFILE: profile } = process.env;
+  if (process.platform === 'win32') {
+    return profile === undefined ? undefined : join(profile, `${program}.conf`);
+  }
+  if (configHome !== undefined) return join(configHome, program);
+  return home === undefined ? undefined : join(home, '.config', program);
+}
+
+function readIfThere(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * One option a line, its value being everything behind the first space; `#` begins a comment.
+ */
+export function optionsFileToWords(text: Buffer): string[] {
+  const words: string[] = [];
+  for (const line of text.toString('latin1').split('\n')) {
+    const bytes = Buffer.from(line.slice(0, LINE_BYTES_MAX).replace(/\r+$/, ''), 'latin1');
+    const option = decodeText(bytes);
+    if (option === '' || option.startsWith('#')) continue;
+    const space = option.indexOf(' ');
+    if (space < 0) words.push(option);
+    else words.push(option.slice(0, space), option.slice(space + 1));
+  }
+  return words;
+}

@@ -1,0 +1,17 @@
+/** What is wrong with the options: the message, and how it is shown. */
+
+/**
+ * How the hint at `--help` follows the message. Mosquitto's texts end with one blank line or two, or with none and
+ * without a hint, and once with the whole usage; scripts that compare them are kept happy.
+ */
+export type Hint = 'one-blank-line' | 'two-blank-lines' | 'usage' | 'none';
+
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+  readonly hint: Hint;
+
+  constructor(message: string, hint: Hint = 'two-blank-lines') {
+    super(message);
+    this.hint = hint;
+  }
+}
