@@ -33,7 +33,7 @@ const DENY = 4;
 type Verdict = number;
 
 /** Topics whose verdict is remembered, for the rules of a user and for each client that patterns apply to. */
-const REMEMBERED_TOPICS_MAX = 256;
+const REMEMBERED_TOPICS_MAX = 128;
 /** Characters; longer topics are looked up each time, so that nobody fills the memory with them. */
 const REMEMBERED_TOPIC_LENGTH_MAX = 512;
 
