@@ -2,14 +2,15 @@
  * The MQTT 5.0 property blocks inside a `mosquitto.db`. They go to clients as they are, so that a damaged one must
  * not come through: these functions read strictly and answer `undefined` for anything that is not well formed.
  */
+import { isValidUtf8 } from '../mqtt/utf8.js';
+import { varintLength, writeVarint } from '../mqtt/varint.js';
+
 const PAYLOAD_FORMAT_INDICATOR = 0x01;
 const CONTENT_TYPE = 0x03;
 const RESPONSE_TOPIC = 0x08;
 const CORRELATION_DATA = 0x09;
 const SUBSCRIPTION_IDENTIFIER = 0x0b;
 const USER_PROPERTY = 0x26;
-
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * @param block the properties of a message with their length field, or nothing at all
@@ -42,7 +43,7 @@ export function readSubscriptionIds(block: Uint8Array): number[] | undefined {
 /** A property block with its length field; nothing at all where there is no property. */
 export function withLength(properties: Uint8Array): Uint8Array {
   if (properties.length === 0) return properties;
-  return Buffer.concat([Buffer.from(varint(properties.length)), properties]);
+  return Buffer.concat([varint(properties.length), properties]);
 }
 
 /** The block that holds these subscription identifiers; nothing at all where there are none. */
@@ -85,17 +86,7 @@ function binaryEnd(bytes: Uint8Array, position: number): number {
 
 function textEnd(bytes: Uint8Array, position: number): number {
   const end = binaryEnd(bytes, position);
-  return end < 0 || decodeText(bytes.subarray(position + 2, end)) === undefined ? -1 : end;
-}
-
-/** @returns `undefined` for what is no MQTT string: not UTF-8, or with a null character [MQTT-1.5.4-2] */
-export function decodeText(bytes: Uint8Array): string | undefined {
-  if (bytes.includes(0)) return undefined;
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    return undefined;
-  }
+  return end < 0 || !isValidUtf8(bytes, position + 2, end) ? -1 : end;
 }
 
 function readVarint(bytes: Uint8Array, position: number): { value: number; end: number } | undefined {
@@ -110,9 +101,8 @@ function readVarint(bytes: Uint8Array, position: number): { value: number; end: 
   return undefined;
 }
 
-function varint(value: number): number[] {
-  const bytes: number[] = [];
-  for (; value >= 0x80; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
-  bytes.push(value);
+function varint(value: number): Buffer {
+  const bytes = Buffer.alloc(varintLength(value));
+  writeVarint(bytes, 0, value);
   return bytes;
 }

@@ -13,6 +13,9 @@ import {
   type SubscriptionRecord,
 } from '../model/session-record.js';
 import type { Qos } from '../mqtt/packets.js';
+import { decodeUtf8 } from '../mqtt/utf8.js';
+import { isValidTopicFilter, parseSharedFilter } from '../topic/topic-filter.js';
+import { isValidTopicNameText } from '../topic/topic-name.js';
 import { readChunks } from './chunk-reader.js';
 import {
   type Chunk,
@@ -24,7 +27,7 @@ import {
   SubscriptionOption,
 } from './chunks.js';
 import type { DatabaseContent, ImportReport } from './content.js';
-import { decodeText, readMessageProperties, readSubscriptionIds } from './message-properties.js';
+import { readMessageProperties, readSubscriptionIds } from './message-properties.js';
 
 /**
  * Reads a whole `mosquitto.db`.
@@ -302,18 +305,21 @@ function validQos(qos: number): Qos | undefined {
   return qos === 0 || qos === 1 || qos === 2 ? qos : undefined;
 }
 
+function decodeText(bytes: Uint8Array): string | undefined {
+  return decodeUtf8(bytes, 0, bytes.length);
+}
+
 function topicName(bytes: Uint8Array): string | undefined {
   const topic = decodeText(bytes);
-  return topic === undefined || topic === '' || /[+#]/.test(topic) ? undefined : topic;
+  return topic !== undefined && isValidTopicNameText(topic) ? topic : undefined;
 }
 
 function topicFilter(bytes: Uint8Array): string | undefined {
   const filter = decodeText(bytes);
-  if (filter === undefined || filter === '') return undefined;
-  const levels = filter.split('/');
-  const isWellFormed = (level: string, index: number) =>
-    level === '+' || (level === '#' && index === levels.length - 1) || !/[+#]/.test(level);
-  return levels.every(isWellFormed) ? filter : undefined;
+  if (filter === undefined) return undefined;
+  const shared = parseSharedFilter(filter);
+  const valid = shared === undefined ? isValidTopicFilter(filter) : shared !== 'invalid';
+  return valid ? filter : undefined;
 }
 
 /**

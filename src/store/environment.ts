@@ -1,0 +1,187 @@
+/**
+ * The LMDB environment: one file, opened by main and by every worker with the same options, and the databases in
+ * it. What is in which database is said in `keys.ts`.
+ *
+ * Three ways to keep it, and one to keep nothing:
+ *
+ *   mode        the environment lies in     and is synced           used for
+ *   autosave    memory (tmpfs)              never; it is copied     `persistence true`
+ *   durable     `persistence_location`      at every commit         acknowledged is safe from a power cut
+ *   deferred    `persistence_location`      at every commit         autosave where there is no tmpfs: few commits
+ *   transient   memory or any folder        never                   `persistence false`
+ *
+ * `noSync` in `persistence_location` is not among them: a power cut damages such a file more often than not. The
+ * synced ones use overlapping syncs, and `safeRestore` because a file that was not closed in order must be
+ * taken back to its last synced state even within the same boot.
+ */
+import { chmodSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Committer } from './write-batcher.js';
+
+export type StoreMode = 'autosave' | 'durable' | 'deferred' | 'transient';
+
+export interface EnvironmentOptions {
+  /** The file; beside it LMDB keeps another one, with `-lock` appended. */
+  path: string;
+  mode: StoreMode;
+}
+
+export type Table = Database<Buffer, Uint8Array>;
+
+export type TableName =
+  | 'meta'
+  | 'sessions'
+  | 'subscriptions'
+  | 'queue'
+  | 'messages'
+  | 'references'
+  | 'retained'
+  | 'retainedTails'
+  | 'garbage';
+
+/** Names of the databases in the file. Never changed: `midge db` and later versions look for them. */
+const TABLE_NAMES: readonly TableName[] = [
+  'meta',
+  'sessions',
+  'subscriptions',
+  'queue',
+  'messages',
+  'references',
+  'retained',
+  'retainedTails',
+  'garbage',
+];
+
+/** Also where the kernel's pages are larger (16 KiB on a Pi 5): a lone commit would write three times as much. */
+const PAGE_SIZE = 4096;
+
+const TABLES_MAX = 16;
+
+/** lmdb does not notice by itself that it is on a 32-bit machine, and the address space is small there. */
+const MAP_SIZE_32_BIT = 256 * 1024 * 1024;
+const IS_32_BIT = process.arch === 'arm' || process.arch === 'ia32';
+
+/** Whether commits of the mode reach the disk. */
+export function isSynced(mode: StoreMode): boolean {
+  return mode === 'durable' || mode === 'deferred';
+}
+
+export class Environment implements Committer {
+  readonly path: string;
+  readonly mode: StoreMode;
+  readonly tables: Readonly<Record<TableName, Table>>;
+  readonly #root: RootDatabase<Buffer, Uint8Array>;
+  #lastWrite: Promise<unknown> = Promise.resolve();
+
+  /**
+   * Opens the file, and makes it where there is none. Must be complete before a worker may be terminated: LMDB
+   * aborts the process when a thread ends while it opens.
+   * @throws what the file system or LMDB says
+   */
+  constructor({ path, mode }: EnvironmentOptions) {
+    this.path = path;
+    this.mode = mode;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    this.#root = open<Buffer, Uint8Array>(openOptions(path, mode));
+    const tables = TABLE_NAMES.map((name) => [name, this.#openTable(name)] as const);
+    this.tables = Object.fromEntries(tables) as Record<TableName, Table>;
+  }
+
+  /** Puts a record; part of the transaction of this turn of the event loop. LMDB keeps `value` until then. */
+  put(table: Table, key: Uint8Array, value: Buffer): void {
+    this.#lastWrite = table.put(key, value);
+  }
+
+  /** Removes a record, if it is there; part of the transaction of this turn. */
+  remove(table: Table, key: Uint8Array): void {
+    this.#lastWrite = table.remove(key);
+  }
+
+  /** All writes of a turn share one promise: that of their transaction. */
+  async committed(): Promise<void> {
+    try {
+      await this.#lastWrite;
+    } catch (error) {
+      // The cause is another promise, which would be reported as unhandled.
+      const { commitError } = error as { commitError?: Promise<never> };
+      throw await causeOf(commitError, error as Error);
+    }
+  }
+
+  /**
+   * Gives this thread a new snapshot. Without it a thread goes on reading what was current when it read first in
+   * this turn, so everything that reacts to another thread calls this first.
+   */
+  refresh(): void {
+    this.#root.resetReadTxn();
+  }
+
+  /**
+   * Runs `action` within the write transaction: what it reads cannot change before what it writes is committed.
+   * Other writers wait for it, so this is for the rare case that needs it.
+   */
+  async inTransaction(action: () => void): Promise<void> {
+    await this.#root.transaction(() => {
+      action();
+    });
+  }
+
+  /** Grows with every transaction of any thread. */
+  get lastTransactionId(): number {
+    return this.#statistics().lastTxnId;
+  }
+
+  /** Bytes of the file that are in use or free for reuse. */
+  get bytes(): number {
+    return (this.#statistics().lastPageNumber + 1) * PAGE_SIZE;
+  }
+
+  entryCount(table: TableName): number {
+    return (this.tables[table].getStats() as { entryCount: number }).entryCount;
+  }
+
+  /** Copies the current state to a new file, compacted. Does not disturb writers and does not sync the copy. */
+  async copyTo(path: string): Promise<void> {
+    await this.#root.backup(path, true);
+    chmodSync(path, 0o600);
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #openTable(name: TableName): Table {
+    return this.#root.openDB<Buffer, Uint8Array>({ name, encoding: 'binary', keyEncoding: 'binary' });
+  }
+
+  #statistics(): { lastTxnId: number; lastPageNumber: number } {
+    return this.#root.getStats() as { lastTxnId: number; lastPageNumber: number };
+  }
+}
+
+async function causeOf(commitError: Promise<never> | undefined, error: Error): Promise<Error> {
+  if (commitError === undefined) return error;
+  try {
+    await commitError;
+  } catch (cause) {
+    return cause as Error;
+  }
+  return error;
+}
+
+function openOptions(path: string, mode: StoreMode) {
+  return {
+    path,
+    noSubdir: true,
+    encoding: 'binary' as const,
+    pageSize: PAGE_SIZE,
+    maxDbs: TABLES_MAX,
+    // A turn with more puts than this would start its transaction early, and a thread that ends within such a
+    // turn would leave the write lock taken for ever.
+    batchStartThreshold: 1e9,
+    permissionsMode: 0o600,
+    ...(IS_32_BIT && { mapSize: MAP_SIZE_32_BIT }),
+    ...(isSynced(mode) ? { overlappingSync: true, safeRestore: true } : { noSync: true }),
+  };
+}

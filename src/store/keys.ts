@@ -1,0 +1,153 @@
+/**
+ * Every key of the store, in one place. Keys are raw bytes and sort byte by byte.
+ *
+ *   table           key                                        value
+ *   meta            a name                                     see `migrations.ts`
+ *   sessions        name(client id)                            session
+ *   subscriptions   session · name(filter)                     subscription
+ *   queue           session · direction(1) · sequence(6)       queued message: itself, or the id of a shared one
+ *   messages        message(14)                                a message that several queues share
+ *   references      message(14) · session · direction · sequence   nothing: who shares it
+ *   retained        levels(1) · level 00 level 00 … level      retained message
+ *   retainedTails   levels(1) · the same, last level first     nothing, or the topic where the key is cut
+ *   garbage         session                                    nothing: what is left of it is to be removed
+ *
+ * `session` is a random number of 8 bytes that the session record holds. A session that begins anew under the
+ * same client id has another one, so that what is left of the old one can be removed little by little.
+ *
+ * `name` keeps short names as they are and replaces long ones by a hash: LMDB's keys have a limit, client ids and
+ * filters have none.
+ *
+ * Retained topics are kept level by level, twice. Topics with the same number of levels stand together and the
+ * separator sorts before every character (a topic has no null character), so that a walk can skip from one level's
+ * value to the next without seeing what is below: `a/+/c` touches `a/*` only. Where the wildcards come first, as
+ * in `+/+/c`, the same walk goes over the tails. `retained-walk.ts` does both.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { Direction } from '../model/queued-record.js';
+
+export const SESSION_KEY_LENGTH = 8;
+export const MESSAGE_ID_LENGTH = 14;
+const SEQUENCE_LENGTH = 6;
+export const QUEUE_KEY_LENGTH = SESSION_KEY_LENGTH + 1 + SEQUENCE_LENGTH;
+
+/** Sequences are 48 bits: a queue that grew by a million messages a second would last nine years. */
+export const SEQUENCE_MAX = 2 ** 48 - 1;
+
+const NAME_LENGTH_MAX = 255;
+const PLAIN = 0;
+const HASHED = 1;
+
+const DIRECTION_CODES: Record<Direction, number> = { incoming: 0, outgoing: 1 };
+
+/** Separates the levels of a topic in a key. */
+export const LEVEL_END = 0;
+
+/** A topic's key is cut here; LMDB takes 1978 bytes. */
+export const TOPIC_KEY_LENGTH_MAX = 1900;
+const HASH_LENGTH = 32;
+
+export function sessionsKey(clientId: string): Buffer {
+  return nameKey(Buffer.alloc(0), clientId);
+}
+
+export function newSessionKey(): Buffer {
+  return randomBytes(SESSION_KEY_LENGTH);
+}
+
+export function subscriptionKey(session: Buffer, filter: string): Buffer {
+  return nameKey(session, filter);
+}
+
+export function queueKey(session: Buffer, direction: Direction, sequence: number): Buffer {
+  const key = Buffer.allocUnsafe(QUEUE_KEY_LENGTH);
+  session.copy(key);
+  key[SESSION_KEY_LENGTH] = DIRECTION_CODES[direction];
+  key.writeUIntBE(sequence, SESSION_KEY_LENGTH + 1, SEQUENCE_LENGTH);
+  return key;
+}
+
+export function sequenceOf(queueKey: Uint8Array): number {
+  return Buffer.from(queueKey.buffer, queueKey.byteOffset, queueKey.byteLength).readUIntBE(
+    SESSION_KEY_LENGTH + 1,
+    SEQUENCE_LENGTH,
+  );
+}
+
+/** The first key after all that begin with `prefix`. */
+export function prefixEnd(prefix: Uint8Array): Buffer {
+  const end = Buffer.from(prefix);
+  for (let i = end.length - 1; i >= 0; i -= 1) {
+    if (end[i]! < 0xff) {
+      end[i]! += 1;
+      return end.subarray(0, i + 1);
+    }
+  }
+  return Buffer.alloc(prefix.length + 1, 0xff);
+}
+
+/** Ids of messages: unique among all threads and all starts of the broker, growing within one thread. */
+export class MessageIds {
+  readonly #prefix = randomBytes(8);
+  #last = 0;
+
+  next(): Buffer {
+    const id = Buffer.allocUnsafe(MESSAGE_ID_LENGTH);
+    this.#prefix.copy(id);
+    this.#last += 1;
+    id.writeUIntBE(this.#last, 8, 6);
+    return id;
+  }
+}
+
+export function referenceKey(messageId: Buffer, queueKey: Buffer): Buffer {
+  return Buffer.concat([messageId, queueKey]);
+}
+
+export function retainedKey(topic: string): Buffer {
+  return topicKey(topic.split('/'), topic);
+}
+
+export function retainedTailKey(topic: string): Buffer {
+  return topicKey(topic.split('/').reverse(), topic);
+}
+
+/** Whether the key holds the beginning of the topic only; then the topic itself is with the value. */
+export function isCutKey(key: Uint8Array): boolean {
+  return key.length > TOPIC_KEY_LENGTH_MAX;
+}
+
+/** The topic of a key that is not cut. */
+export function topicOfKey(key: Buffer, lastLevelFirst: boolean): string {
+  const levels = key.toString('utf8', 1).split('\0');
+  return (lastLevelFirst ? levels.reverse() : levels).join('/');
+}
+
+function topicKey(levels: string[], topic: string): Buffer {
+  const text = levels.join('\0');
+  // Topics have at most 200 separators [mosq: TOPIC_HIERARCHY_LIMIT]; should there ever be more, they only sort together.
+  const count = Math.min(levels.length, 0xff);
+  const length = Buffer.byteLength(text);
+  if (length < TOPIC_KEY_LENGTH_MAX) {
+    const key = Buffer.allocUnsafe(length + 1);
+    key[0] = count;
+    key.write(text, 1);
+    return key;
+  }
+  const start = Buffer.from(text).subarray(0, TOPIC_KEY_LENGTH_MAX - 1);
+  return Buffer.concat([Buffer.from([count]), start, hashOf(topic)], TOPIC_KEY_LENGTH_MAX + HASH_LENGTH);
+}
+
+function nameKey(prefix: Buffer, name: string): Buffer {
+  const length = Buffer.byteLength(name);
+  if (length > NAME_LENGTH_MAX) return Buffer.concat([prefix, Buffer.from([HASHED]), hashOf(name)]);
+  const key = Buffer.allocUnsafe(prefix.length + 1 + length);
+  prefix.copy(key);
+  key[prefix.length] = PLAIN;
+  key.write(name, prefix.length + 1);
+  return key;
+}
+
+function hashOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

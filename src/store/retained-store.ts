@@ -1,0 +1,206 @@
+/**
+ * Retained messages on disk, one a topic. The thread that received a message writes it; every thread reads all.
+ * What this thread has set and not committed yet is seen by it at once, by the others after the commit.
+ */
+import { isExpired, type StoredMessage } from '../model/message.js';
+import { topicMatchesFilter } from '../topic/topic-filter.js';
+import type { Environment } from './environment.js';
+import { isCutKey, retainedKey, retainedTailKey } from './keys.js';
+import { DamagedRecordError, decodeRetained, encodeRetained } from './records.js';
+import { RetainedWalk, type WalkSource } from './retained-walk.js';
+import { Change, type WriteBatcher } from './write-batcher.js';
+
+export interface RetainedContext {
+  environment: Environment;
+  batcher: WriteBatcher;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  onDamage: (error: DamagedRecordError) => void;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+export class RetainedStore implements WalkSource {
+  readonly environment: Environment;
+  readonly #context: RetainedContext;
+  readonly #changes = new Map<string, RetainedChange>();
+
+  constructor(context: RetainedContext) {
+    this.environment = context.environment;
+    this.#context = context;
+  }
+
+  /** How many retained messages are stored. */
+  get count(): number {
+    return this.environment.entryCount('retained');
+  }
+
+  /** Replaces the topic's message. */
+  set(message: StoredMessage): void {
+    this.#change(message.topic, message);
+  }
+
+  clear(topic: string): void {
+    this.#change(topic, null);
+  }
+
+  get(topic: string): StoredMessage | undefined {
+    const change = this.#changes.get(topic);
+    if (change !== undefined) return this.#current(change.message ?? undefined);
+    this.environment.refresh();
+    return this.readStored(topic, undefined);
+  }
+
+  /** The messages whose topics match a valid filter, in the order of their topics' levels. */
+  match(filter: string): RetainedWalk {
+    const unsettled = new Map<string, StoredMessage | null>();
+    for (const [topic, { message }] of this.#changes) {
+      if (topicMatchesFilter(topic, filter))
+        unsettled.set(topic, this.#current(message ?? undefined) ?? null);
+    }
+    return new RetainedWalk(this, filter, { unsettled });
+  }
+
+  /** Every message, topics that begin with `$` included. Walking it removes what has expired. */
+  all(): RetainedWalk {
+    const unsettled = new Map([...this.#changes].map(([topic, { message }]) => [topic, message]));
+    return new RetainedWalk(this, '#', { unsettled, everything: true });
+  }
+
+  readStored(topic: string, record: Buffer | undefined): StoredMessage | undefined {
+    const bytes = record ?? this.environment.tables.retained.getBinary(retainedKey(topic));
+    const message = bytes === undefined ? undefined : this.#decode(bytes);
+    if (message === undefined) return undefined;
+    const current = this.#current(message);
+    if (current === undefined) this.#removeExpired(topic);
+    return current;
+  }
+
+  topicOfCutKey(key: Buffer, tails: boolean): string | undefined {
+    if (tails) return this.environment.tables.retainedTails.getBinary(key)?.toString();
+    const record = this.environment.tables.retained.getBinary(key);
+    return record === undefined ? undefined : this.#decode(record)?.topic;
+  }
+
+  /** For `RetainedChange`. */
+  forget(topic: string): void {
+    this.#changes.delete(topic);
+  }
+
+  #change(topic: string, message: StoredMessage | null): void {
+    let change = this.#changes.get(topic);
+    if (change === undefined) {
+      change = new RetainedChange(this, this.#context.batcher, topic);
+      this.#changes.set(topic, change);
+    }
+    change.message = message;
+    this.#context.batcher.add(change);
+  }
+
+  #current(message: StoredMessage | undefined): StoredMessage | undefined {
+    return message === undefined || isExpired(message, this.#context.now()) ? undefined : message;
+  }
+
+  #decode(record: Buffer): StoredMessage | undefined {
+    try {
+      return decodeRetained(record);
+    } catch (error) {
+      if (!(error instanceof DamagedRecordError)) throw error;
+      this.#context.onDamage(error);
+      return undefined;
+    }
+  }
+
+  /**
+   * Another thread may just have set the topic anew, so that only the transaction itself can tell whether what it
+   * removes is the expired message.
+   */
+  #removeExpired(topic: string): void {
+    const { retained, retainedTails } = this.environment.tables;
+    const key = retainedKey(topic);
+    const removal = this.environment.inTransaction(() => {
+      const record = retained.getBinary(key);
+      const message = record === undefined ? undefined : this.#decode(record);
+      if (message === undefined || !isExpired(message, this.#context.now())) return;
+      this.environment.remove(retained, key);
+      this.environment.remove(retainedTails, retainedTailKey(topic));
+    });
+    removal.catch(() => {}); // it will be found again
+  }
+}
+
+/** The latest message of a topic, until it is settled. */
+class RetainedChange extends Change {
+  /** `null` = cleared. */
+  message: StoredMessage | null = null;
+  readonly #store: RetainedStore;
+  readonly #batcher: WriteBatcher;
+  readonly #topic: string;
+  /** Whether the last write relied on the tail being there. */
+  #tailAssumed = false;
+
+  constructor(store: RetainedStore, batcher: WriteBatcher, topic: string) {
+    super();
+    this.#store = store;
+    this.#batcher = batcher;
+    this.#topic = topic;
+  }
+
+  override readonly weight = 500;
+
+  override write(): void {
+    const { environment } = this.#store;
+    const { retained, retainedTails } = environment.tables;
+    const key = retainedKey(this.#topic);
+    const tailKey = retainedTailKey(this.#topic);
+    if (this.message === null) {
+      environment.remove(retained, key);
+      environment.remove(retainedTails, tailKey);
+      this.#tailAssumed = false;
+      return;
+    }
+    environment.put(retained, key, encodeRetained(this.message));
+    // Most messages replace one. Leaving out what is there saves a second path through a tree.
+    this.#tailAssumed = retainedTails.doesExist(tailKey);
+    if (!this.#tailAssumed) environment.put(retainedTails, tailKey, tailValue(tailKey, this.#topic));
+  }
+
+  override committed(): void {
+    if (!this.settled) return;
+    this.#store.forget(this.#topic);
+    if (this.#tailAssumed && this.#tailIsGone()) this.#batcher.add(new TailRepair(this.#store, this.#topic));
+  }
+
+  /** Another thread cleared the topic between our look at the tail and our commit. */
+  #tailIsGone(): boolean {
+    const { retained, retainedTails } = this.#store.environment.tables;
+    return (
+      retained.doesExist(retainedKey(this.#topic)) && !retainedTails.doesExist(retainedTailKey(this.#topic))
+    );
+  }
+}
+
+/** Puts a tail that another thread removed. */
+class TailRepair extends Change {
+  override readonly weight = 300;
+  readonly #store: RetainedStore;
+  readonly #topic: string;
+
+  constructor(store: RetainedStore, topic: string) {
+    super();
+    this.#store = store;
+    this.#topic = topic;
+  }
+
+  override write(): void {
+    const { environment } = this.#store;
+    const tailKey = retainedTailKey(this.#topic);
+    environment.put(environment.tables.retainedTails, tailKey, tailValue(tailKey, this.#topic));
+  }
+
+  override committed(): void {}
+}
+
+function tailValue(tailKey: Buffer, topic: string): Buffer {
+  return isCutKey(tailKey) ? Buffer.from(topic) : NOTHING;
+}

@@ -1,0 +1,138 @@
+/**
+ * Removes what ended sessions leave: subscriptions, queues, references. In steps, because a queue may hold a
+ * million messages, and each step is a transaction of moderate size. Until it is done the session's number stays
+ * in the `garbage` table, where the next start finds it.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Environment, Table } from './environment.js';
+import { prefixEnd } from './keys.js';
+import { DamagedRecordError, decodeQueued } from './records.js';
+import type { SharedMessages } from './shared-messages.js';
+import { Change, type WriteBatcher } from './write-batcher.js';
+
+const RECORDS_PER_STEP = 1000;
+
+export class SessionSweeper {
+  readonly #environment: Environment;
+  readonly #batcher: WriteBatcher;
+  readonly #sharedMessages: SharedMessages;
+  #pending: Buffer[] = [];
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(environment: Environment, batcher: WriteBatcher, sharedMessages: SharedMessages) {
+    this.#environment = environment;
+    this.#batcher = batcher;
+    this.#sharedMessages = sharedMessages;
+  }
+
+  /** Begins to remove what the session left; it is in the `garbage` table already. */
+  sweep(sessionKey: Buffer): void {
+    this.#pending.push(sessionKey);
+    this.#running ??= this.#run();
+  }
+
+  /** Takes up what an earlier run of the broker left. For one thread only. */
+  resume(): void {
+    for (const key of this.#environment.tables.garbage.getKeys({})) this.sweep(Buffer.from(key));
+  }
+
+  /** Resolves when nothing is left to do. */
+  async finished(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Stops after the current step; the rest is done after the next start. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    for (let key = this.#pending.shift(); key !== undefined; key = this.#pending.shift()) {
+      const { queue, subscriptions, garbage } = this.#environment.tables;
+      if (!(await this.#removeAll(queue, key)) || !(await this.#removeAll(subscriptions, key))) break;
+      this.#batcher.add(new Removal(this.#environment, garbage, [key]));
+    }
+    this.#pending = [];
+    this.#running = undefined;
+  }
+
+  /** @returns whether it came to the end */
+  async #removeAll(table: Table, prefix: Buffer): Promise<boolean> {
+    const end = prefixEnd(prefix);
+    for (let start = prefix; ; ) {
+      if (this.#stopped) return false;
+      this.#environment.refresh();
+      const keys: Buffer[] = [];
+      const references: Reference[] = [];
+      for (const { key, value } of table.getRange({ start, end, limit: RECORDS_PER_STEP })) {
+        keys.push(key as Buffer);
+        const messageId = table === this.#environment.tables.queue ? sharedMessageOf(value) : undefined;
+        if (messageId !== undefined) references.push({ messageId, queueKey: key as Buffer });
+      }
+      if (keys.length === 0) return true;
+      await this.#write(new Removal(this.#environment, table, keys, references, this.#sharedMessages));
+      start = Buffer.concat([keys[keys.length - 1]!, Buffer.from([0])]);
+    }
+  }
+
+  async #write(step: Removal): Promise<void> {
+    const mark = this.#batcher.mark();
+    this.#batcher.add(step);
+    await new Promise<void>((resolve) => this.#batcher.whenSettled(mark, resolve));
+    await turn(); // others first
+  }
+}
+
+interface Reference {
+  messageId: Buffer;
+  queueKey: Buffer;
+}
+
+/** Removes a number of records with what they refer to. */
+class Removal extends Change {
+  override readonly weight: number;
+  readonly #environment: Environment;
+  readonly #table: Table;
+  readonly #keys: Buffer[];
+  readonly #references: Reference[];
+  readonly #sharedMessages: SharedMessages | undefined;
+
+  constructor(
+    environment: Environment,
+    table: Table,
+    keys: Buffer[],
+    references: Reference[] = [],
+    sharedMessages?: SharedMessages,
+  ) {
+    super();
+    this.#environment = environment;
+    this.#table = table;
+    this.#keys = keys;
+    this.#references = references;
+    this.#sharedMessages = sharedMessages;
+    this.weight = 64 * keys.length;
+  }
+
+  override write(): void {
+    for (const key of this.#keys) this.#environment.remove(this.#table, key);
+    for (const { messageId, queueKey } of this.#references) {
+      this.#sharedMessages?.removeReference(messageId, queueKey);
+    }
+  }
+
+  override committed(): void {
+    for (const { messageId } of this.#references) this.#sharedMessages?.removeUnused(messageId);
+  }
+}
+
+function sharedMessageOf(record: Uint8Array): Buffer | undefined {
+  try {
+    const { content } = decodeQueued(record);
+    return content instanceof Uint8Array ? content : undefined;
+  } catch (error) {
+    if (error instanceof DamagedRecordError) return undefined;
+    throw error;
+  }
+}

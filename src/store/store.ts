@@ -1,0 +1,128 @@
+/**
+ * The store as one thread sees it. Main opens one first and keeps it open; then every worker opens its own on the
+ * same file.
+ *
+ * What a client is told depends on what is stored, so everything that leads to an acknowledgement is done like
+ * this, within one turn of the event loop:
+ *
+ *     const mark = store.mark();
+ *     …store.retained.set(…), session.outgoing.append(…), …
+ *     if (store.changedSince(mark)) store.whenSettled(mark, acknowledge);
+ *     else acknowledge();
+ *
+ * A thread that opened a store must be asked to `close` it; it must not be terminated before the constructor has
+ * returned. In all of them a handler for unhandled rejections has to be installed: LMDB leaves some behind when a
+ * commit fails.
+ */
+
+import type { StoredMessage } from '../model/message.js';
+import { Environment, type StoreMode } from './environment.js';
+import { RetainedStore } from './retained-store.js';
+import { SessionStore } from './session-store.js';
+import { SessionSweeper } from './session-sweeper.js';
+import { KeptMessage, SharedMessages } from './shared-messages.js';
+import { WriteBatcher } from './write-batcher.js';
+
+export interface StoreOptions {
+  /** The live environment, as `startStore` says. */
+  path: string;
+  mode: StoreMode;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** Durable mode: milliseconds that acknowledgements may wait for others, to write less often; 0 = none. */
+  groupCommitMs?: number;
+  /** Commits fail, as on a full disk: what is not committed stays in memory and unacknowledged. */
+  onFailure?: (error: Error) => void;
+  onRecovery?: () => void;
+  /** A record does not read; the store goes on without it. */
+  onDamage?: (error: Error) => void;
+}
+
+/** Milliseconds in which a change and its opposite cancel out, and after which a lone change is written. */
+const WINDOW_MS = 5;
+
+export class Store {
+  readonly retained: RetainedStore;
+  readonly sessions: SessionStore;
+  readonly environment: Environment;
+  readonly #batcher: WriteBatcher;
+  readonly #sweeper: SessionSweeper;
+
+  constructor(options: StoreOptions) {
+    const { mode, now, onDamage = () => {}, groupCommitMs = 0 } = options;
+    const environment = new Environment(options);
+    const batcher = new WriteBatcher(environment, {
+      windowMs: mode === 'deferred' ? Number.POSITIVE_INFINITY : Math.max(WINDOW_MS, groupCommitMs),
+      waitedWindowMs: groupCommitMs,
+      ...(options.onFailure && { onFailure: options.onFailure }),
+      ...(options.onRecovery && { onRecovery: options.onRecovery }),
+    });
+    const sharedMessages = new SharedMessages(environment, batcher);
+    const sweeper = new SessionSweeper(environment, batcher, sharedMessages);
+    this.environment = environment;
+    this.retained = new RetainedStore({ environment, batcher, now, onDamage });
+    this.sessions = new SessionStore({ environment, batcher, sharedMessages, sweeper, onDamage });
+    this.#batcher = batcher;
+    this.#sweeper = sweeper;
+  }
+
+  /** @see WriteBatcher.mark */
+  mark(): number {
+    return this.#batcher.mark();
+  }
+
+  /** @see WriteBatcher.changedSince */
+  changedSince(mark: number): boolean {
+    return this.#batcher.changedSince(mark);
+  }
+
+  /** @see WriteBatcher.whenSettled */
+  whenSettled(mark: number, callback: () => void): void {
+    this.#batcher.whenSettled(mark, callback);
+  }
+
+  /** A message for one or more queues; one object for all of them. */
+  keep(message: StoredMessage): KeptMessage {
+    return new KeptMessage(message);
+  }
+
+  /** First thing in every handler of another thread's message: lets this thread read what others committed. */
+  refresh(): void {
+    this.environment.refresh();
+  }
+
+  /** Writes what is not written yet. @returns whether it is committed */
+  flush(): Promise<boolean> {
+    return this.#batcher.flush();
+  }
+
+  /** Goes on removing what sessions left that ended before the last stop. For one thread only. */
+  resumeSweeping(): void {
+    this.#sweeper.resume();
+  }
+
+  /** Figures of this thread, for `$SYS`. */
+  statistics(): StoreStatistics {
+    const { commits, written, failing, commitAgeMs } = this.#batcher;
+    return { commits, changesWritten: written, failing, commitAgeMs };
+  }
+
+  /** Writes everything and closes. @returns whether everything is committed */
+  async close(): Promise<boolean> {
+    await this.#sweeper.stop();
+    const committed = await this.#batcher.close();
+    await this.environment.close();
+    return committed;
+  }
+}
+
+export interface StoreStatistics {
+  /** Transactions committed. */
+  commits: number;
+  /** Records and groups of records that they wrote or removed. */
+  changesWritten: number;
+  /** Whether commits fail at present. */
+  failing: boolean;
+  /** Milliseconds since the commit under way began, 0 = none: seconds mean that a writer hangs. */
+  commitAgeMs: number;
+}

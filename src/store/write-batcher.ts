@@ -1,0 +1,385 @@
+/**
+ * The write-behind layer of one thread: changes to the store are collected while they are made and written as one
+ * transaction, at most one at a time.
+ *
+ *        add ─────────► dirty ──flush──► writing ──commit──► settled
+ *                         │                 │
+ *        cancel ──────────┴─► settled       └──commit failed──► dirty, tried again
+ *
+ * When a flush happens depends on who waits. A change somebody waits for is written as soon as no other commit is
+ * under way; so commits group by themselves under load and take a fraction of a millisecond without. A `patient`
+ * change gets the whole grouping window, because it is likely to be cancelled in it: a QoS 1 message on its way
+ * to a connected client needs no record once that client has acknowledged it. A change nobody waits for follows
+ * the last commit at the distance of that window.
+ *
+ * A failed commit (disk full) loses nothing: its changes become dirty again and are retried, what waits for them
+ * goes on waiting, and `onFailure` and `onRecovery` tell about it.
+ */
+import { assert } from '../base/assert.js';
+
+/** One record that is to be written or removed. Holds its latest value; encodes it when it is written. */
+export abstract class Change {
+  /** To be written with the next flush. */
+  dirty = false;
+  /** Handed to LMDB, commit not yet known. */
+  writing = false;
+  /** May wait for the grouping window. */
+  patient = false;
+  waiters: Waiter[] | null = null;
+
+  /** Rough size in memory. */
+  abstract readonly weight: number;
+
+  /** Puts or removes; called within one turn for all changes of a transaction. */
+  abstract write(): void;
+
+  /** What was written last is committed. A later value may be dirty already. */
+  abstract committed(): void;
+
+  get settled(): boolean {
+    return !this.dirty && !this.writing;
+  }
+}
+
+/** Somebody who waits until a number of changes are settled. */
+interface Waiter {
+  remaining: number;
+  callback: () => void;
+}
+
+export interface WriteBatcherOptions {
+  /**
+   * Milliseconds a change may wait for others where nobody waits for it, or where it is likely to be cancelled.
+   * Infinite: nothing is written but by `flush`, or when it grows beyond `dirtyBytesMax`, and nobody waits: an
+   * acknowledgement means no more than "in memory".
+   */
+  windowMs: number;
+  /** Milliseconds between a change somebody waits for and its flush: 0, or more to spare a memory card. */
+  waitedWindowMs: number;
+  /** Milliseconds until a failed commit is tried again. */
+  retryMs?: number;
+  /** The changes in memory that make a flush necessary, whoever waits. */
+  dirtyBytesMax?: number;
+  /** A commit failed, the first one in a row. */
+  onFailure?: (error: Error) => void;
+  /** The first commit that succeeded after failures. */
+  onRecovery?: () => void;
+}
+
+type FlushWaiter = (committed: boolean) => void;
+
+/** The part of the environment that the batcher needs. */
+export interface Committer {
+  /** Resolves when everything put in this turn is committed; rejects when that failed. */
+  committed(): Promise<void>;
+  /** Lets this thread read what it has committed. */
+  refresh(): void;
+}
+
+const RETRY_MS = 1000;
+const DIRTY_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Larger transactions are split: each change holds native memory until the commit. */
+const CHANGES_PER_COMMIT_MAX = 50_000;
+
+export class WriteBatcher {
+  readonly #committer: Committer;
+  readonly #options: Required<WriteBatcherOptions>;
+  /** Whether changes are written by themselves, and acknowledgements wait for that. */
+  readonly #timed: boolean;
+  #dirty: Change[] = [];
+  #dirtyBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #immediate: NodeJS.Immediate | undefined;
+  /** When `#timer` fires, on the clock of `performance.now()`. */
+  #timerAt = Number.POSITIVE_INFINITY;
+  #lastFlushAt = Number.NEGATIVE_INFINITY;
+  #commit: Promise<void> | undefined;
+  #commitStartedAt = 0;
+  #urgent = false;
+  #failing = false;
+  #closed = false;
+  #flushWaiters: FlushWaiter[] = [];
+  /** Number of the transaction being collected; changes use it to write something once a transaction. */
+  #batchNumber = 1;
+  #commits = 0;
+  #written = 0;
+
+  constructor(committer: Committer, options: WriteBatcherOptions) {
+    this.#committer = committer;
+    this.#timed = options.windowMs < Number.POSITIVE_INFINITY;
+    this.#options = {
+      retryMs: RETRY_MS,
+      dirtyBytesMax: DIRTY_BYTES_MAX,
+      onFailure: () => {},
+      onRecovery: () => {},
+      ...options,
+    };
+  }
+
+  /** Transactions committed. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** Changes that these transactions held. */
+  get written(): number {
+    return this.#written;
+  }
+
+  get batchNumber(): number {
+    return this.#batchNumber;
+  }
+
+  /** Whether commits fail at present. */
+  get failing(): boolean {
+    return this.#failing;
+  }
+
+  /** Milliseconds since the commit under way began, 0 where none is: a writer that hangs shows here. */
+  get commitAgeMs(): number {
+    return this.#commit === undefined ? 0 : performance.now() - this.#commitStartedAt;
+  }
+
+  /**
+   * Notes that the change has a new value to write. One that is dirty already is only noted again, so that
+   * `whenSettled` waits for it.
+   * @param patient whether it is likely to be cancelled soon
+   */
+  add(change: Change, patient = false): void {
+    assert(!this.#closed, 'a change after the store was closed');
+    if (change.dirty) {
+      change.patient &&= patient;
+    } else {
+      change.dirty = true;
+      change.patient = patient;
+      this.#dirtyBytes += change.weight;
+    }
+    this.#dirty.push(change);
+    this.#schedule(change.patient);
+  }
+
+  /** The change need not be written any more; who waits for it need not wait. */
+  cancel(change: Change): void {
+    if (!change.dirty) return;
+    change.dirty = false;
+    this.#dirtyBytes -= change.weight;
+    const { waiters } = change;
+    change.waiters = null;
+    if (waiters !== null) settle(waiters);
+  }
+
+  /**
+   * Marks a point of time within the current turn of the event loop:
+   *
+   *     const mark = batcher.mark();
+   *     …changes…
+   *     if (batcher.changedSince(mark)) batcher.whenSettled(mark, acknowledge); else acknowledge();
+   *
+   * That way what changes nothing costs no closure.
+   */
+  mark(): number {
+    return this.#dirty.length;
+  }
+
+  /** Whether there is something to wait for since `mark`. */
+  changedSince(mark: number): boolean {
+    return this.#timed && this.#dirty.length > mark;
+  }
+
+  /** Calls back once all that changed since `mark` is committed or cancelled; at once where that is so already. */
+  whenSettled(mark: number, callback: () => void): void {
+    const waiter: Waiter = { remaining: 0, callback };
+    let patient = true;
+    if (this.#timed) {
+      for (let i = mark; i < this.#dirty.length; i += 1) {
+        const change = this.#dirty[i]!;
+        if (!change.dirty) continue;
+        waiter.remaining += 1;
+        change.waiters ??= [];
+        change.waiters.push(waiter);
+        patient &&= change.patient;
+      }
+    }
+    if (waiter.remaining === 0) callback();
+    else if (!patient) this.#scheduleUrgent();
+  }
+
+  /**
+   * Writes what is dirty now, without waiting for a window.
+   * @returns whether it is committed; if not it stays dirty and is tried again
+   */
+  flush(): Promise<boolean> {
+    if (this.#dirty.length === 0 && this.#commit === undefined) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      this.#flushWaiters.push(resolve);
+      this.#startCommit();
+    });
+  }
+
+  /**
+   * Writes everything and takes no more changes.
+   * @returns whether everything is committed; what is not is lost with the thread
+   */
+  async close(): Promise<boolean> {
+    let committed = true;
+    while (committed && (this.#dirty.length > 0 || this.#commit !== undefined))
+      committed = await this.flush();
+    this.#closed = true;
+    this.#clearSchedule();
+    return committed;
+  }
+
+  #schedule(patient: boolean): void {
+    if (this.#commit !== undefined || this.#failing) return;
+    if (!this.#timed) {
+      if (this.#dirtyBytes > this.#options.dirtyBytesMax) this.#scheduleUrgent();
+      return;
+    }
+    const now = performance.now();
+    const { windowMs } = this.#options;
+    this.#scheduleAt(patient ? now + windowMs : Math.max(now, this.#lastFlushAt + windowMs), now);
+  }
+
+  #scheduleUrgent(): void {
+    if (this.#failing) return;
+    this.#urgent = true;
+    if (this.#commit !== undefined) return;
+    const { waitedWindowMs } = this.#options;
+    if (waitedWindowMs > 0) {
+      const now = performance.now();
+      this.#scheduleAt(now + waitedWindowMs, now);
+    } else {
+      this.#immediate ??= setImmediate(() => this.#startCommit());
+    }
+  }
+
+  #scheduleAt(at: number, now: number): void {
+    if (this.#immediate !== undefined || this.#timerAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#startCommit(), at - now);
+  }
+
+  #clearSchedule(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
+    this.#timer = undefined;
+    this.#immediate = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#urgent = false;
+  }
+
+  #startCommit(): void {
+    if (this.#commit !== undefined) return;
+    this.#clearSchedule();
+    const batch = this.#takeBatch();
+    // What is left over is the next transaction's, and so are those who wait for everything.
+    const flushWaiters = this.#dirty.length > 0 ? [] : this.#flushWaiters.splice(0);
+    if (batch.length === 0) {
+      for (const resolve of flushWaiters) resolve(true);
+      return;
+    }
+    const waiters = this.#writeBatch(batch);
+    this.#lastFlushAt = this.#commitStartedAt = performance.now();
+    this.#commit = this.#committer.committed().then(
+      () => this.#succeed(batch, waiters, flushWaiters),
+      (error: Error) => this.#fail(batch, waiters, flushWaiters, error),
+    );
+  }
+
+  /** The dirty changes that go into the next transaction, each once. */
+  #takeBatch(): Change[] {
+    const batch: Change[] = [];
+    let taken = 0;
+    for (; taken < this.#dirty.length && batch.length < CHANGES_PER_COMMIT_MAX; taken += 1) {
+      const change = this.#dirty[taken]!;
+      if (!change.dirty) continue;
+      change.dirty = false;
+      this.#dirtyBytes -= change.weight;
+      batch.push(change);
+    }
+    if (taken === this.#dirty.length) this.#dirty = [];
+    else this.#dirty.splice(0, taken);
+    return batch;
+  }
+
+  /** @returns who waits for the transaction */
+  #writeBatch(batch: Change[]): Waiter[] {
+    const waiters: Waiter[] = [];
+    for (const change of batch) {
+      change.writing = true;
+      change.write();
+      if (change.waiters !== null) {
+        for (const waiter of change.waiters) waiters.push(waiter);
+        change.waiters = null;
+      }
+    }
+    this.#batchNumber += 1;
+    return waiters;
+  }
+
+  #succeed(batch: Change[], waiters: Waiter[], flushWaiters: FlushWaiter[]): void {
+    this.#commit = undefined;
+    this.#commits += 1;
+    this.#written += batch.length;
+    this.#committer.refresh();
+    for (const change of batch) {
+      change.writing = false;
+      change.committed();
+    }
+    if (this.#failing) {
+      this.#failing = false;
+      this.#options.onRecovery();
+    }
+    this.#continue();
+    for (const resolve of flushWaiters) resolve(true);
+    settle(waiters);
+  }
+
+  #continue(): void {
+    if (this.#flushWaiters.length > 0) this.#startCommit();
+    else if (this.#urgent) this.#scheduleUrgent();
+    else if (this.#dirty.length > 0) this.#schedule(false);
+  }
+
+  #fail(batch: Change[], waiters: Waiter[], flushWaiters: FlushWaiter[], error: Error): void {
+    this.#commit = undefined;
+    for (const change of batch) {
+      change.writing = false;
+      if (change.dirty) continue; // changed again since: its new value is what counts
+      change.dirty = true;
+      this.#dirtyBytes += change.weight;
+    }
+    this.#dirty = [...batch, new Reminder(waiters), ...this.#dirty];
+    if (!this.#failing) {
+      this.#failing = true;
+      this.#options.onFailure(error);
+    }
+    const now = performance.now();
+    this.#scheduleAt(now + this.#options.retryMs, now);
+    for (const resolve of [...flushWaiters, ...this.#flushWaiters.splice(0)]) resolve(false);
+  }
+}
+
+/** Keeps those who waited for a failed transaction until all its changes are committed: it follows them. */
+class Reminder extends Change {
+  override readonly weight = 0;
+
+  constructor(waiters: Waiter[]) {
+    super();
+    this.dirty = true;
+    this.waiters = waiters;
+  }
+
+  override write(): void {}
+
+  override committed(): void {}
+}
+
+function settle(waiters: Waiter[]): void {
+  for (const waiter of waiters) {
+    waiter.remaining -= 1;
+    if (waiter.remaining === 0) waiter.callback();
+  }
+}

@@ -1,0 +1,66 @@
+/** Stores and messages for tests. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { StoredMessage } from '../../src/model/message.js';
+import { SESSION_NEVER_EXPIRES, type SessionRecord } from '../../src/model/session-record.js';
+import type { Delivery } from '../../src/store/session-queue.js';
+import { Store, type StoreOptions } from '../../src/store/store.js';
+import { afterTest } from './cleanup.js';
+
+/** A folder of the test's own, removed with it. */
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'midge-store-'));
+  afterTest(t, () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export function openStore(t: TestContext, options: Partial<StoreOptions> = {}): Store {
+  const path = options.path ?? join(temporaryFolder(t), 'live.mdb');
+  const store = new Store({ path, mode: 'autosave', now: () => 1_000_000, ...options });
+  let closed = false;
+  const close = store.close.bind(store);
+  store.close = () => {
+    closed = true;
+    return close();
+  };
+  afterTest(t, () => (closed ? undefined : store.close()));
+  return store;
+}
+
+export function message(topic: string, payload = 'x', fields: Partial<StoredMessage> = {}): StoredMessage {
+  return {
+    topic,
+    payload: Buffer.from(payload),
+    qos: 1,
+    retain: false,
+    properties: new Uint8Array(0),
+    expiresAt: 0,
+    originClientId: 'publisher',
+    originUsername: '',
+    ...fields,
+  };
+}
+
+export function session(clientId: string, fields: Partial<SessionRecord> = {}): SessionRecord {
+  return {
+    clientId,
+    username: undefined,
+    protocolVersion: 5,
+    sessionExpiry: SESSION_NEVER_EXPIRES,
+    expiresAt: 0,
+    disconnectedAt: 0,
+    lastPacketId: 0,
+    will: undefined,
+    ...fields,
+  };
+}
+
+export function delivery(fields: Partial<Delivery> = {}): Delivery {
+  return { state: 'queued', packetId: 0, qos: 1, retain: false, dup: false, subscriptionIds: [], ...fields };
+}
+
+export function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString();
+}
