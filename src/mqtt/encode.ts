@@ -91,12 +91,17 @@ class PacketWriter {
     this.#at += value.length;
   }
 
-  /** Properties behind their length, in MQTT 5.0. `length` is their `propertiesLength`. */
+  /** Properties behind their length, in MQTT 5.0. `length` is their `lengthOf`. */
   properties(properties: Properties, length: number, version: ProtocolVersion): void {
     if (version !== 5) return;
     this.#at = writeVarint(this.bytes, this.#at, length);
     if (length > 0) this.#at = writeProperties(this.bytes, this.#at, properties);
   }
+}
+
+/** Bytes of the properties without their length; nothing before MQTT 5.0. */
+function lengthOf(properties: Properties, version: ProtocolVersion): number {
+  return version === 5 ? propertiesLength(properties) : 0;
 }
 
 /** What properties of this length take up with the length itself; nothing before MQTT 5.0. */
@@ -115,8 +120,8 @@ function emptyPacket(type: number): Buffer {
 function encodeConnect(packet: ConnectPacket): Buffer {
   const { version, will, username, password } = packet;
   const name = version === 3 ? 'MQIsdp' : 'MQTT';
-  const properties = propertiesLength(packet.properties);
-  const willProperties = will === undefined ? 0 : propertiesLength(will.properties);
+  const properties = lengthOf(packet.properties, version);
+  const willProperties = will === undefined ? 0 : lengthOf(will.properties, version);
   let length = textLength(name) + 4 + withLength(properties, version) + textLength(packet.clientId);
   if (will !== undefined) {
     length += withLength(willProperties, version) + textLength(will.topic) + 2 + will.payload.length;
@@ -150,7 +155,7 @@ function connectFlags({ cleanStart, will, username, password }: ConnectPacket): 
 }
 
 function encodeConnack(packet: ConnackPacket, version: ProtocolVersion): Buffer {
-  const properties = propertiesLength(packet.properties);
+  const properties = lengthOf(packet.properties, version);
   const writer = new PacketWriter(0x20, 2 + withLength(properties, version));
   writer.byte(packet.sessionPresent && version !== 3 ? 1 : 0);
   writer.byte(packet.reasonCode);
@@ -160,7 +165,7 @@ function encodeConnack(packet: ConnackPacket, version: ProtocolVersion): Buffer 
 
 function encodePublish(packet: PublishPacket, version: ProtocolVersion): Buffer {
   const { topic, payload, qos } = packet;
-  const properties = propertiesLength(packet.properties);
+  const properties = lengthOf(packet.properties, version);
   const packetIdLength = qos === 0 ? 0 : 2;
   const length = textLength(topic) + packetIdLength + withLength(properties, version) + payload.length;
   const writer = new PacketWriter(0x30 | (packet.dup ? 8 : 0) | (qos << 1) | (packet.retain ? 1 : 0), length);
@@ -174,7 +179,7 @@ function encodePublish(packet: PublishPacket, version: ProtocolVersion): Buffer 
 /** In the shortest of its three forms [MQTT 5.0, 3.4.2.1]. */
 function encodeAcknowledgement(packet: AckPacket, version: ProtocolVersion): Buffer {
   const firstByte = (PacketType[packet.type] << 4) | (packet.type === 'pubrel' ? 0x02 : 0);
-  const properties = version === 5 ? propertiesLength(packet.properties) : 0;
+  const properties = lengthOf(packet.properties, version);
   const withProperties = properties > 0;
   const withReason = version === 5 && (withProperties || packet.reasonCode !== ReasonCode.success);
   const length = 2 + (withReason ? 1 : 0) + (withProperties ? withLength(properties, version) : 0);
@@ -186,7 +191,7 @@ function encodeAcknowledgement(packet: AckPacket, version: ProtocolVersion): Buf
 }
 
 function encodeSubscribe(packet: SubscribePacket, version: ProtocolVersion): Buffer {
-  const properties = propertiesLength(packet.properties);
+  const properties = lengthOf(packet.properties, version);
   let length = 2 + withLength(properties, version);
   for (const { filter } of packet.subscriptions) length += textLength(filter) + 1;
   const writer = new PacketWriter(0x82, length);
@@ -201,7 +206,7 @@ function encodeSubscribe(packet: SubscribePacket, version: ProtocolVersion): Buf
 }
 
 function encodeSuback(packet: SubackPacket, version: ProtocolVersion): Buffer {
-  const properties = propertiesLength(packet.properties);
+  const properties = lengthOf(packet.properties, version);
   const writer = new PacketWriter(0x90, 2 + withLength(properties, version) + packet.reasonCodes.length);
   writer.uint16(packet.packetId);
   writer.properties(packet.properties, properties, version);
@@ -216,7 +221,7 @@ function subackCode(reasonCode: number, version: ProtocolVersion): number {
 }
 
 function encodeUnsubscribe(packet: UnsubscribePacket, version: ProtocolVersion): Buffer {
-  const properties = propertiesLength(packet.properties);
+  const properties = lengthOf(packet.properties, version);
   let length = 2 + withLength(properties, version);
   for (const filter of packet.filters) length += textLength(filter);
   const writer = new PacketWriter(0xa2, length);
@@ -227,7 +232,7 @@ function encodeUnsubscribe(packet: UnsubscribePacket, version: ProtocolVersion):
 }
 
 function encodeUnsuback(packet: UnsubackPacket, version: ProtocolVersion): Buffer {
-  const properties = propertiesLength(packet.properties);
+  const properties = lengthOf(packet.properties, version);
   const reasonCodes = version === 5 ? packet.reasonCodes : [];
   const writer = new PacketWriter(0xb0, 2 + withLength(properties, version) + reasonCodes.length);
   writer.uint16(packet.packetId);

@@ -70,13 +70,19 @@ export class Framer {
   /** Goes on after a stop. @returns as `push` */
   resume(): PacketError | undefined {
     this.#stopped = false;
-    const bytes = this.rest();
-    return this.push(bytes, bytes.length);
+    const kept = this.#kept;
+    const length = this.#keptLength;
+    this.#release();
+    return this.push(kept, length);
   }
 
-  /** Takes out the bytes that were not handed over. The packet at which the framer was stopped is not among them. */
+  /**
+   * Takes out the bytes that were not handed over, in memory of their own, so that they can be sent to another
+   * thread. The packet at which the framer was stopped is not among them.
+   */
   rest(): Buffer {
-    const bytes = this.#kept.subarray(0, this.#keptLength);
+    const bytes = Buffer.allocUnsafeSlow(this.#keptLength);
+    this.#kept.copy(bytes, 0, 0, this.#keptLength);
     this.#release();
     return bytes;
   }
@@ -158,7 +164,7 @@ export class Framer {
     const length = this.#keptLength + end - start;
     if (length > this.#kept.length) {
       const space = Math.max(KEPT_BYTES_MIN, 2 * length);
-      const larger = Buffer.allocUnsafeSlow(lengthMax < length ? space : Math.min(space, lengthMax));
+      const larger = Buffer.allocUnsafe(lengthMax < length ? space : Math.min(space, lengthMax));
       larger.set(this.#kept.subarray(0, this.#keptLength));
       this.#kept = larger;
     }

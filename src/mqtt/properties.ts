@@ -90,6 +90,8 @@ const ruleById: readonly (PropertyRule | undefined)[] = Array.from({ length: 0x8
   propertyRules.find((rule) => rule.id === id),
 );
 
+const placeByKey: ReadonlyMap<string, number> = new Map(propertyRules.map(({ key }, place) => [key, place]));
+
 type PropertyValue = number | string | Uint8Array | UserProperty;
 
 // ------------------------------------------------------------------------------------------------- reading
@@ -203,7 +205,7 @@ function addProperty(
 /** Bytes of the properties without the length in front. */
 export function propertiesLength(properties: Properties): number {
   let length = 0;
-  for (const rule of propertyRules) {
+  for (const rule of rulesOf(properties)) {
     for (const value of valuesOf(properties, rule)) length += 1 + valueLength(rule.type, value);
   }
   return length;
@@ -214,7 +216,7 @@ export function propertiesLength(properties: Properties): number {
  * @returns the position behind them
  */
 export function writeProperties(target: Buffer, at: number, properties: Properties): number {
-  for (const rule of propertyRules) {
+  for (const rule of rulesOf(properties)) {
     for (const value of valuesOf(properties, rule)) {
       target[at] = rule.id;
       at = writeValue(target, at + 1, rule.type, value);
@@ -230,11 +232,20 @@ export function encodeProperties(properties: Properties): Uint8Array {
   return bytes;
 }
 
-const NO_VALUES: readonly PropertyValue[] = [];
+const noRules: readonly PropertyRule[] = [];
+
+/** The rules of the properties that are there, in the order of the table. */
+function rulesOf(properties: Properties): readonly PropertyRule[] {
+  let places: number[] | undefined;
+  for (const key in properties) {
+    if (properties[key as keyof Properties] !== undefined) (places ??= []).push(placeByKey.get(key)!);
+  }
+  if (places === undefined) return noRules; // most packets have none
+  return places.sort((a, b) => a - b).map((place) => propertyRules[place]!);
+}
 
 function valuesOf(properties: Properties, rule: PropertyRule): readonly PropertyValue[] {
   const value = properties[rule.key];
-  if (value === undefined) return NO_VALUES;
   return rule.repeatable === undefined ? [value as PropertyValue] : (value as PropertyValue[]);
 }
 
