@@ -2,6 +2,7 @@
  * The retained messages, one a topic, in a tree of topic levels: a subscription walks only the branches that can
  * match. Siblings keep the order in which they were first created, as Mosquitto delivers them.
  */
+import { assert } from '../base/assert.js';
 import type { Publication } from '../mqtt/publication.js';
 
 class Node {
@@ -72,6 +73,7 @@ export class RetainedTree {
       parent.children!.delete(levels[i - 1]!);
       if (parent.children!.size === 0) parent.children = null;
     }
+    if (this.#size === 0) assert(this.#root.children === null, 'a branch is left that leads to no message');
     return true;
   }
 

@@ -8,6 +8,8 @@
  *
  * The tree knows nothing of clients: it maps a filter to one value of type T.
  */
+import { assert } from '../base/assert.js';
+
 class Node<T> {
   readonly children = new Map<string, Node<T>>();
   plus: Node<T> | null = null;
@@ -76,6 +78,7 @@ export class TopicTrie<T> {
       if (level === '+') path[i - 1]!.plus = null;
       else path[i - 1]!.children.delete(level);
     }
+    if (this.#size === 0) assert(this.#root.isEmpty(), 'a branch is left that leads to no filter');
     return true;
   }
 
