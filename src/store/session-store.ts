@@ -37,6 +37,11 @@ export class SessionStore {
     }
   }
 
+  /** Resolves when nothing is left of the sessions of this thread that have ended. */
+  sweepingFinished(): Promise<void> {
+    return this.#context.sweeper.finished();
+  }
+
   /** Begins a session. What is stored under its client id is removed. */
   create(record: SessionRecord): StoredSession {
     const replaced = this.#find(record.clientId)?.key ?? null;

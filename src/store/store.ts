@@ -103,8 +103,8 @@ export class Store {
 
   /** Figures of this thread, for `$SYS`. */
   statistics(): StoreStatistics {
-    const { commits, written, failing, commitAgeMs } = this.#batcher;
-    return { commits, changesWritten: written, failing, commitAgeMs };
+    const { commits, written, dirty, failing, commitAgeMs } = this.#batcher;
+    return { commits, changesWritten: written, dirty, failing, commitAgeMs };
   }
 
   /** Writes everything and closes. @returns whether everything is committed */
@@ -121,6 +121,8 @@ export interface StoreStatistics {
   commits: number;
   /** Records and groups of records that they wrote or removed. */
   changesWritten: number;
+  /** Changes that wait to be written. */
+  dirty: number;
   /** Whether commits fail at present. */
   failing: boolean;
   /** Milliseconds since the commit under way began, 0 = none: seconds mean that a writer hangs. */

@@ -127,6 +127,11 @@ export class WriteBatcher {
     return this.#written;
   }
 
+  /** Changes noted and not handed to LMDB yet; some may have been cancelled. */
+  get dirty(): number {
+    return this.#dirty.length;
+  }
+
   get batchNumber(): number {
     return this.#batchNumber;
   }

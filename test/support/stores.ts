@@ -35,7 +35,7 @@ export function message(topic: string, payload = 'x', fields: Partial<StoredMess
     payload: Buffer.from(payload),
     qos: 1,
     retain: false,
-    properties: new Uint8Array(0),
+    properties: Buffer.alloc(0),
     expiresAt: 0,
     originClientId: 'publisher',
     originUsername: '',

@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import type { RetainedWalk } from '../../../src/store/retained-walk.js';
+import type { Store } from '../../../src/store/store.js';
+import { topicMatchesFilter } from '../../../src/topic/topic-filter.js';
+import { message, openStore, text } from '../../support/stores.js';
+
+function all(walk: RetainedWalk, limit = 1000): string[] {
+  const topics: string[] = [];
+  for (let calls = 0; !walk.done; calls += 1) {
+    assert.ok(calls < 10_000, 'the walk does not end');
+    const found = walk.next(limit);
+    assert.ok(found.length <= limit);
+    topics.push(...found.map(({ topic }) => topic));
+  }
+  return topics;
+}
+
+async function fill(store: Store, topics: Iterable<string>): Promise<void> {
+  for (const topic of topics) store.retained.set(message(topic, topic));
+  assert.equal(await store.flush(), true);
+}
+
+describe('a retained message', () => {
+  test('is read back before and after its commit', async (t) => {
+    const store = openStore(t);
+    const kept = message('a/b', 'payload', { properties: Buffer.from([1, 1]), qos: 2, originUsername: 'u' });
+    store.retained.set(kept);
+    assert.deepEqual(store.retained.get('a/b'), kept);
+    assert.deepEqual(all(store.retained.match('a/+')), ['a/b']);
+    await store.flush();
+    assert.deepEqual(store.retained.get('a/b'), kept);
+    assert.deepEqual(all(store.retained.match('a/+')), ['a/b']);
+    assert.equal(store.retained.count, 1);
+  });
+
+  test('is replaced and cleared', async (t) => {
+    const store = openStore(t);
+    await fill(store, ['a', 'b']);
+    store.retained.set(message('a', 'new'));
+    store.retained.clear('b');
+    assert.equal(text(store.retained.get('a')!.payload), 'new');
+    assert.equal(store.retained.get('b'), undefined);
+    assert.deepEqual(all(store.retained.match('#')), ['a']);
+    await store.flush();
+    assert.equal(text(store.retained.get('a')!.payload), 'new');
+    assert.equal(store.retained.get('b'), undefined);
+    assert.deepEqual(all(store.retained.match('#')), ['a']);
+    assert.equal(store.environment.entryCount('retainedTails'), 1);
+  });
+
+  test('that is set and cleared within a window leaves nothing', async (t) => {
+    const store = openStore(t);
+    store.retained.set(message('a'));
+    store.retained.clear('a');
+    await store.flush();
+    assert.equal(store.retained.count, 0);
+    assert.equal(store.environment.entryCount('retainedTails'), 0);
+  });
+
+  test('ends when it expires, and is removed when that is noticed', async (t) => {
+    let now = 1000;
+    const store = openStore(t, { now: () => now });
+    store.retained.set(message('a', 'short', { expiresAt: 2000 }));
+    store.retained.set(message('b', 'long', { expiresAt: 9000 }));
+    await store.flush();
+    now = 2000;
+    assert.equal(store.retained.get('a'), undefined);
+    assert.deepEqual(all(store.retained.match('#')), ['b']);
+    await store.close(); // waits for the removal
+    const again = openStore(t, { path: store.environment.path, now: () => now });
+    assert.equal(again.retained.count, 1);
+    assert.equal(again.environment.entryCount('retainedTails'), 1);
+  });
+
+  test('that is set anew just when it was found expired stays', async (t) => {
+    let now = 1000;
+    const store = openStore(t, { now: () => now });
+    const other = openStore(t, { path: store.environment.path, now: () => now });
+    store.retained.set(message('a', 'short', { expiresAt: 2000 }));
+    await store.flush();
+    now = 2000;
+    assert.equal(store.retained.get('a'), undefined); // its removal is on the way
+    other.retained.set(message('a', 'new'));
+    await other.flush();
+    await store.flush();
+    store.refresh();
+    assert.equal(text(store.retained.get('a')!.payload), 'new');
+  });
+
+  test('has its tail restored where another thread cleared the topic in between', async (t) => {
+    const store = openStore(t);
+    const other = openStore(t, { path: store.environment.path });
+    await fill(store, ['x/y']);
+    other.retained.clear('x/y');
+    store.retained.set(message('x/y', 'again'));
+    await Promise.all([other.flush(), store.flush()]);
+    await store.flush();
+    store.refresh();
+    const left = store.retained.get('x/y') === undefined ? [] : ['x/y'];
+    assert.deepEqual(all(store.retained.match('+/y')), left);
+    assert.deepEqual(all(store.retained.match('x/+')), left);
+  });
+});
+
+describe('matching', () => {
+  const levels = ['', 'a', 'b', 'ab', 'c', '$x', 'é', 'a\u0001'];
+  const anyLevel = fc.constantFrom(...levels);
+  const anyTopic = fc.array(anyLevel, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
+  const anyFilter = fc
+    .tuple(fc.array(fc.oneof(anyLevel, fc.constant('+')), { maxLength: 4 }), fc.boolean())
+    .filter(([parts, hash]) => parts.length > 0 || hash)
+    .map(([parts, hash]) => [...parts, ...(hash ? ['#'] : [])].join('/'));
+
+  test('finds what the filter matches, on disk and not yet there, each once', async (t) => {
+    const store = openStore(t);
+    let stored: string[] = [];
+    await fc.assert(
+      fc.asyncProperty(
+        fc.uniqueArray(anyTopic, { maxLength: 40 }),
+        fc.uniqueArray(anyTopic, { maxLength: 10 }),
+        fc.array(anyFilter, { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 1, max: 7 }),
+        async (onDisk, changed, filters, limit) => {
+          for (const topic of stored) store.retained.clear(topic);
+          await fill(store, onDisk);
+          const expected = new Set(onDisk);
+          changed.forEach((topic, index) => {
+            if (index % 2 === 0) store.retained.clear(topic);
+            else store.retained.set(message(topic));
+            if (index % 2 === 0) expected.delete(topic);
+            else expected.add(topic);
+          });
+          stored = [...onDisk, ...changed];
+          for (const filter of filters) {
+            const wanted = [...expected].filter((topic) => topicMatchesFilter(topic, filter)).sort();
+            assert.deepEqual(all(store.retained.match(filter), limit).sort(), wanted, filter);
+          }
+          assert.deepEqual(all(store.retained.all(), limit).sort(), [...expected].sort());
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test('finds topics whose keys are cut', async (t) => {
+    const store = openStore(t);
+    const long = 'l'.repeat(1000);
+    const topics = [
+      `${long}/${long}/a`,
+      `${long}/${long}/b`,
+      `a/${long}/${long}/${long}`,
+      `${'x/'.repeat(199)}${long}${long}`,
+      `$top/${long}${long}`,
+      'a/short/one',
+    ];
+    await fill(store, topics);
+    const filters = [
+      '#',
+      '+/+/a',
+      '+/+/b',
+      `${long}/#`,
+      `${long}/+/a`,
+      `${long}/${long}/a`,
+      'a/+/+/+',
+      'a/#',
+    ];
+    filters.push(
+      `+/${long}/+`,
+      `${'+/'.repeat(199)}+`,
+      '$top/#',
+      '$top/+',
+      `+/${long}/a`,
+      `a/${long}/${long}/${long}`,
+    );
+    for (const filter of filters) {
+      const wanted = topics.filter((topic) => topicMatchesFilter(topic, filter)).sort();
+      assert.deepEqual(all(store.retained.match(filter)).sort(), wanted, filter.slice(0, 20));
+    }
+    for (const topic of topics) assert.equal(store.retained.get(topic)?.topic, topic);
+    for (const topic of topics) store.retained.clear(topic);
+    await store.flush();
+    assert.equal(store.environment.entryCount('retained') + store.environment.entryCount('retainedTails'), 0);
+  });
+});
+
+describe('the cost of matching', () => {
+  /** 30 sites × 30 devices × 30 values, and some topics of other depths. */
+  function* topics() {
+    for (let site = 0; site < 30; site += 1) {
+      yield `site${site}`;
+      for (let device = 0; device < 30; device += 1) {
+        yield `site${site}/device${device}`;
+        for (let value = 0; value < 30; value += 1) yield `site${site}/device${device}/value${value}`;
+      }
+    }
+  }
+
+  const table: [string, number, number][] = [
+    // filter, matches, most keys that may be touched
+    ['site1/device1/value1', 1, 2],
+    ['site1/device1/+', 30, 31],
+    ['site1/device1/#', 31, 40],
+    ['site1/#', 931, 940],
+    ['site1', 1, 2],
+    ['+/+/value7', 900, 901],
+    ['+/device3/value7', 30, 31],
+    ['+', 30, 31],
+    ['+/device3', 30, 31],
+    ['site3/+/value7', 30, 600], // forward, 30 devices: a few steps and a jump each
+    ['+/device3/+', 900, 1500], // 30 sites: a few steps and a jump each
+    ['none/+/+', 0, 1],
+    ['+/+/none', 0, 1],
+    ['+/none/+', 0, 600],
+    ['+/+/+/+', 0, 1],
+  ];
+
+  test('is bounded by what can match', async (t) => {
+    const store = openStore(t);
+    await fill(store, topics());
+    assert.equal(store.retained.count, 27_930);
+    for (const [filter, matches, touchedMax] of table) {
+      const walk = store.retained.match(filter);
+      assert.equal(all(walk).length, matches, filter);
+      assert.ok(walk.touched <= touchedMax, `${filter} touched ${walk.touched} keys, ${touchedMax} at most`);
+    }
+  });
+
+  test('is spread over several calls where it is large', async (t) => {
+    const store = openStore(t);
+    await fill(store, topics());
+    const walk = store.retained.match('+/+/+');
+    const first = walk.next(100);
+    assert.equal(first.length, 100);
+    assert.ok(walk.touched < 200);
+    assert.equal(all(walk).length, 27_000 - 100);
+  });
+});
