@@ -86,6 +86,9 @@ function listenerSettings(section: ListenerSection, draft: Draft, global: Global
   };
 }
 
+/** The largest number of packet ids; `max_inflight_messages 0` means as much. */
+const receiveMaximumMax = 65535;
+
 function bridgeSettings(section: BridgeSection, global: GlobalSettings, hostname: string): BridgeSettings {
   const settings = { ...defaultsOf('bridge'), ...section.values };
   return {
@@ -93,7 +96,7 @@ function bridgeSettings(section: BridgeSection, global: GlobalSettings, hostname
     ...bridgeClientIds(section, hostname),
     name: section.name,
     localCleansession: settings.localCleansession ?? settings.cleansession,
-    bridgeReceiveMaximum: settings.bridgeReceiveMaximum ?? global.maxInflightMessages,
+    bridgeReceiveMaximum: settings.bridgeReceiveMaximum ?? (global.maxInflightMessages || receiveMaximumMax),
   };
 }
 

@@ -332,6 +332,8 @@ export const securityOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
+    perListenerNotice:
+      'Note: It is recommended to replace `allow_anonymous` with `listener_allow_anonymous`.',
     effective: true,
     doc: 'Whether clients without a user name may connect.',
   },

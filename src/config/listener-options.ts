@@ -3,7 +3,7 @@ import type { OptionTable } from './option-types.js';
 
 export const listenerOptions = {
   accept_protocol_versions: {
-    type: { kind: 'custom', value: 'acceptedProtocols', syntax: 'list of 3, 4 and 5' },
+    type: { kind: 'custom', value: 'acceptedProtocols', syntax: 'a list of 3, 4 and 5', tabsSeparate: true },
     default: [3, 4, 5],
     scope: 'listener',
     requires: 'declaredListener',

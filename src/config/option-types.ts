@@ -134,6 +134,8 @@ export interface CustomType {
   readonly syntax: string;
   /** Error for a missing value instead of `Error: Empty 'NAME' value in configuration.` */
   readonly empty?: string;
+  /** TABs separate words, instead of making the value malformed. */
+  readonly tabsSeparate?: true;
 }
 
 export type OptionType =
@@ -176,6 +178,8 @@ export interface OptionRow {
   readonly printedName?: string;
   /** Logged, at level notice, whenever the option is used. */
   readonly notice?: string;
+  /** The same, when it is used under `per_listener_settings`. */
+  readonly perListenerNotice?: string;
   /**
    * Whether what the option asks for happens already. `note`: it never will, `note` says why, and the start says
    * so too.

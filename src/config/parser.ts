@@ -60,13 +60,12 @@ export class ConfigParser {
   #readLine(line: ConfigLine, context: Context, place: Place): Fault | undefined {
     const option = findOption(line.name);
     if (option === undefined) return unknownOption(line.name, context, place);
-    const { row, name, written } = option;
+    const { row, name } = option;
     if (row.type.kind === 'removed') {
       this.#messages.sayOnce('warning', row.type.warning);
       return undefined;
     }
-    if (row.deprecated !== undefined) this.#messages.sayOnce('notice', deprecation(written, row.deprecated));
-    if (row.notice !== undefined) this.#messages.sayOnce('notice', row.notice);
+    this.#sayNotices(option);
     if (row.scope === 'security' || name === 'plugin_opt_*') this.#draft.securityGiven = true;
 
     const section = this.#sectionOf(option, context, place);
@@ -75,6 +74,15 @@ export class ConfigParser {
     section.given.set(name, first ?? place);
     if (first !== undefined && row.repeat === 'error') return repeated(option, first);
     return this.#readValue({ option, line, section, place, first }, context);
+  }
+
+  #sayNotices({ written, row }: KnownOption): void {
+    const { perListenerSettings } = this.#draft;
+    if (row.deprecated !== undefined) this.#messages.sayOnce('notice', deprecation(written, row.deprecated));
+    if (row.notice !== undefined) this.#messages.sayOnce('notice', row.notice);
+    if (row.perListenerNotice !== undefined && perListenerSettings) {
+      this.#messages.sayOnce('notice', row.perListenerNotice);
+    }
   }
 
   /** The section that an option is kept in, or why there is none. */

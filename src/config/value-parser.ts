@@ -32,7 +32,7 @@ export function parseValue(raw: RawValue): Parsed<unknown> {
     case 'strings':
       return parseStrings(raw);
     case 'custom':
-      return raw.malformed ? malformed(raw) : customValueParsers[type.value](raw);
+      return raw.malformed && !type.tabsSeparate ? malformed(raw) : customValueParsers[type.value](raw);
     case 'directive':
       return parseText(raw);
   }

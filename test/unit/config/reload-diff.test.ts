@@ -1,0 +1,105 @@
+/** What a reload applies, and what it must leave to a restart. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { compareSettings, type OptionChange } from '../../../src/config/reload-diff.js';
+import { settingsOf } from './config-support.js';
+
+const base = `
+pid_file /run/a.pid
+sys_interval 10
+allow_anonymous true
+listener 1883
+max_connections 10
+psk_hint one
+listener 1884 127.0.0.1
+listener 0 /run/m.sock
+plugin /p.so
+connection far
+address h
+topic a
+connection near
+address h
+topic b
+`;
+
+const compare = (after: string) => compareSettings(settingsOf(base), settingsOf(after));
+const named = (changes: readonly OptionChange[]) =>
+  changes.map(({ option, section, before, after }) => [section, option, before, after]);
+
+test('the same file changes nothing', () => {
+  assert.deepEqual(compare(base), {
+    applied: [],
+    needRestart: [],
+    listenersAdded: [],
+    listenersRemoved: [],
+    bridgesAdded: [],
+    bridgesRemoved: [],
+    bridgesChanged: [],
+    pluginsChanged: false,
+  });
+});
+
+test('a changed option is applied or waits, as its row says', () => {
+  const diff = compare(
+    base
+      .replace('sys_interval 10', 'sys_interval 20')
+      .replace('/run/a.pid', '/run/b.pid')
+      .replace('max_connections 10', 'max_connections 20')
+      .replace('psk_hint one', 'psk_hint two'),
+  );
+  assert.deepEqual(named(diff.applied), [
+    [undefined, 'sys_interval', 10, 20],
+    ['listener 1883', 'max_connections', 10, 20],
+  ]);
+  assert.deepEqual(named(diff.needRestart), [
+    [undefined, 'pid_file', '/run/a.pid', '/run/b.pid'],
+    ['listener 1883', 'psk_hint', 'one', 'two'],
+  ]);
+});
+
+test('a global security option is one change, not one for each listener', () => {
+  const diff = compare(base.replace('allow_anonymous true', 'allow_anonymous false'));
+  assert.deepEqual(named(diff.applied), [[undefined, 'allow_anonymous', true, false]]);
+});
+
+test('under per_listener_settings a security option is a change of its listener', () => {
+  const text = (value: boolean) =>
+    `per_listener_settings true\nlistener 1\nallow_anonymous ${value}\nlistener 2\n`;
+  const diff = compareSettings(settingsOf(text(true)), settingsOf(text(false)));
+  assert.deepEqual(named(diff.applied), [['listener 1', 'allow_anonymous', true, false]]);
+});
+
+test('listeners are told by what they listen on', () => {
+  const diff = compare(
+    base.replace('listener 1884 127.0.0.1', 'listener 1884').replace('/run/m.sock', '/run/n.sock'),
+  );
+  assert.deepEqual(diff.listenersAdded, ['listener 1884', 'listener 0 /run/n.sock']);
+  assert.deepEqual(diff.listenersRemoved, ['listener 1884 127.0.0.1', 'listener 0 /run/m.sock']);
+});
+
+describe('bridges', () => {
+  test('come, go and change by name', () => {
+    const diff = compare(base.replace('connection near', 'connection third').replace('topic a', 'topic c'));
+    assert.deepEqual(
+      diff.bridgesAdded.map(({ name }) => name),
+      ['third'],
+    );
+    assert.deepEqual(
+      diff.bridgesRemoved.map(({ name }) => name),
+      ['near'],
+    );
+    assert.deepEqual(
+      diff.bridgesChanged.map(({ name, topic }) => [name, topic[0]?.pattern]),
+      [['far', 'c']],
+    );
+    assert.deepEqual(
+      diff.applied.map(({ option, section }) => [section, option]),
+      [['connection far', 'topic']],
+    );
+  });
+});
+
+test('plugins need a restart', () => {
+  assert.equal(compare(base.replace('/p.so', '/q.so')).pluginsChanged, true);
+  assert.equal(compare(base.replace('plugin /p.so', 'plugin /p.so\nplugin_opt_file a')).pluginsChanged, true);
+});
