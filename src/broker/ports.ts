@@ -2,6 +2,7 @@
  * The world as the broker core sees it: interfaces that `net` and `runtime` implement, and the options it reads.
  * Nothing in this folder knows a socket, a thread or a clock but through these.
  */
+import type { MessagePort } from 'node:worker_threads';
 import type { ListenerSettings } from '../config/settings.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
@@ -18,8 +19,17 @@ export interface Transport extends ByteSink {
   end(): void;
   /** Closes at once. */
   destroy(): void;
-  /** Gives up the connection without closing it. @returns its descriptor, -1 where it has none to give */
-  detach(): number;
+  /** Gives up the connection without closing it, for another thread. @returns `null` where it is gone already */
+  detach(): Detached | null;
+}
+
+/** A file descriptor of the process, or a port over which the bytes of a socket elsewhere come and go. */
+export type Handover = number | MessagePort;
+
+export interface Detached {
+  handover: Handover;
+  /** What had arrived and was not yet given to the connection. */
+  unread: Uint8Array;
 }
 
 /** Main's directory of client ids, seen from a worker. Calls are collected over a turn of the event loop. */

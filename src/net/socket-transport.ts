@@ -1,7 +1,7 @@
 /** A connection's socket: bytes between the kernel and the broker core, nothing else. */
 import { Socket } from 'node:net';
 import type { Connection } from '../broker/connection.js';
-import type { Transport } from '../broker/ports.js';
+import type { Detached, Transport } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { takeDescriptor } from './descriptor.js';
 import { systemErrorText } from './system-error.js';
@@ -11,6 +11,8 @@ import { systemErrorText } from './system-error.js';
  * to stay is copied there.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+
+const NOTHING = new Uint8Array(0);
 
 /** Milliseconds that a closing peer is given to take the last bytes. */
 const LINGER_MS = 5000;
@@ -86,9 +88,10 @@ export class SocketTransport implements Transport {
     this.#socket.destroy();
   }
 
-  detach(): number {
+  detach(): Detached | null {
     this.#connection = null;
-    return takeDescriptor(this.#socket);
+    const fd = takeDescriptor(this.#socket);
+    return fd < 0 ? null : { handover: fd, unread: NOTHING };
   }
 
   #received(bytes: number, buffer: Uint8Array): boolean {

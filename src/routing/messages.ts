@@ -9,10 +9,10 @@ import type { Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
 import type { Interest } from './route-table.js';
 
-/** A socket that main accepted, or that another worker passes on: its descriptor, and bytes already read. */
+/** A connection that main accepted, or that another worker passes on, with the bytes already read. */
 export interface PassedConnection {
-  /** A file descriptor of the process; whoever receives the message owns it. */
-  fd: number;
+  /** A file descriptor, or a port to where the socket is; whoever receives the message owns it. */
+  handover: number | MessagePort;
   /** Index into `settings.listeners`. */
   listener: number;
   remoteAddress: string;

@@ -4,11 +4,13 @@
  */
 import { rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import type { Log } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { takeDescriptor } from '../net/descriptor.js';
+import { canPassDescriptors, takeDescriptor } from '../net/descriptor.js';
 import { type ListenAddress, listen, listenAddresses } from '../net/listener.js';
+import { RelayPump } from '../net/relay.js';
 import { systemErrorText } from '../net/system-error.js';
 import type { PassedConnection } from '../routing/messages.js';
 
@@ -120,8 +122,8 @@ export class Acceptor {
       socket.destroy();
       return;
     }
-    const fd = takeDescriptor(socket);
-    if (fd < 0) {
+    const handover = canPassDescriptors() ? takeDescriptor(socket) : relay(socket);
+    if (handover === -1) {
       this.#log.write('warning', lines.systemSocketCountExceeded());
       return;
     }
@@ -130,8 +132,28 @@ export class Acceptor {
     if (connectionMessages) {
       this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, listener.port));
     }
-    this.#pass({ fd, listener: index, remoteAddress, remotePort, received: null });
+    this.#pass({ handover, listener: index, remoteAddress, remotePort, received: null });
   }
+}
+
+/** Keeps the socket here and gives out a port to it. */
+function relay(socket: Socket): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  const pump = new RelayPump(port1, {
+    write: (bytes) => socket.write(bytes),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    end: () => socket.end(),
+  });
+  let reason = '';
+  socket.on('data', (bytes) => pump.received(bytes));
+  socket.on('drain', () => pump.drained());
+  socket.on('error', (error) => {
+    reason = lines.badSocket(systemErrorText(error));
+  });
+  socket.on('close', () => pump.ended(reason));
+  socket.resume();
+  return port2;
 }
 
 /** A machine without IPv6 (or IPv4) can serve the other family, where no address was asked for. */

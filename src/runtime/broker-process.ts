@@ -97,10 +97,9 @@ export class BrokerProcess {
     );
     if (!canPassDescriptors()) {
       this.#write(
-        'error',
-        'Error: The koffi package does not work on this machine, sockets cannot reach the workers.',
+        'warning',
+        'Warning: The koffi package does not work on this machine: bytes are copied between threads instead of passing sockets.',
       );
-      return ExitCode.listener;
     }
     if (localOnly) for (const line of lines.startingInLocalOnlyMode()) this.#write('warning', line);
     await this.#supervisor.start();

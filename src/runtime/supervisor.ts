@@ -350,7 +350,10 @@ export class Supervisor {
       const answers = this.#answers.get(worker);
       if (answers !== undefined) this.#tell(entry, { kind: 'claim-answers', answers });
       const connections = this.#connections.get(worker);
-      if (connections !== undefined) this.#tell(entry, { kind: 'connections', connections });
+      if (connections !== undefined) {
+        const ports = connections.map(({ handover }) => handover).filter((one) => typeof one !== 'number');
+        entry.port.postMessage({ kind: 'connections', connections } satisfies MainToWorker, ports);
+      }
       this.#connections.delete(worker);
     }
     this.#discards.clear();

@@ -51,14 +51,21 @@ export class WorkerDirectory implements Directory {
 
   pass(worker: number, transport: Transport, received: Uint8Array): void {
     const { listener, remoteAddress, remotePort } = transport;
-    const fd = transport.detach();
-    if (fd < 0) {
+    const detached = transport.detach();
+    if (detached === null) {
       this.closed(listener);
       return;
     }
     this.flush();
-    const connection = { fd, listener, remoteAddress, remotePort, received };
-    this.#post({ kind: 'pass', worker, connection });
+    const { handover, unread } = detached;
+    const connection = {
+      handover,
+      listener,
+      remoteAddress,
+      remotePort,
+      received: unread.length === 0 ? received : new Uint8Array(Buffer.concat([received, unread])),
+    };
+    this.#post({ kind: 'pass', worker, connection }, typeof handover === 'number' ? [] : [handover]);
   }
 
   /** Main's answers to claims. */
@@ -104,7 +111,7 @@ export class WorkerDirectory implements Directory {
     setImmediate(() => this.flush());
   }
 
-  #post(message: WorkerToMain): void {
-    this.#port.postMessage(message);
+  #post(message: WorkerToMain, transfer: MessagePort[] = []): void {
+    this.#port.postMessage(message, transfer);
   }
 }

@@ -11,7 +11,8 @@ import { Connection } from '../broker/connection.js';
 import { WorkerLog } from '../log/log.js';
 import { Counter } from '../metrics/counters.js';
 import { FlushList } from '../mqtt/outgoing-buffer.js';
-import { SocketTransport } from '../net/socket-transport.js';
+import { RelayTransport } from '../net/relay.js';
+import { type SocketOrigin, SocketTransport } from '../net/socket-transport.js';
 import { Link } from '../routing/link.js';
 import type {
   LinkMessage,
@@ -149,22 +150,34 @@ class WorkerHost {
     }
   }
 
-  #serve({ fd, received, ...origin }: PassedConnection): void {
+  #serve({ handover, received, ...origin }: PassedConnection): void {
+    const transport =
+      typeof handover === 'number'
+        ? this.#openSocket(handover, origin)
+        : new RelayTransport(handover, origin);
+    if (transport === null) {
+      this.#directory.closed(origin.listener);
+      return;
+    }
+    const connection = new Connection(this.#broker, transport);
+    transport.serve(connection);
+    if (received !== null) connection.receive(received, received.length);
+  }
+
+  /** @returns `null` where the peer is gone already */
+  #openSocket(fd: number, origin: SocketOrigin): SocketTransport | null {
     let transport: SocketTransport;
     try {
       transport = new SocketTransport(fd, origin);
     } catch {
-      closeSync(fd); // the peer is gone already
-      this.#directory.closed(origin.listener);
-      return;
+      closeSync(fd);
+      return null;
     }
     const { settings } = this.#broker;
     if (settings.setTcpNodelay && settings.listeners[origin.listener]?.socketPath === undefined) {
       transport.setNoDelay();
     }
-    const connection = new Connection(this.#broker, transport);
-    transport.serve(connection);
-    if (received !== null) connection.receive(received, received.length);
+    return transport;
   }
 
   /** These clients connected to another worker with a clean start. */

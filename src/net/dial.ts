@@ -1,0 +1,84 @@
+/**
+ * Outgoing connections: from a description of the way to a stream of bytes that MQTT can be spoken on. What few need
+ * (TLS, a proxy, WebSockets) is loaded when it is asked for, since the command-line clients must start fast.
+ */
+import { connect, type TcpNetConnectOpts } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { SocksProxy } from './dial-socks5.js';
+import type { TlsTarget } from './dial-tls.js';
+
+export interface DialTarget {
+  host: string;
+  port: number;
+  /** A path; host and port then only name the server. */
+  unixSocket?: string | undefined;
+  /** The local address to connect from. */
+  bindAddress?: string | undefined;
+  noDelay?: boolean;
+  proxy?: SocksProxy | undefined;
+  tls?: TlsTarget | undefined;
+  webSocket?: boolean;
+}
+
+/** On which part of the way a connection failed. */
+export type DialStage = 'lookup' | 'connect' | 'proxy' | 'tls' | 'websocket';
+
+/** A connection that did not come about; `cause` is the system's or the library's own error. */
+export class DialError extends Error {
+  override readonly name = 'DialError';
+  readonly stage: DialStage;
+
+  constructor(stage: DialStage, cause: Error) {
+    super(cause.message, { cause });
+    this.stage = stage;
+  }
+}
+
+/** @throws DialError */
+export async function dial(target: DialTarget): Promise<Duplex> {
+  let stream: Duplex = await openSocket(target);
+  if (target.proxy !== undefined) {
+    const { passProxy } = await import('./dial-socks5.js');
+    await step('proxy', stream, passProxy(stream, target.proxy, target));
+  }
+  if (target.tls !== undefined) {
+    const { secure } = await import('./dial-tls.js');
+    stream = await step('tls', stream, secure(stream, target.host, target.tls));
+  }
+  if (target.webSocket === true) {
+    const { upgrade } = await import('./dial-websocket.js');
+    stream = await step('websocket', stream, upgrade(stream, target));
+  }
+  return stream;
+}
+
+/** A failed step leaves no half-open connection behind. */
+async function step<T>(stage: DialStage, stream: Duplex, result: Promise<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    stream.destroy();
+    throw new DialError(stage, error as Error);
+  }
+}
+
+function openSocket(target: DialTarget): Promise<Duplex> {
+  const { proxy, unixSocket, noDelay = false } = target;
+  const { host, port } = proxy ?? target;
+  const tcp: TcpNetConnectOpts = { host, port, noDelay };
+  if (target.bindAddress !== undefined) tcp.localAddress = target.bindAddress;
+  return new Promise((resolve, reject) => {
+    const socket = connect(unixSocket === undefined ? tcp : { path: unixSocket });
+    const refuse = (error: Error) =>
+      reject(new DialError(isLookupError(error) ? 'lookup' : 'connect', error));
+    socket.once('error', refuse);
+    socket.once('connect', () => {
+      socket.off('error', refuse);
+      resolve(socket);
+    });
+  });
+}
+
+function isLookupError(error: NodeJS.ErrnoException): boolean {
+  return error.syscall === 'getaddrinfo';
+}

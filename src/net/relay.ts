@@ -1,0 +1,178 @@
+/**
+ * A connection whose socket cannot change threads: one that is encrypted, or any where the C library cannot be
+ * reached. The socket stays where it is, and its bytes cross over a message port.
+ *
+ *   socket ◄─► RelayPump ◄── port ──► RelayTransport ◄─► connection
+ *
+ * Either side stops sending when the other has not taken `WINDOW_BYTES` yet.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { Connection } from '../broker/connection.js';
+import type { Detached, Transport } from '../broker/ports.js';
+import type { SocketOrigin } from './socket-transport.js';
+
+type RelayMessage =
+  | { kind: 'bytes'; bytes: Uint8Array }
+  /** So many bytes are taken off. */
+  | { kind: 'taken'; bytes: number }
+  /** Nothing more will come. `reason` is empty for an ordinary end. */
+  | { kind: 'ended'; reason: string };
+
+const WINDOW_BYTES = 256 * 1024;
+
+/** The socket's side of a port, as the pump needs it. */
+export interface PumpedSocket {
+  /** @returns whether the kernel took all of it; `drained` of the pump is called when it has */
+  write(bytes: Uint8Array): boolean;
+  pause(): void;
+  resume(): void;
+  end(): void;
+}
+
+/** Where the socket is. */
+export class RelayPump {
+  readonly #port: MessagePort;
+  readonly #socket: PumpedSocket;
+  #outstanding = 0;
+  #owed = 0;
+
+  constructor(port: MessagePort, socket: PumpedSocket) {
+    this.#port = port;
+    this.#socket = socket;
+    port.on('message', (message: RelayMessage) => this.#receive(message));
+  }
+
+  /** Bytes from the socket; the buffer is the caller's again afterwards. */
+  received(bytes: Uint8Array): void {
+    post(this.#port, bytes);
+    this.#outstanding += bytes.length;
+    if (this.#outstanding >= WINDOW_BYTES) this.#socket.pause();
+  }
+
+  drained(): void {
+    if (this.#owed > 0) this.#port.postMessage({ kind: 'taken', bytes: this.#owed } satisfies RelayMessage);
+    this.#owed = 0;
+  }
+
+  ended(reason: string): void {
+    this.#port.postMessage({ kind: 'ended', reason } satisfies RelayMessage);
+    this.#port.close();
+  }
+
+  #receive(message: RelayMessage): void {
+    switch (message.kind) {
+      case 'bytes':
+        this.#owed += message.bytes.length;
+        if (this.#socket.write(message.bytes)) this.drained();
+        return;
+      case 'taken':
+        this.#outstanding -= message.bytes;
+        if (this.#outstanding < WINDOW_BYTES) this.#socket.resume();
+        return;
+      case 'ended':
+        this.#port.close();
+        this.#socket.end();
+        return;
+    }
+  }
+}
+
+/** Where the connection is served. */
+export class RelayTransport implements Transport {
+  readonly listener: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly #port: MessagePort;
+  #connection: Connection | null = null;
+  #outstanding = 0;
+  #blocked = false;
+  /** Bytes that came while reading was paused. */
+  #held: Uint8Array[] | null = null;
+  #closed = false;
+
+  constructor(port: MessagePort, origin: SocketOrigin) {
+    this.listener = origin.listener;
+    this.remoteAddress = origin.remoteAddress;
+    this.remotePort = origin.remotePort;
+    this.#port = port;
+  }
+
+  serve(connection: Connection): void {
+    this.#connection = connection;
+    this.#port.on('message', (message: RelayMessage) => this.#receive(message));
+    this.#port.on('close', () => this.#connection?.transportEnded(''));
+  }
+
+  write(chunk: Buffer, length: number): boolean {
+    if (this.#closed) return true;
+    post(this.#port, chunk.subarray(0, length));
+    this.#outstanding += length;
+    this.#blocked = this.#outstanding >= WINDOW_BYTES;
+    return !this.#blocked;
+  }
+
+  pause(): void {
+    this.#held ??= [];
+  }
+
+  resume(): void {
+    const held = this.#held;
+    this.#held = null;
+    for (const bytes of held ?? []) this.#take(bytes);
+  }
+
+  end(): void {
+    this.#connection = null;
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#port.postMessage({ kind: 'ended', reason: '' } satisfies RelayMessage);
+    this.#port.close();
+  }
+
+  destroy(): void {
+    this.end();
+  }
+
+  /** The port itself moves on. */
+  detach(): Detached | null {
+    this.#connection = null;
+    if (this.#closed) return null;
+    this.#port.removeAllListeners();
+    return { handover: this.#port, unread: Buffer.concat(this.#held ?? []) };
+  }
+
+  #receive(message: RelayMessage): void {
+    switch (message.kind) {
+      case 'bytes':
+        if (this.#held === null) this.#take(message.bytes);
+        else this.#held.push(message.bytes);
+        return;
+      case 'taken':
+        this.#outstanding -= message.bytes;
+        if (!this.#blocked || this.#outstanding >= WINDOW_BYTES) return;
+        this.#blocked = false;
+        this.#connection?.drained();
+        return;
+      case 'ended':
+        this.#closed = true;
+        this.#port.close();
+        this.#connection?.transportEnded(message.reason);
+        return;
+    }
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#held !== null) {
+      this.#held.push(bytes);
+      return;
+    }
+    this.#port.postMessage({ kind: 'taken', bytes: bytes.length } satisfies RelayMessage);
+    this.#connection?.receive(bytes, bytes.length);
+  }
+}
+
+/** A posted view would carry its whole buffer along, so what is posted is an exact copy. */
+function post(port: MessagePort, bytes: Uint8Array): void {
+  const copy = new Uint8Array(bytes);
+  port.postMessage({ kind: 'bytes', bytes: copy } satisfies RelayMessage, [copy.buffer]);
+}
