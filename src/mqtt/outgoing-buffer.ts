@@ -54,6 +54,7 @@ export class OutgoingBuffer {
   #size = 0;
   #dirty = false;
   #busy: Buffer | null = null;
+  #busyLength = 0;
   /** Full chunks behind the one that the sink is busy with. */
   #waiting: { chunk: Buffer; length: number }[] = [];
   #closed = false;
@@ -72,7 +73,7 @@ export class OutgoingBuffer {
   get waitingBytes(): number {
     let bytes = this.length;
     for (const { length } of this.#waiting) bytes += length;
-    return bytes + (this.#busy?.length ?? 0);
+    return this.#busy === null ? bytes : bytes + this.#busyLength;
   }
 
   /**
@@ -151,7 +152,11 @@ export class OutgoingBuffer {
 
   #write(chunk: Buffer, length: number): void {
     this.bytesWritten += length;
-    if (this.#sink.write(chunk, length)) returnChunk(chunk);
-    else this.#busy = chunk;
+    if (this.#sink.write(chunk, length)) {
+      returnChunk(chunk);
+    } else {
+      this.#busy = chunk;
+      this.#busyLength = length;
+    }
   }
 }
