@@ -134,7 +134,7 @@ function readProperty(
   end: number,
   properties: Properties,
 ): void {
-  const id = reader.varint();
+  const id = reader.byte(); // a variable byte integer, but none has more than one byte
   const rule = ruleById[id];
   if (rule === undefined || !rule.holders.includes(holder)) {
     reader.malformed(`invalid property 0x${id.toString(16).padStart(2, '0')}`);

@@ -242,6 +242,7 @@ const MESSAGE_EXPIRY_INTERVAL = 0x02;
 const CONTENT_TYPE = 0x03;
 const RESPONSE_TOPIC = 0x08;
 const CORRELATION_DATA = 0x09;
+const SUBSCRIPTION_IDENTIFIER = 0x0b;
 const TOPIC_ALIAS = 0x23;
 const USER_PROPERTY = 0x26;
 
@@ -310,9 +311,10 @@ function readPublishProperties(into: Publication, position: number, end: number,
         position = valueEnd;
         break;
       }
+      case SUBSCRIPTION_IDENTIFIER:
+        return ReasonCode.protocolError; // from a client [MQTT-3.3.4-6]
       default:
-        // A subscription identifier from a client [MQTT-3.3.4-6], or no property of PUBLISH at all.
-        return ReasonCode.protocolError;
+        return ReasonCode.malformedPacket; // no property of PUBLISH [MQTT 5.0, 2.2.2.2]
     }
   }
   if (position !== stop) return ReasonCode.malformedPacket;
