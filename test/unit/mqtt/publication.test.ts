@@ -48,7 +48,7 @@ describe('reading a PUBLISH by offset', () => {
         assert.equal(publication.version, version);
         assert.equal(publication.payloadLength, packet.payload.length);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
@@ -68,7 +68,7 @@ describe('reading a PUBLISH by offset', () => {
         if (isPacketError(decoded)) assert.ok(isRefused(reason, publication), decoded.message);
         else assert.deepEqual([reason, asPacket(publication)], [0, forwarded(decoded)]);
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
   });
 
