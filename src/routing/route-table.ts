@@ -74,7 +74,10 @@ export interface Route {
   readonly generation: number;
   readonly subscriptions: readonly Subscription[];
   readonly groups: readonly SharedGroup[];
+  /** Bit n: worker n has ordinary subscriptions, and gets every message. */
   readonly remote: number;
+  /** Bit n: worker n may get messages, be it as a turn of a shared group. */
+  readonly workers: number;
 }
 
 /** A change of what this worker wants to hear of: filter (or `$share/…` key) and how many subscribers it has. */
@@ -187,7 +190,7 @@ export class RouteTable {
     if (cached === null && !isValidTopicName(buffer, start, end)) return null;
     const topicBytes = cached?.topicBytes ?? new Uint8Array(buffer.subarray(start, end));
     const route = this.#find(cached?.topic ?? Buffer.from(topicBytes).toString(), topicBytes);
-    this.#cache.store(route);
+    if (topicBytes.length <= CACHED_TOPIC_BYTES_MAX) this.#cache.store(route);
     return route;
   }
 
@@ -236,7 +239,9 @@ export class RouteTable {
       if (entry.groups !== null) groups.push(...entry.groups.values());
       remote |= entry.remote;
     });
-    return { topic, topicBytes, generation: this.#generation, subscriptions, groups, remote };
+    let workers = remote;
+    for (const group of groups) for (const worker of group.remoteMembers.keys()) workers |= 1 << worker;
+    return { topic, topicBytes, generation: this.#generation, subscriptions, groups, remote, workers };
   }
 }
 
@@ -247,6 +252,9 @@ function removeFrom(list: Subscription[], subscription: Subscription): void {
 
 /** Slots of the cache; a power of two. Each holds one route, so the cache is bounded by design. */
 const CACHE_SLOTS = 8192;
+
+/** Longer topics are not remembered: a publisher could fill the memory with them. */
+const CACHED_TOPIC_BYTES_MAX = 1024;
 
 /** Routes by the bytes of their topic: two places a topic can be in, the newer route wins. */
 class RouteCache {

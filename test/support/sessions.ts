@@ -1,0 +1,30 @@
+/** Sessions and subscriptions without a broker around them. */
+import type { ProtocolVersion, Qos } from '../../src/mqtt/packets.js';
+import { type DropReason, Session, type SessionLimits } from '../../src/session/session.js';
+import { Subscription } from '../../src/session/subscription.js';
+
+export const usualLimits: SessionLimits = {
+  maxInflightBytes: 0,
+  maxInflightMessages: 20,
+  maxQueuedMessages: 1000,
+  maxQueuedBytes: 0,
+  queueQos0Messages: false,
+};
+
+export interface TestSession {
+  session: Session;
+  /** Why messages did not reach the client, in order. */
+  drops: DropReason[];
+}
+
+export function testSession(limits: Partial<SessionLimits> = {}, version: ProtocolVersion = 4): TestSession {
+  const drops: DropReason[] = [];
+  const events = { dropped: (_: Session, reason: DropReason) => void drops.push(reason) };
+  return { session: new Session('client', version, { ...usualLimits, ...limits }, events), drops };
+}
+
+export function subscriptionTo(filter: string, qos: Qos = 0, session = testSession().session): Subscription {
+  const subscription = new Subscription(session, filter);
+  subscription.qos = qos;
+  return subscription;
+}
