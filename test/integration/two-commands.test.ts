@@ -33,16 +33,9 @@ class Project {
   constructor(t: TestContext) {
     this.#t = t;
     this.folder = join(makeFolder(t), 'a project');
-    for (const path of [
-      'scripts',
-      'package.json',
-      'package-lock.json',
-      'tsconfig.json',
-      'biome.json',
-      '.gitignore',
-    ]) {
-      cpSync(join(projectFolder, path), join(this.folder, path), { recursive: true });
-    }
+    const scripts = ['prepare', 'start', 'test'].map((name) => `scripts/${name}.mjs`);
+    const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'biome.json', '.gitignore'];
+    for (const path of [...scripts, ...settings]) cpSync(join(projectFolder, path), join(this.folder, path));
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
     this.write('src/main.ts', mainSource);
     this.write('test/unit/first.test.ts', testSource);
@@ -101,6 +94,22 @@ test('start builds once, and passes its arguments on', async (t) => {
 
   const second = await project.run('start');
   assert.deepEqual([...second.stderr, ...second.stdout], ['started ']);
+});
+
+test('npm start hands a signal to the broker, and its exit code back', async (t) => {
+  const project = new Project(t);
+  project.write(
+    'src/main.ts',
+    "process.on('SIGTERM', () => process.exit(7));\nsetInterval(() => {}, 1000);\nconsole.log('started');\n",
+  );
+  const env = { NODE_TEST_CONTEXT: undefined };
+  const npm = new Program(t, 'npm start', ['npm', '--prefix', project.folder, 'start'], {
+    cwd: tmpdir(),
+    env,
+  });
+  await npm.waitForLine(/^started$/);
+  npm.signal('SIGTERM');
+  assert.equal((await npm.waitForEnd()).code, 7);
 });
 
 test('start builds again when something has changed', async (t) => {
