@@ -43,7 +43,7 @@ export function decodeConnect(
 }
 
 /** A client must begin with CONNECT [MQTT-3.1.0-1]. */
-export function firstPacketNotConnect(firstByte: number): PacketError {
+function firstPacketNotConnect(firstByte: number): PacketError {
   const hex = firstByte.toString(16).toUpperCase().padStart(2, '0');
   return new PacketError(ReasonCode.protocolError, `First packet not CONNECT (${hex}).`, { silent: true });
 }

@@ -33,7 +33,7 @@ export class PacketError {
   }
 }
 
-export interface PacketErrorDetails {
+interface PacketErrorDetails {
   silent?: boolean;
   version?: ProtocolVersion | undefined;
   connackCode?: number | undefined;

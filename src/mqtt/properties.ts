@@ -24,7 +24,7 @@ export type PropertyHolder =
   | 'disconnect'
   | 'auth';
 
-export type WireType = 'byte' | 'uint16' | 'uint32' | 'varint' | 'text' | 'binary' | 'pair';
+type WireType = 'byte' | 'uint16' | 'uint32' | 'varint' | 'text' | 'binary' | 'pair';
 
 export interface PropertyRule {
   id: number;
@@ -56,7 +56,7 @@ const everywhere: readonly PropertyHolder[] = [
 
 /** Properties in the order in which they are written; a CONNACK so has them in Mosquitto's order. */
 // biome-ignore format: one property a line
-export const propertyRules: readonly PropertyRule[] = [
+export const PROPERTY_RULES: readonly PropertyRule[] = [
   { id: 0x01, key: 'payloadFormatIndicator', name: 'payload-format-indicator', type: 'byte', holders: ['publish', 'will'], max: 1 },
   { id: 0x02, key: 'messageExpiryInterval', name: 'message-expiry-interval', type: 'uint32', holders: ['publish', 'will'] },
   { id: 0x03, key: 'contentType', name: 'content-type', type: 'text', holders: ['publish', 'will'] },
@@ -87,10 +87,10 @@ export const propertyRules: readonly PropertyRule[] = [
 ];
 
 const ruleById: readonly (PropertyRule | undefined)[] = Array.from({ length: 0x80 }, (_, id) =>
-  propertyRules.find((rule) => rule.id === id),
+  PROPERTY_RULES.find((rule) => rule.id === id),
 );
 
-const placeByKey: ReadonlyMap<string, number> = new Map(propertyRules.map(({ key }, place) => [key, place]));
+const placeByKey: ReadonlyMap<string, number> = new Map(PROPERTY_RULES.map(({ key }, place) => [key, place]));
 
 type PropertyValue = number | string | Uint8Array | UserProperty;
 
@@ -241,7 +241,7 @@ function rulesOf(properties: Properties): readonly PropertyRule[] {
     if (properties[key as keyof Properties] !== undefined) (places ??= []).push(placeByKey.get(key)!);
   }
   if (places === undefined) return noRules; // most packets have none
-  return places.sort((a, b) => a - b).map((place) => propertyRules[place]!);
+  return places.sort((a, b) => a - b).map((place) => PROPERTY_RULES[place]!);
 }
 
 function valuesOf(properties: Properties, rule: PropertyRule): readonly PropertyValue[] {

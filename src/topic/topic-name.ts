@@ -2,10 +2,10 @@
 import { isValidUtf8 } from '../mqtt/utf8.js';
 
 /** Bytes of the longest topic name or filter: its length goes into two bytes [MQTT-4.7.3-3]. */
-export const TOPIC_BYTES_MAX = 0xffff;
+const TOPIC_BYTES_MAX = 0xffff;
 
 /** The most '/' that a topic name or filter may have [mosq: topics]. */
-export const TOPIC_SEPARATORS_MAX = 200;
+const TOPIC_SEPARATORS_MAX = 200;
 
 /** Half of a character, which has no UTF-8 form [MQTT-1.5.4-1]. */
 const LONE_SURROGATE = /\p{Surrogate}/u;

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import type { Sender } from '../../src/mqtt/decode.js';
 import type { Packet, Properties, ProtocolVersion, Qos, Will } from '../../src/mqtt/packets.js';
-import { type PropertyHolder, type PropertyRule, propertyRules } from '../../src/mqtt/properties.js';
+import { PROPERTY_RULES, type PropertyHolder, type PropertyRule } from '../../src/mqtt/properties.js';
 
 /** A packet together with what one has to know to read it. */
 export interface SentPacket {
@@ -61,7 +61,7 @@ function valueFor(rule: PropertyRule): fc.Arbitrary<unknown> {
 /** Any set of properties that may stand there. */
 export function propertiesOf(holder: PropertyHolder, version: ProtocolVersion = 5): fc.Arbitrary<Properties> {
   if (version !== 5) return fc.constant({});
-  const rules = propertyRules.filter((rule) => rule.holders.includes(holder));
+  const rules = PROPERTY_RULES.filter((rule) => rule.holders.includes(holder));
   const values = rules.map((rule) => {
     const value = valueFor(rule);
     if (rule.repeatable?.includes(holder)) return [rule.key, fc.array(value, { minLength: 1, maxLength: 3 })];

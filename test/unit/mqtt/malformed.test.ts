@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
+import { Publication } from '../../../src/mqtt/publication.js';
 import {
   type MalformedPacket,
   malformedConnects,
   malformedPackets,
 } from '../../support/malformed-packets.js';
 import { decodeWhole } from '../../support/packet-bytes.js';
+import { readBytes } from '../../support/publication.js';
 
 function check(row: MalformedPacket): void {
   const result = decodeWhole(row.bytes, row.version ?? 4, row.sender);
@@ -32,4 +34,17 @@ describe('malformed CONNECT', () => {
 
 describe('malformed packets', () => {
   for (const row of malformedPackets) test(row.name, () => check(row));
+});
+
+/** The topic is checked where it is looked up, a topic alias where the connection's aliases are known. */
+const checkedLater = /UTF-8 in topic|invalid topic|empty topic|neither topic/;
+
+describe('malformed PUBLISH, read by offset', () => {
+  const publishes = malformedPackets.filter(
+    ({ bytes, sender }) => bytes[0]! >> 4 === 3 && sender === 'client',
+  );
+  for (const { name, bytes, version, reasonCode, message } of publishes) {
+    if (checkedLater.test(message.source)) continue;
+    test(name, () => assert.equal(readBytes(new Publication(), bytes, version!, 0), reasonCode));
+  }
 });

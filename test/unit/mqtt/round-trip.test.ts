@@ -6,8 +6,8 @@ import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import {
   decodeProperties,
   encodeProperties,
+  PROPERTY_RULES,
   propertiesLength,
-  propertyRules,
 } from '../../../src/mqtt/properties.js';
 import { propertiesOf, sentPacket } from '../../support/packet-arbitraries.js';
 import { decodeWhole } from '../../support/packet-bytes.js';
@@ -53,7 +53,7 @@ function encodeHeader(firstByte: number, body: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(header), body]);
 }
 
-const holders = [...new Set(propertyRules.flatMap((rule) => rule.holders))];
+const holders = [...new Set(PROPERTY_RULES.flatMap((rule) => rule.holders))];
 
 for (const holder of holders) {
   test(`properties of ${holder} come back as they were`, () => {
@@ -73,7 +73,7 @@ test('there are 14 holders of properties', () => {
 });
 
 test('each property is refused wherever it has no place', () => {
-  for (const rule of propertyRules) {
+  for (const rule of PROPERTY_RULES) {
     const [properties] = fc
       .sample(propertiesOf(rule.holders[0]!), { numRuns: 200, seed: 1 })
       .filter((candidate) => candidate[rule.key] !== undefined)
