@@ -3,6 +3,7 @@
  * it in, `finishSettings` checks what options say together.
  */
 import type { ProtocolVersion, Qos, SubscriptionRequest } from '../mqtt/packets.js';
+import type { SocksProxy } from '../net/dial-socks5.js';
 import type { MessageFormat } from './message-format.js';
 import type { PropertyCommand, PropertyOption } from './property-option.js';
 import { UsageError } from './usage-error.js';
@@ -16,13 +17,6 @@ export type MessageSource =
   | { kind: 'file'; path: string }
   | { kind: 'stdin' }
   | { kind: 'stdin-lines' };
-
-export interface SocksProxy {
-  host: string;
-  port: number;
-  username: string | undefined;
-  password: string | undefined;
-}
 
 export interface TlsSettings {
   caFile: string | undefined;

@@ -114,12 +114,16 @@ export function toProperties(command: PropertyCommand, options: readonly Propert
     if (key === 'userProperties') {
       properties[key] = [...((properties[key] as UserProperty[] | undefined) ?? []), value];
     } else if (properties[key] !== undefined) {
-      throw inPacket(command, 'Duplicate property in property list');
+      throw duplicateProperty(command);
     } else {
       properties[key] = key === 'subscriptionIdentifiers' ? [value] : value;
     }
   }
   return properties as Properties;
+}
+
+export function duplicateProperty(command: PropertyCommand): UsageError {
+  return inPacket(command, 'Duplicate property in property list');
 }
 
 function inPacket(command: PropertyCommand, message: string): UsageError {

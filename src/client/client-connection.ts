@@ -41,7 +41,7 @@ export interface ClientConnectionOptions {
 }
 
 /** Why a message cannot be published on this connection. */
-export type PublishRefusal = 'not-connected' | 'qos-not-supported' | 'retain-not-supported' | 'too-large';
+export type PublishRefusal = 'not-connected' | 'qos-not-supported' | 'too-large';
 
 type State = 'idle' | 'connecting' | 'connected' | 'closed';
 
@@ -129,16 +129,19 @@ export class ClientConnection {
   }
 
   /**
-   * Publishes a message. With QoS 1 and 2 and a full window it waits its turn.
+   * Publishes a message. With QoS 1 and 2 and a full window it waits its turn. Where the server keeps no messages,
+   * the retain flag is taken off, as Mosquitto's clients do.
    * @returns its packet id (one is given with QoS 0 too, to name it), or why it cannot be published
    */
   publish(message: OutgoingMessage, nowMs: number): number | PublishRefusal {
     const refusal = this.#refuse(message);
     if (refusal !== undefined) return refusal;
     this.#nowMs = nowMs;
+    if (message.retain && this.#server.retainAvailable === 0) message = { ...message, retain: false };
     const packetId = this.#session.nextPacketId();
     if (message.qos === 0) {
-      this.#sendPublish(message, 0, false);
+      // Not on the wire; the trace shows it.
+      this.#sendPublish(message, packetId, false);
       this.#onEvent({ kind: 'published', packetId, reasonCode: 0, properties: NO_PROPERTIES });
       return packetId;
     }
@@ -341,9 +344,8 @@ export class ClientConnection {
 
   #refuse(message: OutgoingMessage): PublishRefusal | undefined {
     if (this.#state !== 'connected') return 'not-connected';
-    const { maximumQos, retainAvailable, maximumPacketSize } = this.#server;
+    const { maximumQos, maximumPacketSize } = this.#server;
     if (maximumQos !== undefined && message.qos > maximumQos) return 'qos-not-supported';
-    if (message.retain && retainAvailable === 0) return 'retain-not-supported';
     if (maximumPacketSize !== undefined && this.#publishLength(message) > maximumPacketSize)
       return 'too-large';
     return undefined;

@@ -1,0 +1,63 @@
+/** How each command starts: options file, command line, help, and errors in them. */
+import { programArguments } from './argument-text.js';
+import { ClientRun } from './client-run.js';
+import { type ClientSettings, checkSettings, defaultSettings, type ProgramName } from './client-settings.js';
+import { connectPacket, dialTarget, SetupError } from './connect-options.js';
+import { parseOptions } from './option-parser.js';
+import { optionsFileWords } from './options-file.js';
+import { toProperties } from './property-option.js';
+import { flushOutput, print, printError } from './stdio.js';
+import { UsageError } from './usage-error.js';
+
+/** Exit code for all that is wrong before the connection. */
+const FAILURE = 1;
+
+/** @param run goes on from settings that are complete and checked */
+export async function startProgram(
+  program: ProgramName,
+  run: (settings: ClientSettings) => Promise<void>,
+): Promise<void> {
+  try {
+    const settings = defaultSettings(program);
+    const words = programArguments();
+    const request = parseOptions(settings, optionsFileWords(program, words)) ?? parseOptions(settings, words);
+    if (request !== undefined) {
+      await showText(program, request);
+      return;
+    }
+    checkSettings(settings);
+    await run(settings);
+  } catch (error) {
+    await showError(program, error);
+  }
+}
+
+/** @throws UsageError, SetupError */
+export async function prepareRun(settings: ClientSettings): Promise<ClientRun> {
+  return new ClientRun(settings, {
+    connect: connectPacket(settings),
+    target: await dialTarget(settings),
+    disconnectProperties: toProperties('disconnect', settings.properties.disconnect),
+  });
+}
+
+async function showText(program: ProgramName, request: 'help' | 'version'): Promise<void> {
+  const { usageText, versionText } = await import('./usage-text.js');
+  print(request === 'help' ? usageText(program) : versionText(program));
+  flushOutput();
+  process.exit(FAILURE);
+}
+
+async function showError(program: ProgramName, error: unknown): Promise<void> {
+  if (error instanceof UsageError) {
+    printError(error.message);
+    if (error.hint === 'usage') await showText(program, 'help');
+    if (error.hint === 'two-blank-lines') printError('');
+    if (error.hint !== 'none') printError(`\nUse '${program} --help' to see usage.`);
+  } else if (error instanceof SetupError) {
+    printError(error.message);
+  } else {
+    throw error;
+  }
+  process.exit(FAILURE);
+}
