@@ -45,7 +45,7 @@ export const LEVEL_END = 0;
 
 /** A topic's key is cut here; LMDB takes 1978 bytes. */
 export const TOPIC_KEY_LENGTH_MAX = 1900;
-const HASH_LENGTH = 32;
+const SLASH = 0x2f;
 
 export function sessionsKey(clientId: string): Buffer {
   return nameKey(Buffer.alloc(0), clientId);
@@ -68,10 +68,12 @@ export function queueKey(session: Buffer, direction: Direction, sequence: number
 }
 
 export function sequenceOf(queueKey: Uint8Array): number {
-  return Buffer.from(queueKey.buffer, queueKey.byteOffset, queueKey.byteLength).readUIntBE(
-    SESSION_KEY_LENGTH + 1,
-    SEQUENCE_LENGTH,
-  );
+  return asBuffer(queueKey).readUIntBE(SESSION_KEY_LENGTH + 1, SEQUENCE_LENGTH);
+}
+
+/** The same bytes; what LMDB returns is a buffer already. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The first key after all that begin with `prefix`. */
@@ -104,12 +106,27 @@ export function referenceKey(messageId: Buffer, queueKey: Buffer): Buffer {
   return Buffer.concat([messageId, queueKey]);
 }
 
+/** The topic with its levels in their order. */
 export function retainedKey(topic: string): Buffer {
-  return topicKey(topic.split('/'), topic);
+  const key = wholeTopicKey(topic);
+  return key.length <= TOPIC_KEY_LENGTH_MAX ? key : cutTopicKey(key, topic);
 }
 
+/** The topic with its last level first. */
 export function retainedTailKey(topic: string): Buffer {
-  return topicKey(topic.split('/').reverse(), topic);
+  const key = wholeTopicKey(topic);
+  const tailKey = Buffer.allocUnsafe(key.length);
+  tailKey[0] = key[0]!;
+  let written = 1;
+  for (let end = key.length; ; ) {
+    const start = Math.max(key.lastIndexOf(LEVEL_END, end - 1), 0) + 1; // the first level begins at 1
+    written += key.copy(tailKey, written, start, end);
+    if (start === 1) break;
+    tailKey[written] = LEVEL_END;
+    written += 1;
+    end = start - 1;
+  }
+  return tailKey.length <= TOPIC_KEY_LENGTH_MAX ? tailKey : cutTopicKey(tailKey, topic);
 }
 
 /** Whether the key holds the beginning of the topic only; then the topic itself is with the value. */
@@ -123,19 +140,23 @@ export function topicOfKey(key: Buffer, lastLevelFirst: boolean): string {
   return (lastLevelFirst ? levels.reverse() : levels).join('/');
 }
 
-function topicKey(levels: string[], topic: string): Buffer {
-  const text = levels.join('\0');
-  // Topics have at most 200 separators [mosq: TOPIC_HIERARCHY_LIMIT]; should there ever be more, they only sort together.
-  const count = Math.min(levels.length, 0xff);
-  const length = Buffer.byteLength(text);
-  if (length < TOPIC_KEY_LENGTH_MAX) {
-    const key = Buffer.allocUnsafe(length + 1);
-    key[0] = count;
-    key.write(text, 1);
-    return key;
+/** The key before it is cut. On the path of every retained message, so it works on the bytes. */
+function wholeTopicKey(topic: string): Buffer {
+  const key = Buffer.allocUnsafe(Buffer.byteLength(topic) + 1);
+  key.write(topic, 1);
+  let levels = 1;
+  for (let i = 1; i < key.length; i += 1) {
+    if (key[i] !== SLASH) continue;
+    key[i] = LEVEL_END;
+    levels += 1;
   }
-  const start = Buffer.from(text).subarray(0, TOPIC_KEY_LENGTH_MAX - 1);
-  return Buffer.concat([Buffer.from([count]), start, hashOf(topic)], TOPIC_KEY_LENGTH_MAX + HASH_LENGTH);
+  // Topics have 201 levels at most [mosq: topics]; should one have more than 255, the count does no harm.
+  key[0] = Math.min(levels, 0xff);
+  return key;
+}
+
+function cutTopicKey(key: Buffer, topic: string): Buffer {
+  return Buffer.concat([key.subarray(0, TOPIC_KEY_LENGTH_MAX), hashOf(topic)]);
 }
 
 function nameKey(prefix: Buffer, name: string): Buffer {

@@ -19,7 +19,7 @@ import type { SessionRecord, SubscriptionRecord, WillRecord } from '../model/ses
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
 import { isValidUtf8 } from '../mqtt/utf8.js';
 import { writeVarint } from '../mqtt/varint.js';
-import { MESSAGE_ID_LENGTH, SESSION_KEY_LENGTH } from './keys.js';
+import { asBuffer, MESSAGE_ID_LENGTH, SESSION_KEY_LENGTH } from './keys.js';
 
 /** A record that nothing of ours wrote, or that has rotted. */
 export class DamagedRecordError extends Error {
@@ -27,6 +27,8 @@ export class DamagedRecordError extends Error {
 }
 
 const LAYOUT_VERSION = 1;
+
+const NOTHING = Buffer.alloc(0);
 
 const MessageFlag = { qos: 0x03, retain: 0x04, expires: 0x08 } as const;
 const QueuedFlag = { qos: 0x03, retain: 0x04, dup: 0x08, shared: 0x10 } as const;
@@ -117,11 +119,16 @@ function writeQueuedHeader(header: QueuedHeader, shared: boolean): void {
   for (const id of subscriptionIds) writer.varint(id);
 }
 
+/** A queued message with its content, or the id of the shared message that is its content. */
+export interface DecodedQueued extends QueuedHeader {
+  content: StoredMessage | Buffer;
+}
+
 /** @throws {DamagedRecordError} */
-export function decodeQueued(record: Uint8Array): QueuedHeader & { content: StoredMessage | Buffer } {
+export function decodeQueued(record: Uint8Array): DecodedQueued {
   const reader = startReading(record);
   const flags = reader.uint8();
-  const header = {
+  return {
     state: checkedState(reader.uint8()),
     packetId: reader.uint16(),
     qos: checkedQos(flags & QueuedFlag.qos),
@@ -129,11 +136,14 @@ export function decodeQueued(record: Uint8Array): QueuedHeader & { content: Stor
     dup: (flags & QueuedFlag.dup) !== 0,
     payloadBytes: reader.varint(),
     subscriptionIds: readSubscriptionIds(reader),
+    content: (flags & QueuedFlag.shared) === 0 ? readMessage(reader) : readMessageId(reader),
   };
-  if ((flags & QueuedFlag.shared) === 0) return { ...header, content: readMessage(reader) };
-  const messageId = reader.bytes(MESSAGE_ID_LENGTH);
+}
+
+function readMessageId(reader: RecordReader): Buffer {
+  const messageId = Buffer.from(reader.bytes(MESSAGE_ID_LENGTH));
   reader.end();
-  return { ...header, content: Buffer.from(messageId) };
+  return messageId;
 }
 
 /** What counting a queue needs, read without the rest of the record. */
@@ -172,8 +182,6 @@ export function encodeSession(session: SessionRecord, key: Buffer): Buffer {
   writer.uint32(will.delay).uint32(will.expiry).float64(will.dueAt);
   return writeMessage(will.message);
 }
-
-const NOTHING = new Uint8Array(0);
 
 /** @throws {DamagedRecordError} */
 export function decodeSession(record: Uint8Array): { session: SessionRecord; key: Buffer } {
@@ -349,7 +357,7 @@ class RecordReader {
   #position = 0;
 
   constructor(record: Uint8Array) {
-    this.#record = Buffer.from(record.buffer, record.byteOffset, record.byteLength);
+    this.#record = asBuffer(record);
   }
 
   get remaining(): number {
@@ -386,6 +394,7 @@ class RecordReader {
   }
 
   bytes(length: number): Uint8Array {
+    if (length === 0) return NOTHING;
     const start = this.#advance(length);
     return this.#record.subarray(start, start + length);
   }

@@ -4,7 +4,7 @@
  */
 import { isExpired, type StoredMessage } from '../model/message.js';
 import { topicMatchesFilter } from '../topic/topic-filter.js';
-import type { Environment } from './environment.js';
+import { type Environment, isSynced } from './environment.js';
 import { isCutKey, retainedKey, retainedTailKey } from './keys.js';
 import { DamagedRecordError, decodeRetained, encodeRetained } from './records.js';
 import { RetainedWalk, type WalkSource } from './retained-walk.js';
@@ -160,8 +160,8 @@ class RetainedChange extends Change {
       return;
     }
     environment.put(retained, key, encodeRetained(this.message));
-    // Most messages replace one. Leaving out what is there saves a second path through a tree.
-    this.#tailAssumed = retainedTails.doesExist(tailKey);
+    // Most messages replace one, whose tail is there. On a disk a second path through a tree is worth a look.
+    this.#tailAssumed = isSynced(environment.mode) && retainedTails.doesExist(tailKey);
     if (!this.#tailAssumed) environment.put(retainedTails, tailKey, tailValue(tailKey, this.#topic));
   }
 

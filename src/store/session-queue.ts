@@ -213,14 +213,9 @@ export class SessionQueue {
    */
   read(after: number, limit: number): QueueEntry[] {
     const entries: QueueEntry[] = [];
-    const wanted = (entry: QueueEntry) => !entry.removed && entry.state === 'queued';
-    for (const entry of this.#onDisk(after)) {
-      if (wanted(entry)) entries.push(entry);
-      if (entries.length >= limit) return entries;
-    }
+    this.#readFromDisk(after, limit, entries);
     for (let i = this.#tailIndexAfter(after); i < this.#tail.length && entries.length < limit; i += 1) {
-      const entry = this.#tail[i]!;
-      if (wanted(entry)) entries.push(entry);
+      addIfQueued(entries, this.#tail[i]!);
     }
     return entries;
   }
@@ -230,18 +225,24 @@ export class SessionQueue {
     const contents: QueueContents = { inFlight: [], waiting: 0, waitingQos0: 0, waitingBytes: 0 };
     for (const { key, value } of this.table.getRange(this.#range(0, SEQUENCE_MAX))) {
       this.#lastSequence = sequenceOf(key);
-      this.#guard(() => {
-        const { state, qos, payloadBytes } = peekQueued(value);
-        if (state !== 'queued') {
-          contents.inFlight.push(this.#decode(this.#lastSequence, value));
-          return;
-        }
-        if (qos === 0) contents.waitingQos0 += 1;
-        else contents.waiting += 1;
-        contents.waitingBytes += payloadBytes;
-      });
+      try {
+        this.#count(value, contents);
+      } catch (error) {
+        this.#report(error);
+      }
     }
     return contents;
+  }
+
+  #count(record: Uint8Array, contents: QueueContents): void {
+    const { state, qos, payloadBytes } = peekQueued(record);
+    if (state !== 'queued') {
+      contents.inFlight.push(this.#decode(this.#lastSequence, record));
+      return;
+    }
+    if (qos === 0) contents.waitingQos0 += 1;
+    else contents.waiting += 1;
+    contents.waitingBytes += payloadBytes;
   }
 
   keyOf(sequence: number): Buffer {
@@ -288,14 +289,15 @@ export class SessionQueue {
     }
   }
 
-  /** What is on disk for certain, after a sequence. */
-  *#onDisk(after: number): Generator<QueueEntry> {
+  /** Adds what is on disk for certain. */
+  #readFromDisk(after: number, limit: number, entries: QueueEntry[]): void {
     const end = this.#tail[this.#tailHead]?.sequence ?? SEQUENCE_MAX;
     if (after + 1 >= end) return;
     for (const { key, value } of this.table.getRange(this.#range(after + 1, end))) {
       const sequence = sequenceOf(key);
-      const entry = this.#changed.get(sequence) ?? this.#guard(() => this.#decode(sequence, value));
-      if (entry !== undefined) yield entry;
+      const entry = this.#changed.get(sequence) ?? this.#tryDecode(sequence, value);
+      if (entry !== undefined) addIfQueued(entries, entry);
+      if (entries.length >= limit) return;
     }
   }
 
@@ -304,21 +306,28 @@ export class SessionQueue {
   }
 
   #decode(sequence: number, record: Uint8Array): QueueEntry {
-    const { content, payloadBytes, ...delivery } = decodeQueued(record);
-    const shared = content instanceof Uint8Array;
-    const kept = new KeptMessage(shared ? this.context.sharedMessages.read(content) : content);
-    if (shared) kept.id = content;
-    return new QueueEntry(this, sequence, kept, delivery, payloadBytes, true);
+    const decoded = decodeQueued(record);
+    const { content } = decoded;
+    if (!(content instanceof Uint8Array)) {
+      return new QueueEntry(this, sequence, new KeptMessage(content), decoded, decoded.payloadBytes, true);
+    }
+    const kept = new KeptMessage(this.context.sharedMessages.read(content));
+    kept.id = content;
+    return new QueueEntry(this, sequence, kept, decoded, decoded.payloadBytes, true);
   }
 
-  #guard<T>(read: () => T): T | undefined {
+  #tryDecode(sequence: number, record: Uint8Array): QueueEntry | undefined {
     try {
-      return read();
+      return this.#decode(sequence, record);
     } catch (error) {
-      if (!(error instanceof DamagedRecordError)) throw error;
-      this.context.onDamage(error);
+      this.#report(error);
       return undefined;
     }
+  }
+
+  #report(error: unknown): void {
+    if (!(error instanceof DamagedRecordError)) throw error;
+    this.context.onDamage(error);
   }
 
   #tailIndexAfter(sequence: number): number {
@@ -331,4 +340,8 @@ export class SessionQueue {
     }
     return low;
   }
+}
+
+function addIfQueued(entries: QueueEntry[], entry: QueueEntry): void {
+  if (!entry.removed && entry.state === 'queued') entries.push(entry);
 }
