@@ -249,6 +249,7 @@ const USER_PROPERTY = 0x26;
 /** Walks the property block, checks it, and keeps what is to be forwarded. */
 function readPublishProperties(into: Publication, position: number, end: number, now: number): number {
   const { buffer } = into;
+  const lengthAt = position;
   let length = 0;
   for (let shift = 0; ; shift += 7) {
     if (shift > 21 || position >= end) return ReasonCode.malformedPacket;
@@ -258,6 +259,8 @@ function readPublishProperties(into: Publication, position: number, end: number,
     if (byte < 0x80) break;
   }
   const start = position;
+  // As with the remaining length: taken, but not passed on [MQTT-1.5.5-1].
+  if (start - lengthAt !== varintLength(length)) into.frameStart = -1;
   const stop = start + length;
   if (stop > end) return ReasonCode.malformedPacket;
   let seen = 0;
