@@ -99,9 +99,15 @@ export class Cluster {
     return dropped;
   }
 
-  /** Sends a message to one worker, for a member of the shared group there. */
-  forwardToGroup(publication: Publication, worker: number, groupKey: string): void {
-    this.#links[worker]?.publish(publication, RecordFlag.group, groupKey);
+  /**
+   * Sends a message to one worker, for a member of the shared group there.
+   * @returns 1 where a QoS 0 message was dropped because the link is congested, else 0
+   */
+  forwardToGroup(publication: Publication, worker: number, groupKey: string): number {
+    const link = this.#links[worker];
+    if (link?.congested && publication.qos === 0) return 1;
+    link?.publish(publication, RecordFlag.group, groupKey);
+    return 0;
   }
 
   #finishBarriers(): void {

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { OutgoingBuffer } from '../../../src/mqtt/outgoing-buffer.js';
+import { Publication } from '../../../src/mqtt/publication.js';
+import { packedRecords, packRecord, RecordFlag, unpackRecords } from '../../../src/routing/wire.js';
+import { plain } from '../../support/plain-packet.js';
+
+const { retain, keep, deliver, group } = RecordFlag;
+
+const record = fc.record({
+  topic: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }),
+  payload: fc.uint8Array({ maxLength: 300 }),
+  qos: fc.constantFrom<0 | 1 | 2>(0, 1, 2),
+  retain: fc.boolean(),
+  properties: fc.uint8Array({ maxLength: 30 }),
+  expiresAt: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
+  origin: fc.string({ unit: 'grapheme', maxLength: 10 }),
+  what: fc.constantFrom(deliver, keep, keep | deliver, group),
+  groupName: fc.string({ unit: 'grapheme', maxLength: 10 }),
+});
+
+/** What the receiving worker is to see. */
+function seen({ buffer, ...publication }: Publication, what: number, key: string): unknown {
+  const { topicStart, topicEnd, payloadStart, payloadEnd, properties, propertiesStart, propertiesEnd } =
+    publication;
+  const { qos, retain, expiresAt, origin } = publication;
+  return plain({
+    topic: Buffer.from(buffer.subarray(topicStart, topicEnd)).toString(),
+    payload: buffer.subarray(payloadStart, payloadEnd),
+    properties: properties.subarray(propertiesStart, propertiesEnd),
+    qos,
+    retain,
+    expiresAt,
+    origin,
+    what: what & (keep | deliver | group),
+    key,
+  });
+}
+
+test('records come out of a batch as they went in', () => {
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 20 }), (records) => {
+      const batch: Buffer[] = [];
+      const sink = {
+        write: (chunk: Buffer, length: number) => {
+          batch.push(Buffer.from(chunk.subarray(0, length)));
+          return true;
+        },
+      };
+      const out = new OutgoingBuffer(sink, { add: () => {} });
+      const keyOf = ({ what, groupName }: (typeof records)[number]): string =>
+        what === group ? `$share/${groupName}/#` : '';
+      for (const one of records) packRecord(out, Publication.create(one), one.what, keyOf(one));
+      out.flush();
+      const received: unknown[] = [];
+      const into = new Publication();
+      // A batch need not begin where its buffer begins.
+      const bytes = new Uint8Array(Buffer.concat([Buffer.alloc(3), ...batch])).subarray(3);
+      unpackRecords(bytes, into, (publication, what, key) => received.push(seen(publication, what, key)));
+      const sent = records.map((one) => {
+        const origin = (one.what & keep) !== 0 ? one.origin : ''; // only who keeps it needs it
+        return seen(Publication.create({ ...one, origin }), one.what, keyOf(one));
+      });
+      assert.deepEqual(received, sent);
+    }),
+  );
+});
+
+test('a record that is kept while the next one is read stays what it was', () => {
+  const messages = ['first', 'second'].map((topic) =>
+    Publication.create({ topic, payload: Buffer.from(topic), qos: 1, retain: true }),
+  );
+  const kept: Publication[] = [];
+  const records = packedRecords(messages, keep | deliver);
+  unpackRecords(records, new Publication(), (publication) => kept.push(publication.keep()));
+  records.fill(0);
+  const payloads = kept.map((publication) => Buffer.from(publication.payload()).toString());
+  assert.deepEqual(payloads, ['first', 'second']);
+});
+
+test('the flags of a record do not mix with those of its message', () => {
+  const message = Publication.create({ topic: 't', payload: Buffer.alloc(0), qos: 2, retain: false });
+  unpackRecords(packedRecords([message], keep), new Publication(), (publication, what) => {
+    assert.deepEqual([publication.qos, publication.retain, what & (retain | deliver)], [2, false, 0]);
+  });
+});
