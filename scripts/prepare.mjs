@@ -31,7 +31,9 @@ export const ExitCode = { noDependencies: 69, noBuild: 70 };
 const nodeMajorMin = 20;
 const sourceFolders = ['src', 'workers', 'test', 'scripts'];
 /** Files outside the source folders that decide what the compiler makes of the sources. */
-const buildInputs = ['tsconfig.json', 'package.json', 'package-lock.json'];
+const buildInputs = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/bundle-clients.mjs'];
+/** Made from compiled files by scripts/bundle-clients.mjs. */
+const bundles = ['mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr'].map((name) => `dist/src/cli/${name}.cjs`);
 const buildFolder = join(root, 'dist');
 const stampFile = join(buildFolder, '.build.json');
 const compilerState = join(buildFolder, '.tsbuildinfo');
@@ -266,9 +268,10 @@ function readStamp() {
 }
 
 function expectedOutputs(inputs) {
-  return Object.keys(inputs)
+  const compiled = Object.keys(inputs)
     .filter((path) => isSource(path) && !path.endsWith('.d.ts'))
     .map((path) => `dist/${path.slice(0, -'.ts'.length)}.js`);
+  return [...compiled, ...bundles];
 }
 
 function missingOutputs(inputs) {
@@ -288,7 +291,13 @@ function build(inputs, reason) {
     removeStaleOutputs(inputs);
     // The compiler trusts its own record of what it has written.
     if (missingOutputs(inputs).length > 0) rmSync(compilerState, { force: true });
-    compile();
+    run(
+      'tsc',
+      join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+      '--project',
+      join(root, 'tsconfig.json'),
+    );
+    run('esbuild', join(root, 'scripts', 'bundle-clients.mjs'), buildFolder);
     writeFileSync(stampFile, JSON.stringify(inputs));
   } catch (error) {
     if (error instanceof PrepareError || error.code === undefined) throw error;
@@ -308,9 +317,9 @@ function removeStaleOutputs(inputs) {
   }
 }
 
-function compile() {
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const result = spawnSync(process.execPath, [compiler, '--project', join(root, 'tsconfig.json')], {
+/** @param {string} name of the tool, for messages. */
+function run(name, script, ...args) {
+  const result = spawnSync(process.execPath, [script, ...args], {
     cwd: root,
     stdio: ['ignore', process.stderr.fd, process.stderr.fd],
   });
@@ -320,10 +329,7 @@ function compile() {
     : result.signal
       ? `ended by ${result.signal}`
       : `exit code ${result.status}`;
-  throw new PrepareError(
-    `The build failed (tsc: ${how}); the compiler tells the reason above.`,
-    ExitCode.noBuild,
-  );
+  throw new PrepareError(`The build failed (${name}: ${how}); it tells the reason above.`, ExitCode.noBuild);
 }
 
 function say(text) {

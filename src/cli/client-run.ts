@@ -2,6 +2,7 @@
  * One run of a command: connects, reconnects where the command does, hands events to the command's role and ends the
  * process with the right status. What pub, sub and rr have in common; what they do is in their roles.
  */
+
 import { ClientConnection } from '../client/client-connection.js';
 import type { ClientEvent } from '../client/client-events.js';
 import { ClientSession } from '../client/client-session.js';
@@ -9,6 +10,7 @@ import type { ConnackPacket, ConnectPacket, Properties } from '../mqtt/packets.j
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import { ClientLink } from '../net/client-link.js';
 import { type DialError, type DialTarget, dial } from '../net/dial.js';
+import { monotonicMs } from '../net/monotonic-clock.js';
 import type { ClientSettings } from './client-settings.js';
 import { receivedLines, sentLines } from './debug-lines.js';
 import {
@@ -86,7 +88,7 @@ export class ClientRun {
     if (this.#ending) return;
     this.#ending = true;
     const properties = this.#connect.version === 5 ? this.#disconnectProperties : {};
-    this.connection.disconnect(reasonCode, properties, performance.now());
+    this.connection.disconnect(reasonCode, properties, monotonicMs());
     this.link.end(() => exit(exitCode));
   }
 

@@ -3,9 +3,11 @@
  * QoS 1 and 2 as many as the window lets under way, with QoS 0 as many as the network takes. A lost connection is
  * made again, and what was under way is sent again.
  */
+
 import type { ClientEvent } from '../client/client-events.js';
 import type { OutgoingMessage } from '../client/client-session.js';
 import type { ConnackPacket } from '../mqtt/packets.js';
+import { monotonicMs } from '../net/monotonic-clock.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import { LineReader } from './line-reader.js';
 import { AliasedTopic, publishWarning, refusalComment, refusalText } from './publish-support.js';
@@ -74,7 +76,7 @@ export class LinePublisher implements ClientRole {
       const payload = this.#lines.next();
       if (payload === undefined) break;
       const message = { ...this.#message, topic: this.#topic.next(), payload };
-      const result = connection.publish(message, performance.now());
+      const result = connection.publish(message, monotonicMs());
       if (typeof result === 'string') this.#run.error(refusalText(result));
     }
     if (this.#message.qos === 0) this.#waitForNetwork();

@@ -1,5 +1,5 @@
 /** Payloads from files and standard input, whole. */
-import { readFile, stat } from 'node:fs/promises';
+import { readFileSync, statSync } from 'node:fs';
 import { systemErrorText } from '../net/system-error.js';
 import type { MessageSource } from './client-settings.js';
 import { SetupError } from './connect-options.js';
@@ -21,14 +21,14 @@ export async function loadPayload(source: Exclude<MessageSource, { kind: 'stdin-
   }
 }
 
-async function loadFile(path: string): Promise<Buffer> {
-  const { size } = await stat(path).catch((error) => refuse(path, unreadable(path, error)));
-  if (size > PAYLOAD_BYTES_MAX) refuse(path, `Error: File must be less than ${PAYLOAD_BYTES_MAX} bytes.`);
-  return readFile(path).catch((error) => refuse(path, unreadable(path, error)));
-}
-
-function unreadable(path: string, error: unknown): string {
-  return `Error: Unable to read file "${path}": ${systemErrorText(error)}.`;
+function loadFile(path: string): Buffer {
+  let bytes: Buffer | undefined;
+  try {
+    if (statSync(path).size <= PAYLOAD_BYTES_MAX) bytes = readFileSync(path);
+  } catch (error) {
+    refuse(path, `Error: Unable to read file "${path}": ${systemErrorText(error)}.`);
+  }
+  return bytes ?? refuse(path, `Error: File must be less than ${PAYLOAD_BYTES_MAX} bytes.`);
 }
 
 function refuse(path: string, reason: string): never {

@@ -1,7 +1,9 @@
 /** mosquitto_pub with `-m`, `-n`, `-f` and `-s`: one message, once or repeatedly. */
+
 import type { ClientEvent } from '../client/client-events.js';
 import type { OutgoingMessage } from '../client/client-session.js';
 import type { ConnackPacket } from '../mqtt/packets.js';
+import { monotonicMs } from '../net/monotonic-clock.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import { AliasedTopic, publishWarning, refusalComment, refusalText } from './publish-support.js';
 
@@ -41,7 +43,7 @@ export class OneMessagePublisher implements ClientRole {
   #publish(): void {
     const { connection, link } = this.#run;
     const message = { ...this.#message, topic: this.#topic.next() };
-    const result = connection.publish(message, performance.now());
+    const result = connection.publish(message, monotonicMs());
     if (typeof result === 'string') {
       this.#run.error(refusalText(result));
       this.#run.disconnect(0);

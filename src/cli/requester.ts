@@ -1,8 +1,10 @@
 /** What mosquitto_rr does with its connection: subscribe, publish the request, print what comes. */
+
 import type { ClientEvent } from '../client/client-events.js';
 import type { OutgoingMessage } from '../client/client-session.js';
 import type { Properties, PublishPacket, SubackPacket } from '../mqtt/packets.js';
 import { reasonText } from '../mqtt/reason-codes.js';
+import { monotonicMs } from '../net/monotonic-clock.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import type { ClientSettings } from './client-settings.js';
 import { SetupError } from './connect-options.js';
@@ -50,7 +52,7 @@ export class Requester implements ClientRole {
   connected(): void {
     const { responseTopic, qos, retainAsPublished, retainHandling } = this.#settings;
     const subscription = { filter: responseTopic!, qos, noLocal: false, retainAsPublished, retainHandling };
-    this.#run.connection.subscribe([subscription], this.#subscribeProperties, performance.now());
+    this.#run.connection.subscribe([subscription], this.#subscribeProperties, monotonicMs());
   }
 
   received(event: ClientEvent): void {
@@ -66,7 +68,7 @@ export class Requester implements ClientRole {
       return;
     }
     this.#requestedNs = process.hrtime.bigint();
-    const result = this.#run.connection.publish(this.#request, performance.now());
+    const result = this.#run.connection.publish(this.#request, monotonicMs());
     if (typeof result !== 'string') return;
     this.#run.error(refusalText(result));
     this.#run.disconnect(0);

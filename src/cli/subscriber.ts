@@ -1,7 +1,9 @@
 /** What mosquitto_sub does with its connection. */
+
 import type { ClientEvent } from '../client/client-events.js';
 import type { Properties, PublishPacket, SubackPacket } from '../mqtt/packets.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
+import { monotonicMs } from '../net/monotonic-clock.js';
 import { topicMatchesFilter } from '../topic/topic-filter.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import type { ClientSettings } from './client-settings.js';
@@ -52,7 +54,7 @@ export class Subscriber implements ClientRole {
     this.#wasConnected = true;
     const { connection } = this.#run;
     const { topics, unsubscribeFilters, qos, retainAsPublished, retainHandling } = this.#settings;
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     if (topics.length > 0) {
       const options = { qos, noLocal: false, retainAsPublished, retainHandling };
       const subscriptions = topics.map((filter) => ({ filter, ...options }));
@@ -112,7 +114,7 @@ export class Subscriber implements ClientRole {
 
   #removeRetained(topic: string): void {
     const message = { topic, payload: Buffer.alloc(0), qos: 1, retain: true, properties: {} } as const;
-    this.#run.connection.publish(message, performance.now());
+    this.#run.connection.publish(message, monotonicMs());
   }
 
   /** Removals that are under way are waited for. */

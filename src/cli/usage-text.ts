@@ -1,5 +1,6 @@
 /** The texts of `--help` and `--version`, made from the option table. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { ProgramName } from './client-settings.js';
 import { optionsOf } from './option-parser.js';
 import type { OptionRow } from './option-table.js';
@@ -29,13 +30,9 @@ export function versionText(program: ProgramName): string {
 
 /** From the nearest package.json above: the built files lie at different depths. */
 function packageVersion(): string {
-  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
-    try {
-      return JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')).version;
-    } catch (error) {
-      if (folder.pathname === '/') throw error;
-    }
-  }
+  let folder = import.meta.dirname;
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).version;
 }
 
 export function usageText(program: ProgramName): string {

@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { ClientConnection } from '../client/client-connection.js';
+import { monotonicMs } from './monotonic-clock.js';
 
 /** Bytes that may wait to be sent before producers are asked to wait too. */
 const UNSENT_BYTES_MAX = 256 * 1024;
@@ -34,7 +35,7 @@ export class ClientLink {
 
   /** Begins with the CONNECT. */
   start(): void {
-    this.#connection.connect(performance.now());
+    this.#connection.connect(monotonicMs());
     this.flush();
   }
 
@@ -91,7 +92,7 @@ export class ClientLink {
   }
 
   #received(chunk: Buffer): void {
-    this.#connection.receive(chunk, performance.now());
+    this.#connection.receive(chunk, monotonicMs());
     this.flush();
   }
 
@@ -107,12 +108,12 @@ export class ClientLink {
   #armTimer(): void {
     const deadline = this.#connection.nextDeadlineMs;
     if (deadline === undefined || this.#timer !== undefined || this.#onClosed === undefined) return;
-    this.#timer = setTimeout(() => this.#tick(), Math.max(0, deadline - performance.now()) + 1);
+    this.#timer = setTimeout(() => this.#tick(), Math.max(0, deadline - monotonicMs()) + 1);
   }
 
   #tick(): void {
     this.#timer = undefined;
-    this.#connection.tick(performance.now());
+    this.#connection.tick(monotonicMs());
     this.flush();
   }
 

@@ -2,7 +2,7 @@
  * Outgoing connections: from a description of the way to a stream of bytes that MQTT can be spoken on. What few need
  * (TLS, a proxy, WebSockets) is loaded when it is asked for, since the command-line clients must start fast.
  */
-import { connect, type TcpNetConnectOpts } from 'node:net';
+import { connect, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SocksProxy } from './dial-socks5.js';
 import type { TlsTarget } from './dial-tls.js';
@@ -62,13 +62,23 @@ async function step<T>(stage: DialStage, stream: Duplex, result: Promise<T>): Pr
   }
 }
 
-function openSocket(target: DialTarget): Promise<Duplex> {
-  const { proxy, unixSocket, noDelay = false } = target;
+/** Names of the loopback interface need no lookup [RFC 6761, 6.3], which would take longer than all the rest. */
+const LOOPBACK = ['127.0.0.1', '::1'];
+
+async function openSocket(target: DialTarget): Promise<Duplex> {
+  const { proxy, unixSocket, bindAddress, noDelay = false } = target;
+  if (unixSocket !== undefined) return openPath({ path: unixSocket });
   const { host, port } = proxy ?? target;
-  const tcp: TcpNetConnectOpts = { host, port, noDelay };
-  if (target.bindAddress !== undefined) tcp.localAddress = target.bindAddress;
+  const options: TcpNetConnectOpts = { host, port, noDelay };
+  if (bindAddress !== undefined) options.localAddress = bindAddress;
+  if (host !== 'localhost' || bindAddress !== undefined) return openPath(options);
+  const [first, second] = LOOPBACK;
+  return openPath({ ...options, host: first! }).catch(() => openPath({ ...options, host: second! }));
+}
+
+function openPath(options: NetConnectOpts): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const socket = connect(unixSocket === undefined ? tcp : { path: unixSocket });
+    const socket = connect(options);
     const refuse = (error: Error) =>
       reject(new DialError(isLookupError(error) ? 'lookup' : 'connect', error));
     socket.once('error', refuse);

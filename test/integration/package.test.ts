@@ -18,7 +18,7 @@ test('the packed package starts without sources and development dependencies', a
 
   const files = await run(t, ['tar', '-tzf', archive]);
   const unwanted = files.filter(
-    (file) => !/^package\/(dist\/(src|workers)\/.*\.js|scripts\/.*\.mjs|[^/]+)$/.test(file),
+    (file) => !/^package\/(dist\/(src|workers)\/.*\.c?js|scripts\/.*\.mjs|[^/]+)$/.test(file),
   );
   assert.deepEqual(unwanted, []);
   assert.equal(existsSync(join(installed, 'tsconfig.json')), false);
