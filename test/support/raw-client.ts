@@ -5,12 +5,25 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { inspect } from 'node:util';
-import type { ConnackPacket, Packet, ProtocolVersion, Qos } from '../../src/mqtt/packets.js';
+import type {
+  ConnackPacket,
+  Packet,
+  ProtocolVersion,
+  PublishPacket,
+  Qos,
+  SubscriptionRequest,
+} from '../../src/mqtt/packets.js';
 import type { Broker } from './broker.js';
 import { type ConnectOptions, connectPacket, PacketSocket } from './packet-socket.js';
 import { within } from './within.js';
 
 const waitMs = 10_000;
+
+export interface SubscribeOptions extends Partial<Omit<SubscriptionRequest, 'filter' | 'qos'>> {
+  packetId?: number;
+  /** The subscription identifier. */
+  identifier?: number;
+}
 
 /** The shape of a packet of this type. (Some shapes stand for several types.) */
 type PacketOf<Type extends Packet['type']> = Packet extends infer Shape
@@ -67,22 +80,57 @@ export class RawClient {
   sendPublish(
     topic: string,
     payload: string,
-    options: { qos?: Qos; retain?: boolean; packetId?: number } = {},
+    options: Partial<Omit<PublishPacket, 'type' | 'topic' | 'payload'>> = {},
   ): void {
-    const { qos = 0, retain = false, packetId = qos === 0 ? 0 : 1 } = options;
+    const { qos = 0, retain = false, dup = false, packetId = qos === 0 ? 0 : 1, properties = {} } = options;
     const bytes = Buffer.from(payload);
-    this.send({ type: 'publish', topic, payload: bytes, qos, retain, dup: false, packetId, properties: {} });
+    this.send({ type: 'publish', topic, payload: bytes, qos, retain, dup, packetId, properties });
   }
 
-  sendAck(type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp', packetId: number): void {
-    this.send({ type, packetId, reasonCode: 0, properties: {} });
+  /** Publishes, and waits until the broker has taken the message over (QoS 1 or 2). @returns the reason code. */
+  async publish(
+    topic: string,
+    payload: string,
+    options: Partial<Omit<PublishPacket, 'type' | 'topic' | 'payload'>> = {},
+  ): Promise<number> {
+    const { qos = 1, packetId = 1 } = options;
+    this.sendPublish(topic, payload, { ...options, qos, packetId });
+    if (qos === 1) return (await this.expectPacket('puback', { packetId })).reasonCode;
+    const { reasonCode } = await this.expectPacket('pubrec', { packetId });
+    if (reasonCode >= 0x80) return reasonCode;
+    this.sendAck('pubrel', packetId);
+    await this.expectPacket('pubcomp', { packetId });
+    return reasonCode;
+  }
+
+  sendAck(type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp', packetId: number, reasonCode = 0): void {
+    this.send({ type, packetId, reasonCode, properties: {} });
+  }
+
+  sendSubscribe(filter: string, qos: Qos = 0, options: SubscribeOptions = {}): void {
+    const { packetId = 1, identifier, ...flags } = options;
+    const request = {
+      filter,
+      qos,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0 as const,
+      ...flags,
+    };
+    const properties = identifier === undefined ? {} : { subscriptionIdentifiers: [identifier] };
+    this.send({ type: 'subscribe', packetId, subscriptions: [request], properties });
   }
 
   /** Subscribes, and waits for the SUBACK that grants it. */
-  async subscribe(filter: string, qos: Qos = 0): Promise<void> {
-    const request = { filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 as const };
-    this.send({ type: 'subscribe', packetId: 1, subscriptions: [request], properties: {} });
-    await this.expectPacket('suback', { packetId: 1, reasonCodes: [qos] });
+  async subscribe(filter: string, qos: Qos = 0, options: SubscribeOptions = {}): Promise<void> {
+    this.sendSubscribe(filter, qos, options);
+    await this.expectPacket('suback', { packetId: options.packetId ?? 1, reasonCodes: [qos] });
+  }
+
+  /** Unsubscribes, and waits for the UNSUBACK. @returns its reason codes. */
+  async unsubscribe(...filters: string[]): Promise<number[]> {
+    this.send({ type: 'unsubscribe', packetId: 2, filters, properties: {} });
+    return (await this.expectPacket('unsuback', { packetId: 2 })).reasonCodes;
   }
 
   /** The next packet. @throws when the connection closes instead, or nothing comes. */
