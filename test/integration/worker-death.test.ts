@@ -1,0 +1,171 @@
+/** A worker thread dies: its clients' wills are sent, another takes its place, and nobody else notices. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { type Broker, startBroker } from '../support/broker.js';
+import { makeFolder } from '../support/cleanup.js';
+import { builtFolder } from '../support/project.js';
+import { RawClient } from '../support/raw-client.js';
+import { SessionClient } from '../support/session-client.js';
+import { within } from '../support/within.js';
+
+const preload = pathToFileURL(join(builtFolder, 'test', 'support', 'fall-on-request.js')).href;
+const memberCount = 12;
+
+/** A broker and the means to bring down one of its workers that has connections. */
+async function startFallible(
+  t: TestContext,
+  workers: number,
+): Promise<{ broker: Broker; fallOne: () => Promise<void> }> {
+  const folder = makeFolder(t);
+  const broker = await startBroker(t, {
+    workers,
+    env: { NODE_OPTIONS: `--import ${preload}`, FALL_FOLDER: folder },
+  });
+  let falls = 0;
+  const fallOne = async () => {
+    const from = broker.log.length;
+    writeFileSync(join(folder, `fall-${++falls}`), '');
+    await broker.waitForLog(/Worker \d+ died and is being replaced/, { from });
+  };
+  return { broker, fallOne };
+}
+
+/** One of the clients: it publishes its own stream, receives everybody's, and leaves a will. */
+class Member {
+  readonly index: number;
+  client!: SessionClient;
+  /** Wills received, by the index of their client. */
+  readonly wills: number[] = [];
+  /** Numbers received, by the index of the publisher. */
+  readonly streams: number[][];
+  published = 0;
+  #arrived: () => void = () => {};
+
+  private constructor(index: number, members: number) {
+    this.index = index;
+    this.streams = Array.from({ length: members }, () => []);
+  }
+
+  static async connect(t: TestContext, broker: Broker, index: number, members: number): Promise<Member> {
+    const member = new Member(index, members);
+    member.client = await SessionClient.connect(t, broker, 4, {
+      clientId: `member-${index}`,
+      will: { topic: `will/${index}`, payload: Buffer.of(), qos: 1, retain: false, properties: {} },
+      onMessage: ({ topic, payload }) => member.#receive(topic, payload),
+    });
+    await member.client.subscribe('will/+', 1);
+    await member.client.subscribe('stream/+', 1);
+    return member;
+  }
+
+  #receive(topic: string, payload: Uint8Array): void {
+    const [kind, index] = topic.split('/');
+    if (kind === 'will') this.wills.push(Number(index));
+    else this.streams[Number(index)]!.push(Number(Buffer.from(payload).toString()));
+    this.#arrived();
+  }
+
+  /** Publishes numbers one after the other. @returns true, or false when the connection is lost. */
+  async stream(isOver: () => boolean): Promise<boolean> {
+    try {
+      while (!isOver()) {
+        await this.client.publish(`stream/${this.index}`, Buffer.from(`${this.published}`), 1);
+        this.published++;
+      }
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** @throws with what it has received when the condition is not met in time. */
+  waitFor(what: string, isMet: () => boolean): Promise<void> {
+    const met = new Promise<void>((resolve) => {
+      this.#arrived = () => {
+        if (isMet()) resolve();
+      };
+      this.#arrived();
+    });
+    const state = () => `wills of ${this.wills}, streams of ${this.streams.map((stream) => stream.length)}`;
+    return within(10_000, met, () => `member ${this.index} waited for ${what}; it has ${state()}`);
+  }
+}
+
+test('of three workers one dies: its clients leave wills, the others notice nothing', async (t) => {
+  const { broker, fallOne } = await startFallible(t, 3);
+  for (let round = 0; round < 3; round++) {
+    const members: Member[] = [];
+    for (let index = 0; index < memberCount; index++) {
+      members.push(await Member.connect(t, broker, index, memberCount));
+    }
+    let over = false;
+    const streams = Promise.all(members.map((member) => member.stream(() => over)));
+    await members[0]!.waitFor('some traffic', () =>
+      members[0]!.streams.every((stream) => stream.length > 20),
+    );
+    await fallOne();
+    const newcomer = await RawClient.connect(t, broker, 4);
+    await newcomer.disconnect();
+    over = true;
+    const survived = await streams;
+
+    const survivors = members.filter((_, index) => survived[index]);
+    const lost = members.filter((_, index) => !survived[index]).map(({ index }) => index);
+    assert.ok(lost.length > 0 && lost.length < memberCount, `members ${lost} were cut off`);
+    for (const survivor of survivors) await expectNothingMissed(survivor, survivors, lost);
+    for (const { client } of survivors) client.destroy();
+    await expectWhole(t, broker);
+  }
+});
+
+async function expectNothingMissed(survivor: Member, survivors: Member[], lost: number[]): Promise<void> {
+  await survivor.waitFor(`the wills of ${lost}`, () => survivor.wills.length >= lost.length);
+  assert.deepEqual(survivor.wills.toSorted(ascending), lost);
+  for (const { index, published } of survivors) {
+    await survivor.waitFor(
+      `${published} messages of ${index}`,
+      () => survivor.streams[index]!.length >= published,
+    );
+    assert.deepEqual(
+      survivor.streams[index],
+      Array.from({ length: published }, (_, number) => number),
+    );
+  }
+  // What the lost ones published has no end that we know, but it has no gaps either.
+  for (const index of lost) {
+    assert.deepEqual(
+      survivor.streams[index],
+      survivor.streams[index]!.map((_, number) => number),
+    );
+  }
+}
+
+/** The place of the dead worker is filled: wherever clients are, they reach each other. */
+async function expectWhole(t: TestContext, broker: Broker): Promise<void> {
+  const clients: RawClient[] = [];
+  for (let index = 0; index < memberCount; index++) clients.push(await RawClient.connect(t, broker, 4));
+  for (const client of clients) await client.subscribe('whole', 0);
+  for (const [index, client] of clients.entries()) {
+    client.sendPublish('whole', `${index}`);
+    for (const receiver of clients) await receiver.expectPublish('whole', `${index}`);
+  }
+  for (const client of clients) await client.disconnect();
+}
+
+test('the only worker dies: the broker goes on with another one', async (t) => {
+  const { broker, fallOne } = await startFallible(t, 1);
+  for (let round = 0; round < 2; round++) {
+    const client = await RawClient.connect(t, broker, 4, { clientId: 'member' });
+    await fallOne();
+    await client.expectClosed();
+    // Straight away, while the place is still empty.
+    await expectWhole(t, broker);
+  }
+});
+
+function ascending(a: number, b: number): number {
+  return a - b;
+}
