@@ -33,11 +33,12 @@ class Project {
   constructor(t: TestContext) {
     this.#t = t;
     this.folder = join(makeFolder(t), 'a project');
-    const scripts = ['prepare', 'start', 'test'].map((name) => `scripts/${name}.mjs`);
+    const scripts = ['prepare', 'bundle-clients', 'start', 'test'].map((name) => `scripts/${name}.mjs`);
     const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'biome.json', '.gitignore'];
     for (const path of [...scripts, ...settings]) cpSync(join(projectFolder, path), join(this.folder, path));
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
     this.write('src/main.ts', mainSource);
+    for (const client of ['pub', 'sub', 'rr']) this.write(`src/cli/${client}.ts`, 'export {};\n');
     this.write('test/unit/first.test.ts', testSource);
   }
 
