@@ -8,12 +8,14 @@ import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Counter, type CounterName } from '../metrics/counters.js';
+import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { FlushList } from '../mqtt/outgoing-buffer.js';
 import { Publication } from '../mqtt/publication.js';
 import { RetainedTree } from '../retained/retained-tree.js';
 import { Cluster } from '../routing/cluster.js';
 import { RouteTable } from '../routing/route-table.js';
 import { RecordFlag, unpackRecords } from '../routing/wire.js';
+import type { KeptContents, SessionKeeper } from '../session/keeper.js';
 import {
   type DropReason,
   NEVER,
@@ -21,11 +23,14 @@ import {
   type SessionEvents,
   type SessionLimits,
 } from '../session/session.js';
-import type { Subscription } from '../session/subscription.js';
+import { Subscription } from '../session/subscription.js';
 import type { Connection } from './connection.js';
-import type { Authenticate, Directory } from './ports.js';
+import { MemoryStore, retainedCursor } from './memory-store.js';
+import type { Authenticate, BrokerStore, Directory, RetainedCursor } from './ports.js';
 import { deliverLocally, routePublication } from './publish-path.js';
-import { DelayedWills, type PreparedWill } from './wills.js';
+import { DelayedWills, type PreparedWill, restoredWill, willRecord } from './wills.js';
+
+const isSys = (topic: string): boolean => topic.startsWith('$SYS');
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
@@ -40,8 +45,18 @@ export interface BrokerWorld {
   directory: Directory;
   authenticate: Authenticate;
   flushList: FlushList;
+  /** None: everything is in memory. */
+  store?: BrokerStore;
   /** Milliseconds since the epoch. */
   clock: () => number;
+}
+
+/** A session as the store gives it back. */
+export interface RestoredSession {
+  record: Readonly<SessionRecord>;
+  keeper: SessionKeeper;
+  subscriptions: readonly SubscriptionRecord[];
+  contents: KeptContents;
 }
 
 export class Broker implements SessionEvents {
@@ -55,7 +70,9 @@ export class Broker implements SessionEvents {
 
   readonly routes = new RouteTable();
   readonly cluster = new Cluster();
-  readonly retained = new RetainedTree();
+  /** Retained messages of `$SYS`: the broker's own, in every worker, never stored. */
+  readonly sysRetained = new RetainedTree();
+  readonly store: BrokerStore;
   readonly sessions = new Map<string, Session>();
   readonly connections = new Set<Connection>();
   readonly delayedWills = new DelayedWills();
@@ -77,6 +94,7 @@ export class Broker implements SessionEvents {
     this.directory = world.directory;
     this.authenticate = world.authenticate;
     this.flushList = world.flushList;
+    this.store = world.store ?? new MemoryStore();
     this.#clock = world.clock;
     this.now = world.clock();
     this.#limits = { ...world.settings };
@@ -106,6 +124,7 @@ export class Broker implements SessionEvents {
   /** Its subscriptions go; shared messages that it had not acknowledged go to other members. */
   removeSession(session: Session): void {
     this.sessions.delete(session.clientId);
+    session.keeper?.end();
     const changes = [];
     for (const subscription of session.subscriptions.values()) {
       const change = this.routes.remove(subscription);
@@ -145,8 +164,20 @@ export class Broker implements SessionEvents {
 
   /** Sets the retained message of the topic; an empty payload clears it [MQTT-3.3.1-6]. */
   keepRetained(publication: Publication): void {
-    if (publication.payloadLength === 0) this.retained.delete(publication.topic);
-    else this.retained.set(publication.keep());
+    const { topic, payloadLength } = publication;
+    if (isSys(topic)) {
+      if (payloadLength === 0) this.sysRetained.delete(topic);
+      else this.sysRetained.set(publication.keep());
+    } else if (payloadLength === 0) {
+      this.store.retained.clear(topic);
+    } else {
+      this.store.retained.set(publication);
+    }
+  }
+
+  /** The retained messages that a filter matches, to be read in pieces. */
+  matchRetained(filter: string): RetainedCursor {
+    return isSys(filter) ? retainedCursor(this.sysRetained, filter) : this.store.retained.match(filter);
   }
 
   /** Works off what another worker, or main, sent. @param everywhere pass it on to all workers */
@@ -170,6 +201,14 @@ export class Broker implements SessionEvents {
     });
   }
 
+  mark(): number {
+    return this.store.mark();
+  }
+
+  whenSettled(mark: number, callback: () => void): void {
+    this.store.whenSettled(mark, callback);
+  }
+
   /** A message that did not reach a client. */
   dropped(session: Session, reason: DropReason): void {
     this.counters[Counter.publishDropped]! += 1;
@@ -188,14 +227,49 @@ export class Broker implements SessionEvents {
     if (will.delay > 0 && session.outlivesConnection) {
       const dueAt = Math.min(this.now + will.delay * 1000, this.sessionEndsAt(session));
       this.delayedWills.add(session.clientId, will, dueAt);
+      session.keeper?.update({ will: willRecord(will, dueAt) });
     } else {
       this.publishWill(session.clientId, will);
     }
   }
 
+  /** A client went away and its session stays: until when is kept. */
+  keepDisconnected(session: Session): void {
+    const endsAt = this.sessionEndsAt(session);
+    session.keeper?.update({
+      sessionExpiry: session.expiryInterval,
+      disconnectedAt: session.disconnectedAt,
+      expiresAt: Number.isFinite(endsAt) ? endsAt : 0,
+      lastPacketId: session.lastPacketId,
+      will: undefined,
+    });
+  }
+
+  /** Takes up a stored session, as at a start. */
+  restoreSession(loaded: RestoredSession): void {
+    const { record, keeper, subscriptions, contents } = loaded;
+    const session = this.createSession(record.clientId, record.protocolVersion);
+    session.username = record.username;
+    session.expiryInterval = record.sessionExpiry;
+    // It was connected when the broker ended: its time begins now.
+    session.disconnectedAt = record.disconnectedAt || this.now;
+    session.restore(keeper, contents, record.lastPacketId);
+    for (const subscriptionRecord of subscriptions) {
+      const subscription = Subscription.fromRecord(session, subscriptionRecord);
+      session.subscriptions.set(subscription.filter, subscription);
+      this.routes.add(subscription);
+    }
+    const { will } = record;
+    if (will !== undefined) {
+      this.delayedWills.add(session.clientId, restoredWill(will), will.dueAt || this.now + will.delay * 1000);
+    }
+    if (record.disconnectedAt === 0) keeper.update({ disconnectedAt: session.disconnectedAt });
+  }
+
   publishWill(clientId: string, will: PreparedWill): void {
     if (will.expiry !== undefined) will.publication.expiresAt = this.now + will.expiry * 1000;
     this.directory.willDone(clientId, will.claim);
+    this.sessions.get(clientId)?.keeper?.update({ will: undefined });
     if (will.publication.retain && !this.settings.retainAvailable) return;
     this.publish(will.publication);
   }
@@ -269,7 +343,7 @@ export class Broker implements SessionEvents {
     counters[Counter.sessions] = this.sessions.size;
     counters[Counter.subscriptions] = this.routes.subscriptionCount;
     counters[Counter.sharedSubscriptions] = this.routes.sharedSubscriptionCount;
-    counters[Counter.retainedMessages] = this.retained.size;
+    counters[Counter.retainedMessages] = this.store.retained.count + this.sysRetained.size;
     counters[Counter.storedMessages] = queuedMessages;
     counters[Counter.storedBytes] = queuedBytes;
     counters[Counter.waitingPackets] = waitingPackets;

@@ -16,7 +16,7 @@ import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { NEVER, type Session } from '../session/session.js';
 import type { Connection } from './connection.js';
 import type { Verdict } from './ports.js';
-import { prepareWill } from './wills.js';
+import { prepareWill, willRecord } from './wills.js';
 
 /** Bytes of the largest CONNECT [mosq: built-in packet limits]. */
 export const CONNECT_SIZE_MAX = 100_000;
@@ -218,6 +218,7 @@ function accept(connection: Connection, packet: ConnectPacket, assignedId: boole
   session.version = packet.version;
   session.username = connection.username;
   session.expiryInterval = expiryOf(packet);
+  keepSession(connection, session);
   applyLimits(connection, packet);
   connection.connected(session);
   logConnected(connection, packet);
@@ -228,6 +229,23 @@ function accept(connection: Connection, packet: ConnectPacket, assignedId: boole
     broker.log.write('debug', lines.sendingConnack(connection.clientId, sessionPresent, 0));
   }
   connection.start();
+}
+
+/** A session that outlives its connection is kept, with the will of the connection. */
+function keepSession(connection: Connection, session: Session): void {
+  const { broker, will } = connection;
+  const { clientId, username, version, expiryInterval, lastPacketId } = session;
+  const fields = {
+    username,
+    protocolVersion: version,
+    sessionExpiry: expiryInterval,
+    expiresAt: 0,
+    disconnectedAt: 0,
+    lastPacketId,
+    will: will === null ? undefined : willRecord(will, 0),
+  };
+  if (session.keeper !== null) session.keeper.update(fields);
+  else if (expiryInterval > 0) session.keeper = broker.store.createSession({ clientId, ...fields });
 }
 
 /**

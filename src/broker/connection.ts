@@ -23,6 +23,7 @@ import type { Publication } from '../mqtt/publication.js';
 import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Peer, Session } from '../session/session.js';
+import { Acknowledgements } from './acknowledgements.js';
 import type { Broker } from './broker.js';
 import { CONNECT_SIZE_MAX, receiveConnect } from './connect-path.js';
 import type { Transport } from './ports.js';
@@ -78,7 +79,8 @@ export class Connection implements Peer {
   /** Milliseconds since the epoch. */
   #lastReceivedAt: number;
   readonly #connectDeadline: number;
-  readonly #retainedDelivery: RetainedDelivery;
+  readonly retainedDelivery = new RetainedDelivery();
+  readonly acknowledgements: Acknowledgements;
   /** Aliases given to topics sent to the client; `null` where it takes none. */
   #sentAliases: Map<string, number> | null = null;
   #sentAliasMaximum = 0;
@@ -111,7 +113,7 @@ export class Connection implements Peer {
     );
     this.#lastReceivedAt = broker.refreshNow();
     this.#connectDeadline = this.#lastReceivedAt + CONNECT_TIMEOUT_MS;
-    this.#retainedDelivery = new RetainedDelivery(broker.retained);
+    this.acknowledgements = new Acknowledgements(broker, () => this.#refuse(ReasonCode.serverUnavailable));
     broker.connections.add(this);
   }
 
@@ -219,9 +221,7 @@ export class Connection implements Peer {
         if (session.puback(packetId)) this.pump();
         return;
       case 'pubrec':
-        // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
-        if (!session.pubrec(packetId, reasonCode)) this.sendPubrel(packetId);
-        else if (reasonCode >= 0x80) this.pump();
+        this.#receivePubrec(packetId, reasonCode);
         return;
       case 'pubrel':
         releasePublication(this, packetId);
@@ -231,6 +231,21 @@ export class Connection implements Peer {
         return;
       default:
         assertNever(type);
+    }
+  }
+
+  /** PUBREL follows when it is stored that PUBREC came: the message is not sent again then. */
+  #receivePubrec(packetId: number, reasonCode: number): void {
+    const { session, broker } = this;
+    const mark = broker.store.mark();
+    // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
+    const known = session.pubrec(packetId, reasonCode);
+    if (known && reasonCode >= 0x80) this.pump();
+    else if (this.acknowledgements.isEmpty && !broker.store.changedSince(mark)) this.sendPubrel(packetId);
+    else {
+      this.acknowledgements.add(mark, 0, () => {
+        if (this.isConnected) this.sendPubrel(packetId);
+      });
     }
   }
 
@@ -434,6 +449,26 @@ export class Connection implements Peer {
     }
   }
 
+  /**
+   * Acknowledges when everything changed in the store since `mark`, and stored by the workers of the mask, is
+   * committed; at once where there is nothing to wait for (hot path).
+   */
+  acknowledge(
+    mark: number,
+    workers: number,
+    type: 'puback' | 'pubrec' | 'pubcomp',
+    packetId: number,
+    reasonCode: number,
+  ): void {
+    if (workers === 0 && this.acknowledgements.isEmpty && !this.broker.store.changedSince(mark)) {
+      this.sendAck(type, packetId, reasonCode);
+    } else {
+      this.acknowledgements.add(mark, workers, () => {
+        if (this.isConnected) this.sendAck(type, packetId, reasonCode);
+      });
+    }
+  }
+
   #sendShortAck(firstByte: number, packetId: number): void {
     const { out } = this;
     const at = out.reserve(4);
@@ -454,16 +489,10 @@ export class Connection implements Peer {
   pump(): void {
     const { broker, session } = this;
     session.pump(broker.now);
-    this.#retainedDelivery.pump(
-      session,
-      () => this.out.waitingBytes,
-      broker.settings.upgradeOutgoingQos,
-      broker.now,
-    );
-  }
-
-  get retainedDelivery(): RetainedDelivery {
-    return this.#retainedDelivery;
+    if (this.retainedDelivery.isEmpty) return;
+    const { upgradeOutgoingQos: upgradeQos } = broker.settings;
+    const waitingBytes = (): number => this.out.waitingBytes;
+    this.retainedDelivery.pump({ session, waitingBytes, upgradeQos, now: broker.now });
   }
 
   // ----------------------------------------------------------------- holding back
@@ -594,6 +623,7 @@ export class Connection implements Peer {
     const { broker, session, will } = this;
     session.detach(broker.now);
     this.will = null;
+    if (session.outlivesConnection) broker.keepDisconnected(session);
     if (will !== null) {
       if (willIsDue(cause, session)) broker.releaseWill(session, will);
       else broker.directory.willDone(this.clientId, will.claim);

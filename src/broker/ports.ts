@@ -4,8 +4,11 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { ListenerSettings } from '../config/settings.js';
+import type { SessionRecord } from '../model/session-record.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
+import type { Publication } from '../mqtt/publication.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
+import type { SessionKeeper } from '../session/keeper.js';
 
 /** The network side of one connection. */
 export interface Transport extends ByteSink {
@@ -44,6 +47,43 @@ export interface Directory {
   pass(worker: number, transport: Transport, received: Uint8Array): void;
   /** A connection ended. */
   closed(listener: number): void;
+}
+
+/**
+ * Where everything is kept that is to outlive a connection or to be seen by all workers. Who acknowledges something
+ * does it like this, within one turn of the event loop:
+ *
+ *     const mark = store.mark();
+ *     …changes…
+ *     if (store.changedSince(mark)) store.whenSettled(mark, acknowledge); else acknowledge();
+ */
+export interface BrokerStore {
+  mark(): number;
+  changedSince(mark: number): boolean;
+  /** Calls back once everything changed since the mark is committed, or was undone. */
+  whenSettled(mark: number, callback: () => void): void;
+  /** Calls back once all that this thread has changed can be read by others. */
+  whenFlushed(callback: () => void): void;
+  /** Lets this thread read what others committed; first thing in every handler of another thread's message. */
+  refresh(): void;
+  /** @returns `null` where sessions are kept in memory only */
+  createSession(record: SessionRecord): SessionKeeper | null;
+  readonly retained: RetainedMessages;
+}
+
+/** The retained messages of all workers. */
+export interface RetainedMessages {
+  readonly count: number;
+  set(message: Publication): void;
+  clear(topic: string): void;
+  /** The messages whose topics match, to be read in pieces. */
+  match(filter: string): RetainedCursor;
+}
+
+export interface RetainedCursor {
+  readonly done: boolean;
+  /** At most `limit` messages; fewer, even none, do not mean that it is done. */
+  next(limit: number): Publication[];
 }
 
 /** What a client showed when it connected. */

@@ -57,11 +57,12 @@ export function receivePublish(
   if (publication.qos === 0) {
     if (refusal === 0) routePublication(broker, route, publication, connection.session);
   } else if (publication.qos === 1) {
+    const mark = broker.store.mark();
     let reason = refusal;
     if (refusal === 0 && !routePublication(broker, route, publication, connection.session)) {
       reason = ReasonCode.noMatchingSubscribers;
     }
-    connection.sendAck('puback', publication.packetId, reason);
+    connection.acknowledge(mark, route.durable, 'puback', publication.packetId, reason);
     if (route.remote !== 0) connection.heedCongestion(route.remote);
   } else {
     receiveQos2(connection, publication, refusal);
@@ -95,21 +96,22 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   const { broker, session } = connection;
   const { packetId } = publication;
   if (refusal !== 0) {
-    connection.sendAck('pubrec', packetId, refusal);
+    connection.acknowledge(broker.store.mark(), 0, 'pubrec', packetId, refusal);
     return;
   }
+  const mark = broker.store.mark();
   const kept = session.received(packetId);
   if (kept === undefined && session.receivedCount >= connection.receiveMaximum) {
     connection.refuseBeyondReceiveMaximum();
     return;
   }
   if (kept === undefined) {
-    session.receive(packetId, publication.hold());
+    session.receive(packetId, publication);
   } else if (!sameMessage(kept, publication)) {
     broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
-    session.receive(packetId, publication.hold());
+    session.receive(packetId, publication);
   }
-  connection.sendAck('pubrec', packetId, 0);
+  connection.acknowledge(mark, 0, 'pubrec', packetId, 0);
 }
 
 function sameMessage(a: Publication, b: Publication): boolean {
@@ -118,13 +120,19 @@ function sameMessage(a: Publication, b: Publication): boolean {
 
 /** PUBREL: the message goes to its subscribers, once. */
 export function releasePublication(connection: Connection, packetId: number): void {
-  const publication = connection.session.release(packetId);
-  connection.sendAck('pubcomp', packetId, 0);
-  if (publication === undefined) return;
-  const { routes } = connection.broker;
-  const route = routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
-  if (route === null) return;
-  routePublication(connection.broker, route, publication, connection.session);
+  const { broker, session } = connection;
+  const mark = broker.store.mark();
+  const publication = session.release(packetId);
+  const route =
+    publication === undefined
+      ? null
+      : broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
+  if (publication === undefined || route === null) {
+    connection.acknowledge(mark, 0, 'pubcomp', packetId, 0);
+    return;
+  }
+  routePublication(broker, route, publication, session);
+  connection.acknowledge(mark, route.durable, 'pubcomp', packetId, 0);
   if (route.remote !== 0) connection.heedCongestion(route.remote);
 }
 

@@ -16,6 +16,7 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   const changes: Interest[] = [];
   const wantRetained: Subscription[] = [];
   const reasonCodes: number[] = [];
+  const mark = broker.store.mark();
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
   for (const request of packet.subscriptions) {
     const filter = withMountPoint(connection, request.filter);
@@ -32,14 +33,17 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
     if (shared === undefined && wantsRetained(request, isNew)) wantRetained.push(subscription);
     logSubscribed(connection, request, subscription);
   }
-  // The answer waits until every worker delivers to these filters.
-  broker.cluster.barrier(changes, () => {
+  const answer = (): void => {
     if (!connection.isConnected) return;
     connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties: {} });
     if (broker.logs('debug')) broker.log.write('debug', lines.sendingSuback(connection.clientId));
-    for (const subscription of wantRetained) connection.retainedDelivery.add(subscription);
+    for (const subscription of wantRetained) {
+      connection.retainedDelivery.add(subscription, broker.matchRetained(subscription.filter));
+    }
     connection.pump();
-  });
+  };
+  // The answer waits until every worker delivers to these filters.
+  connection.acknowledgements.add(mark, 0, answer, (done) => broker.cluster.barrier(changes, done));
 }
 
 function subscribe(
@@ -64,6 +68,7 @@ function subscribe(
     const change = broker.routes.add(subscription);
     if (change !== null) changes.push(change);
   }
+  session.keeper?.subscribe(subscription.toRecord(request.retainHandling));
   return { subscription, isNew: known === undefined };
 }
 
@@ -75,6 +80,7 @@ function wantsRetained({ retainHandling }: SubscriptionRequest, isNew: boolean):
 export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePacket): void {
   const { broker, session } = connection;
   if (broker.logs('debug')) broker.log.write('debug', lines.receivedUnsubscribe(connection.clientId));
+  const mark = broker.store.mark();
   const changes: Interest[] = [];
   const reasonCodes: number[] = [];
   for (const filter of packet.filters) {
@@ -83,6 +89,7 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
       reasonCodes.push(ReasonCode.noSubscriptionExisted);
     } else {
       session.subscriptions.delete(filter);
+      session.keeper?.unsubscribe(filter);
       const change = broker.routes.remove(subscription);
       if (change !== null) changes.push(change);
       reasonCodes.push(ReasonCode.success);
@@ -93,8 +100,11 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
     }
   }
   broker.cluster.announce(changes);
-  connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: {} });
-  if (broker.logs('debug')) broker.log.write('debug', lines.sendingUnsuback(connection.clientId));
+  connection.acknowledgements.add(mark, 0, () => {
+    if (!connection.isConnected) return;
+    connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: {} });
+    if (broker.logs('debug')) broker.log.write('debug', lines.sendingUnsuback(connection.clientId));
+  });
 }
 
 /** [mosq: mount_point]; UNSUBSCRIBE has to name the whole filter, as with Mosquitto. */

@@ -2,6 +2,7 @@
  * Wills whose connection is gone and whose delay is running [MQTT 5.0, 3.1.3.2.2]. A will ends here by being
  * published, or by its client's return.
  */
+import type { WillRecord } from '../model/session-record.js';
 import type { Will } from '../mqtt/packets.js';
 import { encodeProperties } from '../mqtt/properties.js';
 import { Publication } from '../mqtt/publication.js';
@@ -28,6 +29,21 @@ export function prepareWill(will: Will, clientId: string): PreparedWill {
     origin: clientId,
   });
   return { publication, delay: willDelayInterval ?? 0, expiry: messageExpiryInterval, claim: 0 };
+}
+
+/** As it is stored. @param dueAt milliseconds since the epoch; 0 while the client is connected */
+export function willRecord({ publication, delay, expiry }: PreparedWill, dueAt: number): WillRecord {
+  return { message: publication.toStored(), delay, expiry: expiry ?? 0, dueAt };
+}
+
+/** As it was stored. */
+export function restoredWill({ message, delay, expiry }: WillRecord): PreparedWill {
+  return {
+    publication: Publication.fromStored(message),
+    delay,
+    expiry: expiry === 0 ? undefined : expiry,
+    claim: 0,
+  };
 }
 
 interface DelayedWill {

@@ -6,6 +6,7 @@
  * So there is one shape for both, and everything that sends a message takes this.
  */
 import { copyBytes } from '../base/copy-bytes.js';
+import type { StoredMessage } from '../model/message.js';
 import type { ProtocolVersion, Qos } from './packets.js';
 import { ReasonCode } from './reason-codes.js';
 import { isValidUtf8 } from './utf8.js';
@@ -50,6 +51,10 @@ export class Publication {
   topic = '';
   /** Where the broker got it: the publisher's client id, '' for the broker itself. */
   origin = '';
+  /** The publisher's user name, '' for none. */
+  originUsername = '';
+  /** What the store made of it, shared by all queues that hold it; the store's own. */
+  record: object | null = null;
   /** The copy made by `keep()`; a message that several queues hold is copied once. */
   #kept: Publication | null = null;
 
@@ -94,6 +99,7 @@ export class Publication {
 
   /** This object is about to describe another message. */
   forget(): void {
+    this.record = null;
     this.#kept = null;
   }
 
@@ -119,6 +125,7 @@ export class Publication {
     copy.expiresAt = this.expiresAt;
     copy.topic = this.topic;
     copy.origin = this.origin;
+    copy.originUsername = this.originUsername;
     copy.#kept = copy;
     return copy;
   }
@@ -151,6 +158,37 @@ export class Publication {
     publication.origin = fields.origin ?? '';
     publication.#kept = publication;
     return publication;
+  }
+
+  /** A message as it was stored. */
+  static fromStored(message: StoredMessage): Publication {
+    const { topic, payload, qos, retain, properties, expiresAt, originClientId, originUsername } = message;
+    const publication = Publication.create({
+      topic,
+      payload,
+      qos,
+      retain,
+      properties,
+      expiresAt,
+      origin: originClientId,
+    });
+    publication.originUsername = originUsername;
+    return publication;
+  }
+
+  /** The message as it is stored. Its bytes are views of this one's: only for one that is kept. */
+  toStored(): StoredMessage {
+    const { topic, qos, retain, expiresAt, properties, propertiesStart, propertiesEnd } = this;
+    return {
+      topic,
+      payload: this.payload(),
+      qos,
+      retain,
+      properties: properties.subarray(propertiesStart, propertiesEnd),
+      expiresAt,
+      originClientId: this.origin,
+      originUsername: this.originUsername,
+    };
   }
 
   /** The payload as a view, not a copy. */

@@ -40,6 +40,7 @@ export class Cluster {
 
   /** A worker is gone: nobody waits for it any more. */
   remove(worker: number): void {
+    this.#links[worker]?.fail();
     this.#links[worker] = null;
     this.#present &= ~(1 << worker);
     for (const barrier of this.#barriers) barrier.missing &= this.#present;
@@ -74,6 +75,20 @@ export class Cluster {
     this.#finishBarriers();
   }
 
+  /**
+   * Calls `stored` once for each worker of the mask when everything sent to it so far is stored there, or `failed`
+   * if it dies before that.
+   * @returns how many calls there will be
+   */
+  whenStored(mask: number, stored: () => void, failed: () => void): number {
+    let count = 0;
+    for (let left = mask & this.#present; left !== 0; left &= left - 1) {
+      this.#links[31 - Math.clz32(left & -left)]!.whenStored(stored, failed);
+      count += 1;
+    }
+    return count;
+  }
+
   /** Some link of the mask cannot take more at the moment. */
   congested(mask: number): boolean {
     for (let left = mask & this.#present; left !== 0; left &= left - 1) {
@@ -83,12 +98,13 @@ export class Cluster {
   }
 
   /**
-   * Sends a message to the workers of the mask (hot path); a retained one goes to every worker, to be kept.
+   * Sends a message to the workers of the mask (hot path); a retained one of `$SYS` goes to every worker, to be kept.
    * @returns how many workers did not get a QoS 0 message because their link is congested
    */
   forward(publication: Publication, mask: number): number {
     let dropped = 0;
-    const keep = publication.retain ? RecordFlag.keep : 0;
+    // Only the broker's own tree is kept by every worker; other retained messages are in the store.
+    const keep = publication.retain && publication.topic.startsWith('$SYS') ? RecordFlag.keep : 0;
     const targets = keep === 0 ? mask & this.#present : this.#present;
     for (let left = targets; left !== 0; left &= left - 1) {
       const bit = left & -left;

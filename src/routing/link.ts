@@ -26,6 +26,10 @@ export class Link implements ByteSink {
   readonly #relieved: () => void;
   #outstanding = 0;
   #owed = 0;
+  /** Numbers the batches. */
+  #batch = 1;
+  /** Who waits until the batch being collected, or an earlier one, is stored at the other end. */
+  #waiting: { batch: number; stored: () => void; failed: () => void }[] = [];
   #congested = false;
 
   /** @param relieved called when a congested link has room again */
@@ -48,6 +52,23 @@ export class Link implements ByteSink {
   /** Adds a publish to the batch. @param what `RecordFlag` bits */
   publish(publication: Publication, what: number, groupKey: string): void {
     packRecord(this.#out, publication, what, groupKey);
+  }
+
+  /** Calls back when everything published so far is stored at the other end, or never will be. */
+  whenStored(stored: () => void, failed: () => void): void {
+    this.#waiting.push({ batch: this.#batch, stored, failed });
+  }
+
+  /** The other end has stored this batch, and all before it. */
+  stored(batch: number): void {
+    let count = 0;
+    while (count < this.#waiting.length && this.#waiting[count]!.batch <= batch) count += 1;
+    for (const { stored } of this.#waiting.splice(0, count)) stored();
+  }
+
+  /** The other end is gone. */
+  fail(): void {
+    for (const { failed } of this.#waiting.splice(0)) failed();
   }
 
   /** Sends a control message behind everything published before it. */
@@ -77,7 +98,10 @@ export class Link implements ByteSink {
   write(chunk: Buffer, length: number): boolean {
     const records = new Uint8Array(length);
     records.set(chunk.subarray(0, length));
-    this.#port.postMessage({ kind: 'batch', records } satisfies LinkMessage, [records.buffer]);
+    const awaited = this.#waiting.at(-1)?.batch === this.#batch;
+    const message: LinkMessage = { kind: 'batch', records, awaited: awaited ? this.#batch : 0 };
+    this.#port.postMessage(message, [records.buffer]);
+    this.#batch += 1;
     this.#outstanding += length;
     if (this.#outstanding > WINDOW_BYTES) this.#congested = true;
     return true;

@@ -96,7 +96,14 @@ export type WorkerToMain =
 
 export type LinkMessage =
   /** Packed records (`wire.ts`): publishes for this worker's subscribers, retained messages. */
-  | { kind: 'batch'; records: Uint8Array }
+  | {
+      kind: 'batch';
+      records: Uint8Array;
+      /** Number of the batch, where the sender waits until it is stored; else 0. */
+      awaited: number;
+    }
+  /** The batch of that number is stored, and all before it. */
+  | { kind: 'stored'; batch: number }
   /** What the sender wants to hear of from now on. Answered with `confirmed` once it is in force. */
   | { kind: 'interest'; sequence: number; changes: Interest[] }
   | { kind: 'confirmed'; sequence: number }

@@ -18,6 +18,8 @@ export class SharedGroup {
   readonly members: Subscription[] = [];
   /** Members on other workers, by worker number. */
   readonly remoteMembers = new Map<number, number>();
+  /** Bit n: worker n stores what its members get. */
+  remoteDurable = 0;
   #turn = 0;
   #localTurn = 0;
 
@@ -63,8 +65,12 @@ interface FilterEntry {
   readonly filter: string;
   readonly subscriptions: Subscription[];
   groups: Map<string, SharedGroup> | null;
+  /** How many of them are durable. */
+  durable: number;
   /** Bit n: worker n has subscriptions to this filter. */
   remote: number;
+  /** Bit n: some of them are durable. */
+  remoteDurable: number;
 }
 
 /** Where messages of one topic go. Valid as long as `generation` is the table's. */
@@ -78,10 +84,15 @@ export interface Route {
   readonly remote: number;
   /** Bit n: worker n may get messages, be it as a turn of a shared group. */
   readonly workers: number;
+  /** Bit n: worker n may store messages; an acknowledgement waits for that. */
+  readonly durable: number;
 }
 
-/** A change of what this worker wants to hear of: filter (or `$share/…` key) and how many subscribers it has. */
-export type Interest = readonly [filter: string, count: number];
+/**
+ * A change of what this worker wants to hear of: filter (or `$share/…` key), how many subscribers it has, and
+ * whether any of them is durable.
+ */
+export type Interest = readonly [filter: string, count: number, durable?: true];
 
 export class RouteTable {
   readonly #trie = new TopicTrie<FilterEntry>();
@@ -107,12 +118,14 @@ export class RouteTable {
       const group = this.#group(shared.filter, shared.group, subscription.filter);
       group.members.push(subscription);
       this.#sharedCount += 1;
-      return [subscription.filter, group.members.length];
+      return interestIn(group);
     }
     const entry = this.#entry(subscription.filter);
     entry.subscriptions.push(subscription);
     this.#subscriptionCount += 1;
-    return entry.subscriptions.length === 1 ? [subscription.filter, 1] : null;
+    if (subscription.durable) entry.durable += 1;
+    const isFirst = entry.subscriptions.length === 1 || (subscription.durable && entry.durable === 1);
+    return isFirst ? interest(subscription.filter, 1, entry.durable > 0) : null;
   }
 
   /** @returns what the other workers have to know, `null` where nothing changed for them */
@@ -124,30 +137,34 @@ export class RouteTable {
       removeFrom(group.members, subscription);
       this.#sharedCount -= 1;
       this.#dropIfEmpty(shared.filter);
-      return [subscription.filter, group.members.length];
+      return interestIn(group);
     }
     const entry = this.#entry(subscription.filter);
     removeFrom(entry.subscriptions, subscription);
     this.#subscriptionCount -= 1;
+    if (subscription.durable) entry.durable -= 1;
     const left = entry.subscriptions.length;
+    const wasLast = left === 0 || (subscription.durable && entry.durable === 0);
     this.#dropIfEmpty(subscription.filter);
-    return left === 0 ? [subscription.filter, 0] : null;
+    return wasLast ? interest(subscription.filter, Math.min(left, 1), entry.durable > 0) : null;
   }
 
   /** Another worker told how many subscribers it has for a filter or a shared group. */
-  setRemote(worker: number, [filter, count]: Interest): void {
+  setRemote(worker: number, [filter, count, isDurable]: Interest): void {
     this.#generation += 1;
+    const durable = isDurable === true;
     const shared = parseSharedFilter(filter);
     if (typeof shared === 'object') {
       const group = this.#group(shared.filter, shared.group, filter);
       if (count > 0) group.remoteMembers.set(worker, count);
       else group.remoteMembers.delete(worker);
+      group.remoteDurable = withBit(group.remoteDurable, worker, durable);
       this.#dropIfEmpty(shared.filter);
       return;
     }
     const entry = this.#entry(filter);
-    if (count > 0) entry.remote |= 1 << worker;
-    else entry.remote &= ~(1 << worker);
+    entry.remote = withBit(entry.remote, worker, count > 0);
+    entry.remoteDurable = withBit(entry.remoteDurable, worker, durable);
     this.#dropIfEmpty(filter);
   }
 
@@ -155,8 +172,12 @@ export class RouteTable {
   forgetWorker(worker: number): void {
     this.#generation += 1;
     for (const entry of [...this.#trie.values()]) {
-      entry.remote &= ~(1 << worker);
-      for (const group of entry.groups?.values() ?? []) group.remoteMembers.delete(worker);
+      entry.remote = withBit(entry.remote, worker, false);
+      entry.remoteDurable = withBit(entry.remoteDurable, worker, false);
+      for (const group of entry.groups?.values() ?? []) {
+        group.remoteMembers.delete(worker);
+        group.remoteDurable = withBit(group.remoteDurable, worker, false);
+      }
       this.#dropIfEmpty(entry.filter);
     }
   }
@@ -165,9 +186,9 @@ export class RouteTable {
   interests(): Interest[] {
     const interests: Interest[] = [];
     for (const entry of this.#trie.values()) {
-      if (entry.subscriptions.length > 0) interests.push([entry.filter, 1]);
+      if (entry.subscriptions.length > 0) interests.push(interest(entry.filter, 1, entry.durable > 0));
       for (const group of entry.groups?.values() ?? []) {
-        if (group.members.length > 0) interests.push([group.key, group.members.length]);
+        if (group.members.length > 0) interests.push(interestIn(group));
       }
     }
     return interests;
@@ -203,7 +224,7 @@ export class RouteTable {
   #entry(filter: string): FilterEntry {
     let entry = this.#trie.get(filter);
     if (entry === undefined) {
-      entry = { filter, subscriptions: [], groups: null, remote: 0 };
+      entry = { filter, subscriptions: [], groups: null, durable: 0, remote: 0, remoteDurable: 0 };
       this.#trie.set(filter, entry);
     }
     return entry;
@@ -234,15 +255,45 @@ export class RouteTable {
     const subscriptions: Subscription[] = [];
     const groups: SharedGroup[] = [];
     let remote = 0;
+    let durable = 0;
     this.#trie.match(topic, (entry) => {
       for (const subscription of entry.subscriptions) subscriptions.push(subscription);
       if (entry.groups !== null) groups.push(...entry.groups.values());
       remote |= entry.remote;
+      durable |= entry.remoteDurable;
     });
     let workers = remote;
-    for (const group of groups) for (const worker of group.remoteMembers.keys()) workers |= 1 << worker;
-    return { topic, topicBytes, generation: this.#generation, subscriptions, groups, remote, workers };
+    for (const group of groups) {
+      for (const worker of group.remoteMembers.keys()) workers |= 1 << worker;
+      durable |= group.remoteDurable;
+    }
+    return {
+      topic,
+      topicBytes,
+      generation: this.#generation,
+      subscriptions,
+      groups,
+      remote,
+      workers,
+      durable,
+    };
   }
+}
+
+function withBit(mask: number, bit: number, set: boolean): number {
+  return set ? mask | (1 << bit) : mask & ~(1 << bit);
+}
+
+function interest(filter: string, count: number, durable: boolean): Interest {
+  return durable ? [filter, count, true] : [filter, count];
+}
+
+function interestIn({ key, members }: SharedGroup): Interest {
+  return interest(
+    key,
+    members.length,
+    members.some(({ durable }) => durable),
+  );
 }
 
 function removeFrom(list: Subscription[], subscription: Subscription): void {

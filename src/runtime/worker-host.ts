@@ -219,7 +219,7 @@ class WorkerHost {
     this.#readyWhenCaughtUp();
   }
 
-  /** A new worker has to know what this one wants to hear of, and every retained message. */
+  /** A new worker has to know what this one wants to hear of, and the `$SYS` tree. */
   #tellEverything(worker: number): void {
     const link = this.#broker.cluster.link(worker)!;
     const changes = this.#broker.routes.interests();
@@ -227,20 +227,33 @@ class WorkerHost {
     // Each retained message comes from one worker only: the one with the lowest number.
     const others = [...this.#linkPorts.keys()].filter((other) => other !== worker);
     if (others.every((other) => other > this.#start.worker)) {
-      this.#broker.retained.all((message) => link.publish(message, RecordFlag.keep, ''));
+      this.#broker.sysRetained.all((message) => link.publish(message, RecordFlag.keep, ''));
     }
     link.control({ kind: 'caught-up' });
   }
 
+  #receiveBatch(link: Link, records: Uint8Array, awaited: number): void {
+    const { store } = this.#broker;
+    const mark = store.mark();
+    this.#broker.receiveRecords(records, false);
+    link.workedOff(records.length);
+    if (awaited !== 0) store.whenSettled(mark, () => link.control({ kind: 'stored', batch: awaited }));
+  }
+
   #receiveFrom(link: Link, message: LinkMessage): void {
+    const { store } = this.#broker;
+    store.refresh();
     switch (message.kind) {
       case 'batch':
-        this.#broker.receiveRecords(message.records, false);
-        link.workedOff(message.records.length);
+        this.#receiveBatch(link, message.records, message.awaited);
+        return;
+      case 'stored':
+        link.stored(message.batch);
         return;
       case 'interest':
         for (const change of message.changes) this.#broker.routes.setRemote(link.worker, change);
-        link.control({ kind: 'confirmed', sequence: message.sequence });
+        // Retained messages that this worker took before have to be in sight of the one that asks.
+        store.whenFlushed(() => link.control({ kind: 'confirmed', sequence: message.sequence }));
         return;
       case 'confirmed':
         this.#broker.cluster.confirmed(link.worker, message.sequence);

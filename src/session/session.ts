@@ -12,13 +12,19 @@
  */
 import { RingQueue } from '../base/ring-queue.js';
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
-import type { Publication } from '../mqtt/publication.js';
+import { Publication } from '../mqtt/publication.js';
+import type { KeptContents, KeptEntry, SessionKeeper } from './keeper.js';
 import type { Subscription } from './subscription.js';
 
 /** `sessionExpiryInterval` of a session that never ends [MQTT 5.0, 3.1.2.11.2]. */
 export const NEVER = 0xffffffff;
 
 const PACKET_ID_MAX = 0xffff;
+
+/** Messages of a kept queue that are in memory, read ahead of the client; the others are on disk only. */
+const AHEAD_MAX = 100;
+
+const NO_IDENTIFIERS: readonly number[] = [];
 
 /** A connected client, as its session sees it. */
 export interface Peer {
@@ -57,6 +63,10 @@ export type DropReason = 'queue full' | 'too large' | 'expired';
 /** What a session reports to the broker. */
 export interface SessionEvents {
   dropped(session: Session, reason: DropReason): void;
+  /** A point of time before changes to what is kept. */
+  mark(): number;
+  /** Calls back once what was changed since the mark is stored. */
+  whenSettled(mark: number, callback: () => void): void;
 }
 
 export type OutboundState = 'awaiting PUBACK' | 'awaiting PUBREC' | 'awaiting PUBCOMP';
@@ -72,6 +82,10 @@ interface InflightMessage {
   identifiers: readonly number[] | null;
   /** It came through a shared subscription, so another member can have it. */
   shared: Subscription | null;
+  /** Where it is kept, for a session that outlives its connection. */
+  entry: KeptEntry | null;
+  /** False while it waits to be stored before it is sent for the first time. */
+  sent: boolean;
 }
 
 interface QueuedMessage {
@@ -80,6 +94,12 @@ interface QueuedMessage {
   retain: boolean;
   identifiers: readonly number[] | null;
   shared: Subscription | null;
+  entry: KeptEntry | null;
+}
+
+interface ReceivedMessage {
+  publication: Publication;
+  entry: KeptEntry | null;
 }
 
 /** A message taken back from a session that ends, for another member of the shared subscription. */
@@ -107,11 +127,18 @@ export class Session {
   #lastPacketId = 0;
   readonly #inflight = new Map<number, InflightMessage>();
   #inflightBytes = 0;
+  /** The head of the queue; all of it where nothing is kept. */
   readonly #queue = new RingQueue<QueuedMessage>();
+  /** Kept messages behind `#queue` that are to be read yet. */
+  #unread = 0;
+  /** Sequence of the last message that went into `#queue`. */
+  #lastSequence = 0;
   #queuedBytes = 0;
-  /** QoS 1 and 2 messages in the queue: those that the limits count. */
+  /** QoS 1 and 2 messages that wait: those that the limits count. */
   #queuedCount = 0;
-  readonly #received = new Map<number, Publication>();
+  readonly #received = new Map<number, ReceivedMessage>();
+  /** Keeps the session where it outlives its connection. */
+  keeper: SessionKeeper | null = null;
 
   constructor(clientId: string, version: ProtocolVersion, limits: SessionLimits, events: SessionEvents) {
     this.clientId = clientId;
@@ -129,7 +156,12 @@ export class Session {
   }
 
   get queuedCount(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.#unread;
+  }
+
+  /** The packet id last given to a message, to be kept with the session. */
+  get lastPacketId(): number {
+    return this.#lastPacketId;
   }
 
   /** Bytes of payload that wait or are in flight. */
@@ -158,8 +190,8 @@ export class Session {
       else this.#queueQos0(publication, retain, identifiers, shared);
       return;
     }
-    if (peer !== null && this.#queue.length === 0 && this.#windowIsOpen(peer, publication.payloadLength)) {
-      this.#send(peer, publication, qos, retain, identifiers, shared);
+    if (peer !== null && this.queuedCount === 0 && this.#windowIsOpen(peer, publication.payloadLength)) {
+      this.#send(peer, publication, qos, retain, identifiers, shared, null);
     } else {
       this.#enqueue(publication, qos, retain, identifiers, shared);
     }
@@ -172,7 +204,7 @@ export class Session {
     return true;
   }
 
-  /** PUBREC received; a reason code of 0x80 or more ends the message [MQTT-4.3.3-4]. */
+  /** PUBREC received, PUBREL is due; a reason code of 0x80 or more ends the message [MQTT-4.3.3-4]. */
   pubrec(packetId: number, reasonCode: number): boolean {
     const message = this.#inflight.get(packetId);
     if (message === undefined || message.state === 'awaiting PUBACK') return false;
@@ -182,7 +214,7 @@ export class Session {
     }
     message.state = 'awaiting PUBCOMP';
     message.publication = null; // never sent again [MQTT-4.3.3-6]
-    this.peer?.sendPubrel(packetId);
+    message.entry?.update({ state: 'awaiting PUBCOMP' });
     return true;
   }
 
@@ -205,7 +237,7 @@ export class Session {
     for (const [packetId, message] of this.#inflight) {
       if (message.state === 'awaiting PUBCOMP') {
         peer.sendPubrel(packetId);
-      } else if (message.publication !== null) {
+      } else if (message.publication !== null && message.sent) {
         const { publication, qos, retain, identifiers } = message;
         peer.sendPublish(publication, qos, retain, true, packetId, identifiers);
       }
@@ -223,16 +255,65 @@ export class Session {
   pump(now: number): void {
     const { peer } = this;
     if (peer === null) return;
-    for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
-      const { publication, qos, retain, identifiers, shared } = next;
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const { publication, qos, retain, identifiers, shared, entry } = next;
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
       if (!expired && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
       this.#queue.shift();
       this.#uncount(next);
+      if (expired || qos === 0) entry?.remove();
       if (expired) this.#events.dropped(this, 'expired');
       else if (qos === 0) peer.sendPublish(publication, 0, retain, false, 0, identifiers);
-      else this.#send(peer, publication, qos, retain, identifiers, shared);
+      else this.#send(peer, publication, qos, retain, identifiers, shared, entry);
     }
+  }
+
+  /** The oldest message that waits; reads on in a kept queue. */
+  #next(): QueuedMessage | undefined {
+    if (this.#queue.length === 0 && this.#unread > 0) this.#readAhead();
+    return this.#queue.peek();
+  }
+
+  #readAhead(): void {
+    const entries = this.keeper?.outgoing.read(this.#lastSequence, AHEAD_MAX) ?? [];
+    // Fewer than there should be: some did not read, and there are no more.
+    this.#unread = entries.length === 0 ? 0 : Math.max(0, this.#unread - entries.length);
+    for (const entry of entries) {
+      this.#lastSequence = entry.sequence;
+      const { qos, retain, subscriptionIds } = entry;
+      const publication = Publication.fromStored(entry.message);
+      const identifiers = subscriptionIds.length === 0 ? null : subscriptionIds;
+      this.#queue.push({ publication, qos, retain, identifiers, shared: null, entry });
+    }
+  }
+
+  /** Takes up what was kept of the session. Called once, before anything else. */
+  restore(keeper: SessionKeeper, contents: KeptContents, lastPacketId: number): void {
+    this.keeper = keeper;
+    this.#lastPacketId = lastPacketId;
+    for (const entry of contents.inFlight) {
+      const { state, packetId, qos, retain, subscriptionIds, payloadBytes: bytes } = entry;
+      const publication = state === 'awaiting PUBCOMP' ? null : Publication.fromStored(entry.message);
+      const identifiers = subscriptionIds.length === 0 ? null : subscriptionIds;
+      this.#inflight.set(packetId, {
+        state: state as OutboundState,
+        qos,
+        retain,
+        publication,
+        bytes,
+        identifiers,
+        shared: null,
+        entry,
+        sent: true,
+      });
+      this.#inflightBytes += bytes;
+    }
+    for (const entry of contents.received) {
+      this.#received.set(entry.packetId, { publication: Publication.fromStored(entry.message), entry });
+    }
+    this.#unread = contents.waiting + contents.waitingQos0;
+    this.#queuedCount = contents.waiting;
+    this.#queuedBytes = contents.waitingBytes;
   }
 
   /**
@@ -241,8 +322,10 @@ export class Session {
    */
   takeBackShared(): Undelivered[] {
     const undelivered: Undelivered[] = [];
-    for (const { publication, shared } of this.#inflight.values()) {
-      if (shared !== null && publication !== null) undelivered.push({ publication, subscription: shared });
+    for (const { publication, shared, qos } of this.#inflight.values()) {
+      // What was sent with QoS 2 stays this client's, even if it never comes back [MQTT-4.8.2-5].
+      if (shared === null || publication === null || qos === 2) continue;
+      undelivered.push({ publication, subscription: shared });
     }
     for (const { publication, shared } of this.#queue) {
       if (shared !== null) undelivered.push({ publication, subscription: shared });
@@ -254,7 +337,10 @@ export class Session {
   discardQueued(keep: (publication: Publication) => boolean): void {
     this.#queue.filter((message) => {
       const kept = keep(message.publication);
-      if (!kept) this.#uncount(message);
+      if (!kept) {
+        this.#uncount(message);
+        message.entry?.remove();
+      }
       return kept;
     });
   }
@@ -263,19 +349,31 @@ export class Session {
 
   /** The QoS 2 message received under this packet id and not yet released. */
   received(packetId: number): Publication | undefined {
-    return this.#received.get(packetId);
+    return this.#received.get(packetId)?.publication;
   }
 
   /** Keeps a QoS 2 message until its PUBREL. */
-  receive(packetId: number, publication: Publication): void {
-    this.#received.set(packetId, publication);
+  receive(packetId: number, message: Publication): void {
+    const { keeper } = this;
+    if (keeper === null) {
+      this.#received.set(packetId, { publication: message.hold(), entry: null });
+      return;
+    }
+    this.#received.get(packetId)?.entry?.remove();
+    const publication = message.keep();
+    const { qos, retain } = publication;
+    const delivery = { qos, retain, packetId, dup: false, subscriptionIds: NO_IDENTIFIERS };
+    const entry = keeper.incoming.append(publication, { ...delivery, state: 'awaiting PUBREL' }, false);
+    this.#received.set(packetId, { publication, entry });
   }
 
   /** PUBREL received. @returns the message to route, `undefined` if there is none */
   release(packetId: number): Publication | undefined {
-    const publication = this.#received.get(packetId);
-    if (publication !== undefined) this.#received.delete(packetId);
-    return publication;
+    const message = this.#received.get(packetId);
+    if (message === undefined) return undefined;
+    this.#received.delete(packetId);
+    message.entry?.remove();
+    return message.publication;
   }
 
   // ----------------------------------------------------------------- private
@@ -296,15 +394,18 @@ export class Session {
     retain: boolean,
     identifiers: readonly number[] | null,
     shared: Subscription | null,
+    queued: KeptEntry | null,
   ): void {
     const packetId = this.#nextPacketId();
-    if (!peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
+    const storeFirst = this.keeper !== null && qos === 2;
+    if (!storeFirst && !peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
+      queued?.remove();
       this.#events.dropped(this, 'too large');
       return;
     }
+    const mark = storeFirst ? this.#events.mark() : 0;
     const bytes = publication.payloadLength;
-    this.#inflightBytes += bytes;
-    this.#inflight.set(packetId, {
+    const message: InflightMessage = {
       state: qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC',
       qos,
       retain,
@@ -312,12 +413,53 @@ export class Session {
       bytes,
       identifiers,
       shared,
-    });
+      entry:
+        this.keeper === null ? null : this.#keepSent(publication, qos, retain, identifiers, packetId, queued),
+      sent: !storeFirst,
+    };
+    this.#inflightBytes += bytes;
+    this.#inflight.set(packetId, message);
+    if (storeFirst) this.#events.whenSettled(mark, () => this.#sendStored(packetId, message));
+  }
+
+  /**
+   * A QoS 2 message leaves when it is stored. Sent before that, it could come again under another packet id after
+   * a crash: its publisher has no PUBCOMP yet and releases it once more.
+   */
+  #sendStored(packetId: number, message: InflightMessage): void {
+    const { peer } = this;
+    const { publication, qos, retain, identifiers } = message;
+    if (this.#inflight.get(packetId) !== message || message.sent || publication === null) return;
+    message.sent = true;
+    if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) return;
+    this.#complete(packetId);
+    this.#events.dropped(this, 'too large');
+  }
+
+  /** Keeps that the message is on its way, for a process that ends before it is acknowledged. */
+  #keepSent(
+    publication: Publication,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+    packetId: number,
+    queued: KeptEntry | null,
+  ): KeptEntry {
+    const state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
+    if (queued !== null) {
+      queued.update({ state, packetId });
+      return queued;
+    }
+    const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
+    const delivery = { state, packetId, qos, retain, dup: false, subscriptionIds } as const;
+    return this.keeper!.outgoing.append(publication.keep(), delivery, true);
   }
 
   #complete(packetId: number): void {
-    this.#inflightBytes -= this.#inflight.get(packetId)!.bytes;
+    const message = this.#inflight.get(packetId)!;
+    this.#inflightBytes -= message.bytes;
     this.#inflight.delete(packetId);
+    message.entry?.remove();
   }
 
   /** Ids count up through the whole range and skip what is in flight [MQTT-2.2.1-3]. */
@@ -342,9 +484,28 @@ export class Session {
       this.#events.dropped(this, 'queue full');
       return;
     }
-    this.#queue.push({ publication: publication.keep(), qos, retain, identifiers, shared });
     this.#queuedBytes += bytes;
     if (qos > 0) this.#queuedCount += 1;
+    const kept = publication.keep();
+    const entry = this.#keepQueued(kept, qos, retain, identifiers);
+    if (entry !== null && (this.#unread > 0 || this.#queue.length >= AHEAD_MAX)) {
+      this.#unread += 1;
+      return;
+    }
+    if (entry !== null) this.#lastSequence = entry.sequence;
+    this.#queue.push({ publication: kept, qos, retain, identifiers, shared, entry });
+  }
+
+  #keepQueued(
+    publication: Publication,
+    qos: Qos,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+  ): KeptEntry | null {
+    if (this.keeper === null) return null;
+    const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
+    const delivery = { state: 'queued', packetId: 0, qos, retain, dup: false, subscriptionIds } as const;
+    return this.keeper.outgoing.append(publication, delivery, false);
   }
 
   #queueQos0(

@@ -1,0 +1,62 @@
+/** A store that forgets with its process: for a broker core that runs alone, as in tests. */
+import type { Publication } from '../mqtt/publication.js';
+import { RetainedTree } from '../retained/retained-tree.js';
+import type { BrokerStore, RetainedCursor, RetainedMessages } from './ports.js';
+
+export class MemoryStore implements BrokerStore {
+  readonly retained: RetainedMessages = new RetainedInMemory();
+
+  mark(): number {
+    return 0;
+  }
+
+  changedSince(): boolean {
+    return false;
+  }
+
+  whenSettled(_mark: number, callback: () => void): void {
+    callback();
+  }
+
+  whenFlushed(callback: () => void): void {
+    callback();
+  }
+
+  refresh(): void {}
+
+  createSession(): null {
+    return null;
+  }
+}
+
+class RetainedInMemory implements RetainedMessages {
+  readonly #tree = new RetainedTree();
+
+  get count(): number {
+    return this.#tree.size;
+  }
+
+  set(message: Publication): void {
+    this.#tree.set(message.keep());
+  }
+
+  clear(topic: string): void {
+    this.#tree.delete(topic);
+  }
+
+  match(filter: string): RetainedCursor {
+    return retainedCursor(this.#tree, filter);
+  }
+}
+
+/** What matches at this moment, to be read in pieces. */
+export function retainedCursor(tree: RetainedTree, filter: string): RetainedCursor {
+  const matched: Publication[] = [];
+  tree.match(filter, (message) => matched.push(message));
+  return {
+    get done() {
+      return matched.length === 0;
+    },
+    next: (limit) => matched.splice(0, limit),
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * Where a session keeps what has to outlive its process. `store` implements it; a session that ends with its
+ * connection has none.
+ */
+import type { StoredMessage } from '../model/message.js';
+import type { DeliveryState } from '../model/queued-record.js';
+import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
+import type { Qos } from '../mqtt/packets.js';
+import type { Publication } from '../mqtt/publication.js';
+
+/** How a message goes to, or came from, this client. */
+export interface KeptDelivery {
+  state: DeliveryState;
+  /** 0 = none yet. */
+  packetId: number;
+  qos: Qos;
+  retain: boolean;
+  dup: boolean;
+  subscriptionIds: readonly number[];
+}
+
+/** One kept message of a session. */
+export interface KeptEntry extends Readonly<KeptDelivery> {
+  /** Its place among the session's messages of that direction: later ones are larger. */
+  readonly sequence: number;
+  readonly message: StoredMessage;
+  /** Payload bytes. */
+  readonly payloadBytes: number;
+  update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void;
+  remove(): void;
+}
+
+/** One direction of a session's messages, in their order. */
+export interface MessageKeeper {
+  /** @param patient the message is likely to be removed again within milliseconds */
+  append(publication: Publication, delivery: KeptDelivery, patient: boolean): KeptEntry;
+  /** The messages in state `queued` behind `sequence`, oldest first. */
+  read(sequence: number, limit: number): KeptEntry[];
+}
+
+export interface SessionKeeper {
+  /** Messages to the client. */
+  readonly outgoing: MessageKeeper;
+  /** QoS 2 messages of the client that wait for their PUBREL. */
+  readonly incoming: MessageKeeper;
+  update(fields: Partial<Omit<SessionRecord, 'clientId'>>): void;
+  subscribe(subscription: SubscriptionRecord): void;
+  unsubscribe(filter: string): void;
+  /** The session is over. */
+  end(): void;
+}
+
+/** What was kept of a session, when it is taken up again. */
+export interface KeptContents {
+  /** Outgoing messages past `queued`, in their order. */
+  inFlight: KeptEntry[];
+  /** Outgoing QoS 1 and 2 messages in state `queued`, and those of QoS 0. */
+  waiting: number;
+  waitingQos0: number;
+  /** Payload bytes of all that are `queued`. */
+  waitingBytes: number;
+  /** Incoming QoS 2 messages. */
+  received: KeptEntry[];
+}

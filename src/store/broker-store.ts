@@ -1,0 +1,137 @@
+/** The store in the shape in which the broker core knows it: publications in, publications out. */
+import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
+import type { RestoredSession } from '../broker/broker.js';
+import type { StoredMessage } from '../model/message.js';
+import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
+import { Publication } from '../mqtt/publication.js';
+import type { KeptDelivery, KeptEntry, MessageKeeper, SessionKeeper } from '../session/keeper.js';
+import type { RetainedStore } from './retained-store.js';
+import type { SessionQueue } from './session-queue.js';
+import type { KeptMessage } from './shared-messages.js';
+import type { Store } from './store.js';
+import type { StoredSession } from './stored-session.js';
+
+export class LmdbBrokerStore implements BrokerStore {
+  readonly retained: RetainedMessages;
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.retained = new StoredRetained(store.retained);
+  }
+
+  mark(): number {
+    return this.#store.mark();
+  }
+
+  changedSince(mark: number): boolean {
+    return this.#store.changedSince(mark);
+  }
+
+  whenSettled(mark: number, callback: () => void): void {
+    this.#store.whenSettled(mark, callback);
+  }
+
+  whenFlushed(callback: () => void): void {
+    void this.#store.flush().then(callback);
+  }
+
+  refresh(): void {
+    this.#store.refresh();
+  }
+
+  createSession(record: SessionRecord): SessionKeeper {
+    return new StoredKeeper(this.#store, this.#store.sessions.create(record));
+  }
+
+  /** Takes up a session that was stored before. */
+  loadSession(clientId: string): RestoredSession | undefined {
+    const loaded = this.#store.sessions.load(clientId);
+    if (loaded === undefined) return undefined;
+    const { stored, subscriptions, incoming, outgoing } = loaded;
+    return {
+      record: stored.record,
+      keeper: new StoredKeeper(this.#store, stored),
+      subscriptions,
+      contents: { ...outgoing, received: incoming.inFlight },
+    };
+  }
+}
+
+class StoredKeeper implements SessionKeeper {
+  readonly outgoing: MessageKeeper;
+  readonly incoming: MessageKeeper;
+  readonly #stored: StoredSession;
+
+  constructor(store: Store, stored: StoredSession) {
+    this.#stored = stored;
+    this.outgoing = new StoredQueue(store, stored.outgoing);
+    this.incoming = new StoredQueue(store, stored.incoming);
+  }
+
+  update(fields: Partial<Omit<SessionRecord, 'clientId'>>): void {
+    this.#stored.update(fields);
+  }
+
+  subscribe(subscription: SubscriptionRecord): void {
+    this.#stored.subscribe(subscription);
+  }
+
+  unsubscribe(filter: string): void {
+    this.#stored.unsubscribe(filter);
+  }
+
+  end(): void {
+    this.#stored.end();
+  }
+}
+
+class StoredQueue implements MessageKeeper {
+  readonly #store: Store;
+  readonly #queue: SessionQueue;
+
+  constructor(store: Store, queue: SessionQueue) {
+    this.#store = store;
+    this.#queue = queue;
+  }
+
+  /** All queues that get the publication share what the store makes of it. */
+  append(publication: Publication, delivery: KeptDelivery, patient: boolean): KeptEntry {
+    publication.record ??= this.#store.keep(publication.toStored());
+    return this.#queue.append(publication.record as KeptMessage, delivery, patient);
+  }
+
+  read(sequence: number, limit: number): KeptEntry[] {
+    return this.#queue.read(sequence, limit);
+  }
+}
+
+class StoredRetained implements RetainedMessages {
+  readonly #retained: RetainedStore;
+
+  constructor(retained: RetainedStore) {
+    this.#retained = retained;
+  }
+
+  get count(): number {
+    return this.#retained.count;
+  }
+
+  set(message: Publication): void {
+    this.#retained.set(message.keep().toStored());
+  }
+
+  clear(topic: string): void {
+    this.#retained.clear(topic);
+  }
+
+  match(filter: string): RetainedCursor {
+    const walk = this.#retained.match(filter);
+    return {
+      get done() {
+        return walk.done;
+      },
+      next: (limit) => walk.next(limit).map((message: StoredMessage) => Publication.fromStored(message)),
+    };
+  }
+}
