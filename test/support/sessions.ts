@@ -19,7 +19,11 @@ export interface TestSession {
 
 export function testSession(limits: Partial<SessionLimits> = {}, version: ProtocolVersion = 4): TestSession {
   const drops: DropReason[] = [];
-  const events = { dropped: (_: Session, reason: DropReason) => void drops.push(reason) };
+  const events = {
+    dropped: (_: Session, reason: DropReason) => void drops.push(reason),
+    mark: () => 0,
+    whenSettled: (_mark: number, callback: () => void) => callback(),
+  };
   return { session: new Session('client', version, { ...usualLimits, ...limits }, events), drops };
 }
 
