@@ -34,6 +34,7 @@ const isSys = (topic: string): boolean => topic.startsWith('$SYS');
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
+  backlog: 'dropBacklog',
   'too large': 'dropTooLarge',
   expired: 'dropExpired',
 };
@@ -213,7 +214,7 @@ export class Broker implements SessionEvents {
   dropped(session: Session, reason: DropReason): void {
     this.counters[Counter.publishDropped]! += 1;
     this.counters[Counter[DROP_COUNTERS[reason]]]! += 1;
-    if (reason !== 'queue full') return;
+    if (reason !== 'queue full' && reason !== 'backlog') return;
     session.droppedSinceConnect += 1;
     if (session.droppedSinceConnect === 1) {
       this.log.write('notice', lines.outgoingMessagesDropped(session.clientId));

@@ -368,9 +368,7 @@ export class Connection implements Peer {
     const { broker, out } = this;
     const { counters } = broker;
     if (qos === 0 && out.waitingPackets > 0 && this.#backlogIsFull()) {
-      counters[Counter.publishDropped]! += 1;
-      counters[Counter.dropBacklog]! += 1;
-      broker.dropped(this.session, 'queue full');
+      broker.dropped(this.session, 'backlog');
       return true;
     }
     const delivery = this.#delivery;

@@ -58,7 +58,7 @@ export interface SessionLimits {
 }
 
 /** Why a message did not reach a client. */
-export type DropReason = 'queue full' | 'too large' | 'expired';
+export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired';
 
 /** What a session reports to the broker. */
 export interface SessionEvents {
@@ -127,6 +127,8 @@ export class Session {
   #lastPacketId = 0;
   readonly #inflight = new Map<number, InflightMessage>();
   #inflightBytes = 0;
+  /** Packet ids in flight that are to be sent again on this connection. */
+  #unsent: number[] = [];
   /** The head of the queue; all of it where nothing is kept. */
   readonly #queue = new RingQueue<QueuedMessage>();
   /** Kept messages behind `#queue` that are to be read yet. */
@@ -137,6 +139,8 @@ export class Session {
   /** QoS 1 and 2 messages that wait: those that the limits count. */
   #queuedCount = 0;
   readonly #received = new Map<number, ReceivedMessage>();
+  /** How many of them came on earlier connections. */
+  #receivedEarlier = 0;
   /** Keeps the session where it outlives its connection. */
   keeper: SessionKeeper | null = null;
 
@@ -169,9 +173,9 @@ export class Session {
     return this.#queuedBytes + this.#inflightBytes;
   }
 
-  /** How many QoS 2 messages of the client wait for their PUBREL. */
+  /** How many QoS 2 messages that came on this connection wait for their PUBREL. */
   get receivedCount(): number {
-    return this.#received.size;
+    return Math.max(0, this.#received.size - this.#receivedEarlier);
   }
 
   // ----------------------------------------------------------------- outgoing
@@ -186,7 +190,7 @@ export class Session {
   ): void {
     const { peer } = this;
     if (qos === 0) {
-      if (peer !== null) peer.sendPublish(publication, 0, retain, false, 0, identifiers);
+      if (peer !== null) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#queueQos0(publication, retain, identifiers, shared);
       return;
     }
@@ -234,15 +238,30 @@ export class Session {
     this.peer = peer;
     this.disconnectedAt = 0;
     this.droppedSinceConnect = 0;
-    for (const [packetId, message] of this.#inflight) {
-      if (message.state === 'awaiting PUBCOMP') {
-        peer.sendPubrel(packetId);
-      } else if (message.publication !== null && message.sent) {
-        const { publication, qos, retain, identifiers } = message;
-        peer.sendPublish(publication, qos, retain, true, packetId, identifiers);
-      }
-    }
+    this.#unsent = [...this.#inflight.keys()];
+    this.#receivedEarlier = this.#received.size;
     this.pump(now);
+  }
+
+  /**
+   * Sends again what was in flight, as far as the window allows: it may be smaller than on the connection before
+   * [MQTT-3.3.4-9].
+   */
+  #resend(peer: Peer): void {
+    for (let packetId = this.#unsent[0]; packetId !== undefined; packetId = this.#unsent[0]) {
+      const { state, publication, qos, retain, identifiers, sent } = this.#inflight.get(packetId)!;
+      if (state === 'awaiting PUBCOMP') {
+        peer.sendPubrel(packetId);
+      } else if (publication !== null && sent) {
+        if (this.#inflight.size - this.#unsent.length >= peer.sendMaximum) return;
+        if (!peer.sendPublish(publication, qos, retain, true, packetId, identifiers)) {
+          this.#complete(packetId);
+          this.#events.dropped(this, 'too large');
+          continue;
+        }
+      }
+      this.#unsent.shift();
+    }
   }
 
   /** The connection is gone, the session stays. @param now milliseconds since the epoch */
@@ -255,6 +274,7 @@ export class Session {
   pump(now: number): void {
     const { peer } = this;
     if (peer === null) return;
+    if (this.#unsent.length > 0) this.#resend(peer);
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const { publication, qos, retain, identifiers, shared, entry } = next;
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
@@ -263,7 +283,7 @@ export class Session {
       this.#uncount(next);
       if (expired || qos === 0) entry?.remove();
       if (expired) this.#events.dropped(this, 'expired');
-      else if (qos === 0) peer.sendPublish(publication, 0, retain, false, 0, identifiers);
+      else if (qos === 0) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#send(peer, publication, qos, retain, identifiers, shared, entry);
     }
   }
@@ -372,6 +392,7 @@ export class Session {
     const message = this.#received.get(packetId);
     if (message === undefined) return undefined;
     this.#received.delete(packetId);
+    this.#receivedEarlier = Math.min(this.#receivedEarlier, this.#received.size);
     message.entry?.remove();
     return message.publication;
   }
@@ -379,12 +400,22 @@ export class Session {
   // ----------------------------------------------------------------- private
 
   #windowIsOpen(peer: Peer, bytes: number): boolean {
-    if (this.#inflight.size >= peer.sendMaximum) return false;
+    if (this.#inflight.size >= peer.sendMaximum || this.#unsent.length > 0) return false;
     const { maxInflightBytes } = this.#limits;
     // One message may always be in flight, however large.
     return (
       maxInflightBytes === 0 || this.#inflight.size === 0 || this.#inflightBytes + bytes <= maxInflightBytes
     );
+  }
+
+  #sendQos0(
+    peer: Peer,
+    publication: Publication,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+  ): void {
+    const sent = peer.sendPublish(publication, 0, retain, false, 0, identifiers);
+    if (!sent) this.#events.dropped(this, 'too large');
   }
 
   #send(
@@ -459,6 +490,7 @@ export class Session {
     const message = this.#inflight.get(packetId)!;
     this.#inflightBytes -= message.bytes;
     this.#inflight.delete(packetId);
+    if (this.#unsent.length > 0) this.#unsent = this.#unsent.filter((id) => id !== packetId);
     message.entry?.remove();
   }
 

@@ -147,10 +147,11 @@ describe('forwarding', () => {
     assert.deepEqual(topicsAt(links), { 1: ['t'], 2: [], 31: ['t'] });
   });
 
-  test('of a retained message goes to every worker, to be kept', () => {
+  test('of what is retained below $SYS goes to every worker, to be kept', () => {
     const { cluster, links } = clusterOf(1, 2);
-    cluster.forward(publication('t', { retain: true }), bit(1));
-    assert.deepEqual(topicsAt(links), { 1: ['t'], 2: ['t'] });
+    cluster.forward(publication('$SYS/t', { retain: true }), bit(1));
+    cluster.forward(publication('stored', { retain: true }), bit(1));
+    assert.deepEqual(topicsAt(links), { 1: ['$SYS/t', 'stored'], 2: ['$SYS/t'] });
   });
 
   test('drops and counts QoS 0 for a congested link, and nothing else', () => {
@@ -159,8 +160,8 @@ describe('forwarding', () => {
     links.get(1)!.port.take();
     assert.equal(cluster.forward(publication('q0'), bit(1, 2)), 1);
     assert.equal(cluster.forward(publication('q1', { qos: 1 }), bit(1, 2)), 0);
-    assert.equal(cluster.forward(publication('retained', { retain: true }), bit(1, 2)), 0);
-    assert.deepEqual(topicsAt(links), { 1: ['q1', 'retained'], 2: ['q0', 'q1', 'retained'] });
+    assert.equal(cluster.forward(publication('$SYS/t', { retain: true }), bit(1, 2)), 0);
+    assert.deepEqual(topicsAt(links), { 1: ['q1', '$SYS/t'], 2: ['q0', 'q1', '$SYS/t'] });
   });
 
   test('to a shared group drops and counts QoS 0 alike', () => {

@@ -1,0 +1,152 @@
+/** A session against a model of what its client may expect, over random lives of the client. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Qos } from '../../../src/mqtt/packets.js';
+import { Publication } from '../../../src/mqtt/publication.js';
+import { testSession } from '../../support/sessions.js';
+import { TestPeer } from '../../support/test-peer.js';
+
+const MAX_QUEUED = 4;
+const MAX_INFLIGHT = 3;
+
+type Step =
+  | { kind: 'deliver'; qos: Qos }
+  | { kind: 'connect'; sendMaximum: number }
+  | { kind: 'disconnect' }
+  | { kind: 'acknowledge'; which: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('deliver' as const), qos: fc.constantFrom<Qos>(0, 1, 2) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('connect' as const),
+      sendMaximum: fc.integer({ min: 1, max: 5 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('disconnect' as const) }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('acknowledge' as const), which: fc.nat() }) },
+);
+
+/** What the client has of one message that it has not finished. */
+interface Open {
+  payload: string;
+  qos: Qos;
+  packetId: number;
+  released: boolean;
+  /** Sent on this connection. */
+  here: boolean;
+}
+
+test('every message arrives in order, once where it is not resent, or is dropped for a reason', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+      const limits = { maxQueuedMessages: MAX_QUEUED, maxInflightMessages: MAX_INFLIGHT };
+      const { session, drops } = testSession(limits);
+      session.expiryInterval = 60;
+      let peer: TestPeer | null = null;
+      /** Unacknowledged, in the order of their first sending. */
+      let open: Open[] = [];
+      const waiting: { payload: string; qos: Qos }[] = [];
+      let dropped = 0;
+
+      /** Takes what the session sent and checks it against what has to come, and nothing else. */
+      const receive = (qos0: string[]): void => {
+        if (peer === null) return;
+        const sent = peer.take();
+        for (const packet of sent) {
+          if ('pubrel' in packet) {
+            const released = open.find(({ packetId }) => packetId === packet.pubrel);
+            assert.ok(released?.released, 'PUBREL of something that was not received');
+            released.here = true;
+          } else if (packet.qos === 0) {
+            assert.equal(packet.payload, qos0.shift());
+          } else if (packet.dup) {
+            const again = open.find(({ packetId }) => packetId === packet.packetId);
+            assert.ok(again !== undefined && !again.released && !again.here);
+            assert.equal(again.payload, packet.payload);
+            const earlier = open.slice(0, open.indexOf(again));
+            assert.ok(
+              earlier.every(({ here }) => here),
+              'sent again before what was sent before it',
+            );
+            again.here = true;
+          } else {
+            const { payload, qos, packetId } = packet;
+            assert.deepEqual({ payload, qos }, waiting.shift());
+            assert.ok(
+              open.every(({ here }) => here),
+              'new before old',
+            );
+            open.push({ payload, qos, packetId, released: false, here: true });
+          }
+        }
+        assert.deepEqual(qos0, [], 'QoS 0 goes out at once');
+        const unfinished = open.filter(({ here, released }) => here && !released).length;
+        assert.ok(unfinished <= peer.sendMaximum, 'more in flight than the client takes');
+        const here = open.filter((one) => one.here).length;
+        const mayGo = here < peer.sendMaximum;
+        assert.ok(
+          !mayGo || (waiting.length === 0 && here === open.length),
+          'something waits in an open window',
+        );
+      };
+
+      let number = 0;
+      for (const next of steps) {
+        switch (next.kind) {
+          case 'deliver': {
+            const payload = String(number++);
+            const fields = { topic: 't', payload: Buffer.from(payload), qos: next.qos, retain: false };
+            const online = peer !== null;
+            if (next.qos > 0) {
+              const here = open.filter((one) => one.here).length;
+              const goes =
+                peer !== null && waiting.length === 0 && here === open.length && here < peer.sendMaximum;
+              const room = waiting.length < MAX_QUEUED + (online ? MAX_INFLIGHT : 0);
+              if (goes || room) waiting.push({ payload, qos: next.qos });
+              else dropped += 1;
+            }
+            session.deliver(Publication.create(fields), next.qos, false, null, null);
+            receive(online && next.qos === 0 ? [payload] : []);
+            break;
+          }
+          case 'connect':
+          case 'disconnect':
+            if (peer !== null) session.detach(0);
+            peer = null;
+            for (const one of open) one.here = false;
+            if (next.kind === 'disconnect') break;
+            peer = new TestPeer(next.sendMaximum);
+            session.attach(peer, 0);
+            receive([]);
+            break;
+          case 'acknowledge': {
+            if (peer === null) break;
+            // A client may still acknowledge what an earlier connection brought.
+            const candidates = open.filter(({ here, qos }) => here || qos === 1);
+            const one = candidates[next.which % candidates.length];
+            if (one === undefined) break;
+            if (one.qos === 2 && !one.released) {
+              one.released = true;
+              assert.ok(session.pubrec(one.packetId, 0));
+            } else {
+              open = open.filter((other) => other !== one);
+              assert.ok(one.qos === 1 ? session.puback(one.packetId) : session.pubcomp(one.packetId));
+              session.pump(0);
+            }
+            receive([]);
+          }
+        }
+        assert.equal(session.inflightCount, open.length);
+        assert.equal(session.queuedCount, waiting.length);
+        assert.equal(drops.length, dropped);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
