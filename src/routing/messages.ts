@@ -7,6 +7,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
+import type { StoreMode } from '../store/environment.js';
 import type { Interest } from './route-table.js';
 
 /** A connection that main accepted, or that another worker passes on, with the bytes already read. */
@@ -42,6 +43,14 @@ export type ClaimAnswer =
   /** `global_max_clients` is reached. */
   | { id: number; verdict: 'full' };
 
+/** Where the live store is and how it is kept. */
+export interface StorePlace {
+  path: string;
+  mode: StoreMode;
+  /** Milliseconds that acknowledgements may wait for others, to write less often; 0 = none. */
+  groupCommitMs: number;
+}
+
 /** What a worker is given when it starts. */
 export interface WorkerStart {
   worker: number;
@@ -52,6 +61,10 @@ export interface WorkerStart {
   counters: SharedArrayBuffer;
   /** To and from main. */
   port: MessagePort;
+  /** The live store, which main has opened. */
+  store: StorePlace;
+  /** Client ids of stored sessions that live on this worker. */
+  sessions: string[];
   /** Links to the workers that run already. */
   peers: { worker: number; port: MessagePort }[];
 }

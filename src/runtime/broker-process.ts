@@ -19,6 +19,7 @@ import { systemErrorText } from '../net/system-error.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { Acceptor } from './acceptor.js';
 import { ExitCode } from './exit-code.js';
+import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
 import { VERSION } from './version.js';
@@ -56,18 +57,21 @@ export class BrokerProcess {
   #settings: Settings;
   readonly #options: BrokerProcessOptions;
   readonly #logger: Logger;
+  readonly #store: StoreHost;
   readonly #supervisor: Supervisor;
   readonly #acceptor: Acceptor;
   readonly #sys: SysPublisher;
   #stopping = false;
 
-  private constructor(options: BrokerProcessOptions) {
+  private constructor(options: BrokerProcessOptions, store: StoreHost) {
     const { settings, logger } = options;
     this.#options = options;
     this.#settings = settings;
     this.#logger = logger;
+    this.#store = store;
     this.#supervisor = new Supervisor({
       settings,
+      store: store.place,
       log: logger,
       logMask: logger.mask,
       writeLines: (written) => logger.writeLines(written),
@@ -84,7 +88,7 @@ export class BrokerProcess {
     const { pidFile } = settings;
     if (pidFile !== undefined && !writePidFile(pidFile, logger)) return ExitCode.pidFile;
     logger.reconfigure(logOptionsFromSettings(settings, logging));
-    return new BrokerProcess(options).#start();
+    return new BrokerProcess(options, await StoreHost.open(settings, logger)).#start();
   }
 
   async #start(): Promise<number> {
@@ -102,7 +106,7 @@ export class BrokerProcess {
       );
     }
     if (localOnly) for (const line of lines.startingInLocalOnlyMode()) this.#write('warning', line);
-    await this.#supervisor.start();
+    await this.#supervisor.start(clientIds(this.#store.sessions()));
     this.#sys.start(sysInterval);
     if (!(await this.#acceptor.open())) {
       await this.#end();
@@ -128,6 +132,7 @@ export class BrokerProcess {
     this.#sys.stop();
     this.#acceptor.close();
     await this.#supervisor.stop();
+    await this.#store.close();
   }
 
   /** SIGHUP: everything is read first, and only if all of it is right anything changes. */
@@ -228,6 +233,10 @@ function writePidFile(path: string, logger: Logger): boolean {
     logger.write('error', `${path}: ${systemErrorText(error)}.`);
     return false;
   }
+}
+
+function* clientIds(sessions: Iterable<{ clientId: string }>): Generator<string> {
+  for (const { clientId } of sessions) yield clientId;
 }
 
 function optionNames(changes: readonly OptionChange[]): string {

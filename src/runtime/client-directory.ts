@@ -97,9 +97,18 @@ export class ClientDirectory {
     if (entry?.worker === worker && entry.claim === claim) entry.will = null;
   }
 
-  /** A worker died. @returns the wills of its clients, which nobody else will send now */
-  workerDied(worker: number): Uint8Array[] {
+  /** A stored session, at the start: it lives on this worker from now on. */
+  restore(worker: number, clientId: string): void {
+    this.#entries.set(clientId, { worker, claim: 0, durable: true, will: null, waiting: null });
+  }
+
+  /**
+   * A worker died. Its stored sessions are taken up by the worker that replaces it under the same number; of the
+   * others nothing is left but the wills, which nobody else will send now.
+   */
+  workerDied(worker: number): { wills: Uint8Array[]; sessions: string[] } {
     const wills: Uint8Array[] = [];
+    const sessions: string[] = [];
     for (const [clientId, entry] of this.#entries) {
       if (entry.waiting !== null) {
         entry.waiting = entry.waiting.filter((waiting) => waiting.worker !== worker);
@@ -108,11 +117,15 @@ export class ClientDirectory {
         if (entry.waiting?.length === 0) entry.waiting = null;
         continue;
       }
-      if (entry.will !== null) wills.push(entry.will);
+      if (entry.durable && entry.waiting === null) {
+        sessions.push(clientId);
+        continue;
+      }
+      if (entry.will !== null && !entry.durable) wills.push(entry.will);
       const waiting = entry.waiting ?? [];
       this.#entries.delete(clientId);
       for (const { worker: other, claim } of waiting) this.claim(other, claim);
     }
-    return wills;
+    return { wills, sessions };
   }
 }

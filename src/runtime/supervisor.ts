@@ -15,6 +15,7 @@ import type {
   ClaimAnswer,
   MainToWorker,
   PassedConnection,
+  StorePlace,
   WorkerStart,
   WorkerToMain,
 } from '../routing/messages.js';
@@ -47,6 +48,7 @@ interface WorkerEntry {
 
 export interface SupervisorOptions {
   settings: Settings;
+  store: StorePlace;
   log: Log;
   logMask: number;
   /** Lines from workers, with their own time. */
@@ -103,13 +105,23 @@ export class Supervisor {
     );
   }
 
-  /** Starts the first worker, or as many as configured; resolves when connections may come. */
-  async start(): Promise<void> {
+  /**
+   * Starts the first worker, or as many as configured; resolves when connections may come.
+   * @param stored client ids of the stored sessions, which are spread over the workers
+   */
+  async start(stored: Iterable<string>): Promise<void> {
     const first = this.#settings.workerThreads === 'auto' ? 1 : this.#workersMax;
     const ready = new Promise<void>((resolve) => {
       this.#onReady = resolve;
     });
-    for (let worker = 0; worker < first; worker += 1) this.#startWorker();
+    const shares: string[][] = Array.from({ length: first }, () => []);
+    let next = 0;
+    for (const clientId of stored) {
+      this.#directory.restore(next, clientId);
+      shares[next]!.push(clientId);
+      next = (next + 1) % first;
+    }
+    for (const share of shares) this.#startWorker(share);
     await ready;
     this.#watch = setInterval(() => this.#watchLoad(), WATCH_MS);
   }
@@ -185,7 +197,8 @@ export class Supervisor {
     for (const entry of this.#workers) if (entry !== null) yield entry;
   }
 
-  #startWorker(): void {
+  /** @param sessions client ids of the stored sessions that it takes up */
+  #startWorker(sessions: string[] = []): void {
     const worker = this.#workers.indexOf(null);
     const toMain = new MessageChannel();
     const counters = createCounters();
@@ -210,6 +223,8 @@ export class Supervisor {
       logMask: this.#logMask,
       counters,
       port: toMain.port2,
+      store: this.#options.store,
+      sessions,
       peers,
     };
     const transferList = [toMain.port2, ...peers.map(({ port }) => port)];
@@ -239,12 +254,12 @@ export class Supervisor {
       `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
     );
     for (const other of this.#living()) this.#tell(other, { kind: 'peer-removed', worker: entry.worker });
-    const wills = this.#directory.workerDied(entry.worker);
+    const { wills, sessions } = this.#directory.workerDied(entry.worker);
     const lost = this.#connections.get(entry.worker) ?? [];
     this.#connections.delete(entry.worker);
     setTimeout(() => {
       if (this.#stopping) return;
-      this.#startWorker();
+      this.#startWorker(sessions);
       this.#whenReady(() => {
         for (const will of wills) this.publish(will);
         for (const connection of lost) this.serve(connection);
@@ -321,12 +336,9 @@ export class Supervisor {
   /** A connection whose session lives on another worker than the one that has read its CONNECT. */
   #pass(from: WorkerEntry, worker: number, connection: PassedConnection): void {
     from.connections -= 1;
+    // A worker that is being replaced takes its sessions up again: the connection waits for it.
     const target = this.#workers[worker];
-    if (!target?.ready) {
-      this.serve(connection);
-      return;
-    }
-    target.connections += 1;
+    if (target) target.connections += 1;
     this.#collect(this.#connections, worker, connection);
   }
 

@@ -22,6 +22,8 @@ import type {
   WorkerToMain,
 } from '../routing/messages.js';
 import { RecordFlag } from '../routing/wire.js';
+import { LmdbBrokerStore } from '../store/broker-store.js';
+import { Store } from '../store/store.js';
 import { createAuthenticate } from './authenticate.js';
 import { WorkerDirectory } from './worker-directory.js';
 
@@ -35,12 +37,17 @@ export function runWorker(start: WorkerStart): Promise<void> {
   });
 }
 
+const storeFailing = ({ message }: Error): string =>
+  `Error: The store cannot be written (${message}). What has to be stored is not acknowledged until it can.`;
+
 class WorkerHost {
   readonly #start: WorkerStart;
   readonly #port: MessagePort;
   readonly #directory: WorkerDirectory;
   readonly #flushList = new FlushList((flush) => setImmediate(flush));
   readonly #log: WorkerLog;
+  readonly #store: Store;
+  readonly #brokerStore: LmdbBrokerStore;
   readonly #broker: Broker;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
@@ -62,7 +69,17 @@ class WorkerHost {
       post: (lines) => this.#tell({ kind: 'log', lines }),
     });
     this.#directory = new WorkerDirectory(this.#port);
+    this.#store = new Store({
+      ...start.store,
+      now: Date.now,
+      onFailure: (error) => this.#log.write('error', storeFailing(error)),
+      onRecovery: () => this.#log.write('notice', 'The store can be written again.'),
+      onDamage: (error) =>
+        this.#log.write('error', `Error: A stored record does not read: ${error.message}.`),
+    });
+    this.#brokerStore = new LmdbBrokerStore(this.#store);
     this.#broker = new Broker({
+      store: this.#brokerStore,
       settings: start.settings,
       log: this.#log,
       counters: this.#counters,
@@ -74,6 +91,13 @@ class WorkerHost {
   }
 
   begin(): void {
+    // LMDB leaves rejections behind when a commit fails; the store has told of it already.
+    process.on('unhandledRejection', this.#rejected);
+    for (const clientId of this.#start.sessions) {
+      const loaded = this.#brokerStore.loadSession(clientId);
+      if (loaded === undefined) this.#directory.released(clientId);
+      else this.#broker.restoreSession(loaded);
+    }
     this.#port.on(
       'message',
       this.#guarded((message: MainToWorker) => this.#receive(message)),
@@ -282,8 +306,17 @@ class WorkerHost {
     this.#broker.stop();
     this.#flushList.flushAll();
     this.#directory.flush();
-    this.#log.flush();
-    this.#tell({ kind: 'stopped' });
-    this.#resolve();
+    void this.#store.close().then((committed) => {
+      if (!committed)
+        this.#log.write('error', 'Error: What was not stored yet is lost: the store cannot be written.');
+      this.#log.flush();
+      this.#tell({ kind: 'stopped' });
+      this.#resolve();
+    }, this.#reject);
   }
+
+  readonly #rejected = (error: unknown): void => {
+    if (error instanceof Error && error.message.startsWith('Commit failed')) return;
+    this.#reject(error);
+  };
 }
