@@ -1,6 +1,7 @@
 /** The store in the shape in which the broker core knows it: publications in, publications out. */
-import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
+
 import type { RestoredSession } from '../broker/broker.js';
+import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
 import type { StoredMessage } from '../model/message.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import { Publication } from '../mqtt/publication.js';

@@ -14,7 +14,7 @@
  * synced ones use overlapping syncs, and `safeRestore` because a file that was not closed in order must be
  * taken back to its last synced state even within the same boot.
  */
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import type { Committer } from './write-batcher.js';
@@ -90,22 +90,19 @@ export class Environment implements Committer {
 
   /** Puts a record; part of the transaction of this turn of the event loop. LMDB keeps `value` until then. */
   put(table: Table, key: Uint8Array, value: Buffer): void {
-    this.#lastWrite = table.put(key, value);
+    this.#note(table.put(key, value));
   }
 
   /** Removes a record, if it is there; part of the transaction of this turn. */
   remove(table: Table, key: Uint8Array): void {
-    this.#lastWrite = table.remove(key);
+    this.#note(table.remove(key));
   }
 
-  /** All writes of a turn share one promise: that of their transaction. */
   async committed(): Promise<void> {
     try {
       await this.#lastWrite;
     } catch (error) {
-      // The cause is another promise, which would be reported as unhandled.
-      const { commitError } = error as { commitError?: Promise<never> };
-      throw await causeOf(commitError, error as Error);
+      throw explain(await causeOf(error as Error), this.path);
     }
   }
 
@@ -151,6 +148,13 @@ export class Environment implements Committer {
     await this.#root.close();
   }
 
+  /** The writes of a turn share one promise or two; all of them reject when their transaction fails. */
+  #note(write: Promise<unknown>): void {
+    if (write === this.#lastWrite) return;
+    this.#lastWrite = write;
+    write.catch(() => {});
+  }
+
   #openTable(name: TableName): Table {
     return this.#root.openDB<Buffer, Uint8Array>({ name, encoding: 'binary', keyEncoding: 'binary' });
   }
@@ -160,15 +164,47 @@ export class Environment implements Committer {
   }
 }
 
-async function causeOf(commitError: Promise<never> | undefined, error: Error): Promise<Error> {
-  if (commitError === undefined) return error;
+/**
+ * Copies a store that nobody has open to a new file, compacted and without any trace of how it was synced, so that
+ * every mode may open it. The source is taken back to its last synced state first.
+ */
+export async function copyStore(from: string, to: string): Promise<void> {
+  const root = open(openOptions(from, 'durable'));
   try {
-    await commitError;
+    await root.backup(to, true);
+    chmodSync(to, 0o600);
+  } finally {
+    await root.close();
+  }
+}
+
+/**
+ * Whether an unhandled rejection is one that LMDB leaves behind when a commit fails. The failure itself has been
+ * reported, so a thread's handler of unhandled rejections may ignore it.
+ */
+export function isLeftByFailedCommit(reason: unknown): boolean {
+  return reason instanceof Error && 'commitError' in reason;
+}
+
+/** A failed commit's cause is another promise. */
+async function causeOf(error: Error & { commitError?: Promise<never> }): Promise<Error> {
+  try {
+    await error.commitError;
   } catch (cause) {
     return cause as Error;
   }
   return error;
 }
+
+/** LMDB reports a full disk as an input/output error. */
+function explain(error: Error, path: string): Error {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  if (bavail * bsize > FULL_BYTES) return error;
+  return new Error(`no space left on device (${error.message})`, { cause: error });
+}
+
+/** A disk with less room than this counts as full: a transaction writes some pages at least. */
+const FULL_BYTES = 64 * 1024;
 
 function openOptions(path: string, mode: StoreMode) {
   return {

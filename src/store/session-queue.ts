@@ -111,6 +111,11 @@ export class QueueEntry extends Change {
     return this.#kept.message;
   }
 
+  /** Names the shared message on disk that it refers to. */
+  get sharedId(): string | undefined {
+    return this.#kept.id?.toString('hex');
+  }
+
   get removed(): boolean {
     return this.#removed;
   }

@@ -56,7 +56,7 @@ export interface WriteBatcherOptions {
   windowMs: number;
   /** Milliseconds between a change somebody waits for and its flush: 0, or more to spare a memory card. */
   waitedWindowMs: number;
-  /** Milliseconds until a failed commit is tried again. */
+  /** Milliseconds until a failed commit is tried again, the first time; twice as long each time after that. */
   retryMs?: number;
   /** The changes in memory that make a flush necessary, whoever waits. */
   dirtyBytesMax?: number;
@@ -76,7 +76,8 @@ export interface Committer {
   refresh(): void;
 }
 
-const RETRY_MS = 1000;
+const RETRY_MS = 500;
+const RETRY_MS_MAX = 10_000;
 const DIRTY_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Larger transactions are split: each change holds native memory until the commit. */
@@ -97,7 +98,8 @@ export class WriteBatcher {
   #commit: Promise<void> | undefined;
   #commitStartedAt = 0;
   #urgent = false;
-  #failing = false;
+  /** Commits failed in a row. */
+  #failures = 0;
   #closed = false;
   #flushWaiters: FlushWaiter[] = [];
   /** Number of the transaction being collected; changes use it to write something once a transaction. */
@@ -138,7 +140,7 @@ export class WriteBatcher {
 
   /** Whether commits fail at present. */
   get failing(): boolean {
-    return this.#failing;
+    return this.#failures > 0;
   }
 
   /** Milliseconds since the commit under way began, 0 where none is: a writer that hangs shows here. */
@@ -236,7 +238,7 @@ export class WriteBatcher {
   }
 
   #schedule(patient: boolean): void {
-    if (this.#commit !== undefined || this.#failing) return;
+    if (this.#commit !== undefined || this.failing) return;
     if (!this.#timed) {
       if (this.#dirtyBytes > this.#options.dirtyBytesMax) this.#scheduleUrgent();
       return;
@@ -247,7 +249,7 @@ export class WriteBatcher {
   }
 
   #scheduleUrgent(): void {
-    if (this.#failing) return;
+    if (this.failing) return;
     this.#urgent = true;
     if (this.#commit !== undefined) return;
     const { waitedWindowMs } = this.#options;
@@ -333,8 +335,8 @@ export class WriteBatcher {
       change.writing = false;
       change.committed();
     }
-    if (this.#failing) {
-      this.#failing = false;
+    if (this.failing) {
+      this.#failures = 0;
       this.#options.onRecovery();
     }
     this.#continue();
@@ -357,12 +359,11 @@ export class WriteBatcher {
       this.#dirtyBytes += change.weight;
     }
     this.#dirty = [...batch, new Reminder(waiters), ...this.#dirty];
-    if (!this.#failing) {
-      this.#failing = true;
-      this.#options.onFailure(error);
-    }
+    if (!this.failing) this.#options.onFailure(error);
+    const delay = Math.min(this.#options.retryMs * 2 ** this.#failures, RETRY_MS_MAX);
+    this.#failures += 1;
     const now = performance.now();
-    this.#scheduleAt(now + this.#options.retryMs, now);
+    this.#scheduleAt(now + delay, now);
     for (const resolve of [...flushWaiters, ...this.#flushWaiters.splice(0)]) resolve(false);
   }
 }

@@ -1,0 +1,65 @@
+/** Where the live store lies in autosave mode: a folder of our own in memory (tmpfs). */
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** File systems that live in memory, by their `statfs` number. */
+const TMPFS = 0x01021994;
+const RAMFS = 0x858458f6;
+
+/** Room for a small store to begin with; a large one gets twice its size. */
+const ROOM_MIN_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Folders in memory, the best first. systemd's survives a restart of the service (RuntimeDirectoryPreserve) and is
+ * the service's own; what is in /dev/shm survives as well, except in a container.
+ */
+export function memoryFolders(environment: NodeJS.ProcessEnv): string[] {
+  const fromSystemd = environment.RUNTIME_DIRECTORY?.split(':') ?? [];
+  return [...fromSystemd, '/dev/shm', environment.XDG_RUNTIME_DIR ?? ''].filter((folder) => folder !== '');
+}
+
+export interface LiveFolderRequest {
+  /** Folders in which to look for room, as `memoryFolders` gives them. */
+  candidates: readonly string[];
+  /** Path of the saved file: brokers with different ones get different folders. */
+  savedPath: string;
+  /** Size of the saved store. */
+  bytes: number;
+  /** Take a folder on a disk as well: for what is not to outlive the broker anyway. */
+  anyFileSystem?: boolean;
+}
+
+/** @returns a folder of mode 0700 that belongs to us alone; `undefined` where no memory has room */
+export function findLiveFolder(request: LiveFolderRequest): string | undefined {
+  const { candidates, savedPath, bytes, anyFileSystem = false } = request;
+  const name = `midge-${process.getuid?.() ?? 0}-${createHash('sha256').update(savedPath).digest('hex').slice(0, 16)}`;
+  for (const candidate of candidates) {
+    const folder = join(candidate, name);
+    const fits = anyFileSystem || hasMemory(candidate, bytes * 2 + ROOM_MIN_BYTES);
+    if (fits && isOurs(folder)) return folder;
+  }
+  return undefined;
+}
+
+function hasMemory(path: string, bytes: number): boolean {
+  try {
+    const { type, bavail, bsize } = statfsSync(path);
+    return (type === TMPFS || type === RAMFS) && (type === RAMFS || bavail * bsize >= bytes);
+  } catch {
+    return false; // not there, or not for us
+  }
+}
+
+/** Makes the folder, or sees that nobody else made it: /dev/shm is open to all users. */
+function isOurs(folder: string): boolean {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return false;
+  }
+  const { uid, mode } = lstatSync(folder);
+  const isFolder = (mode & 0o170000) === 0o040000;
+  return isFolder && uid === process.getuid?.() && (mode & 0o077) === 0;
+}

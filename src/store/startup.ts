@@ -1,0 +1,343 @@
+/**
+ * From what is on the disk to a live store that can be opened. Runs in main, before any worker.
+ *
+ * What is taken, the first that is there and sound:
+ *
+ *   autosave   the live store in memory, if it belongs to the saved file: the broker was killed, the machine not
+ *              the saved file · the previous save · what can be rescued · nothing
+ *   durable    the file itself · the previous save, if there ever was one · what can be rescued · nothing
+ *
+ * A file that is not exactly as we left it is read in a child process first, because a damaged one can end the
+ * process that opens it. One that is not sound is put aside under a dated name. A `mosquitto.db` of Mosquitto's is
+ * imported; the original stays beside it.
+ */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { DatabaseFormatError } from '../mosquitto-db/chunk-reader.js';
+import type { DatabaseContent } from '../mosquitto-db/content.js';
+import { readDatabase } from '../mosquitto-db/to-model.js';
+import { copyStore, Environment, type StoreMode } from './environment.js';
+import { findLiveFolder } from './live-folder.js';
+import { LiveNote } from './live-note.js';
+import { migrate } from './migrations.js';
+import { hashOf, SavedFile, syncFile } from './saved-file.js';
+import { Store } from './store.js';
+import { type CheckResult, checkInChild, rescueInChild } from './store-child.js';
+import { importContent } from './transfer.js';
+
+export interface StartupOptions {
+  /** `persistence`. */
+  persistence: boolean;
+  /** `persistence_location` and `persistence_file`, joined. */
+  path: string;
+  /** `persistence_mode durable`, or `autosave_on_changes true` with `autosave_interval 1`. */
+  durable: boolean;
+  /** Folders in memory, as `memoryFolders` gives them. */
+  memoryFolders: readonly string[];
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  log: (level: 'error' | 'warning' | 'notice', text: string) => void;
+}
+
+export interface PreparedStore {
+  mode: StoreMode;
+  /** The live store, to be opened by main and by every worker. */
+  path: string;
+  /** What saves go to; `undefined` where nothing is kept. */
+  saved: SavedFile | undefined;
+  /** The live store has what the saved file has not. */
+  saveSoon: boolean;
+  /** What went wrong with stored data, for as long as the broker runs. In the log already. */
+  alarms: string[];
+}
+
+/** `persistence_mode durable` cannot be kept: nothing may be acknowledged, so the broker does not start. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+}
+
+const LIVE_NAME = 'live.mdb';
+
+/** @throws {StoreUnavailableError} in durable mode, where the file cannot be written */
+export async function prepareStore(options: StartupOptions): Promise<PreparedStore> {
+  return options.persistence ? new Startup(options).run() : prepareTransient(options, []);
+}
+
+/** Nothing is kept, but workers share the store all the same. */
+async function prepareTransient(options: StartupOptions, alarms: string[]): Promise<PreparedStore> {
+  const folder = findLiveFolder({
+    candidates: [...options.memoryFolders, tmpdir()],
+    savedPath: `${options.path} (not kept)`,
+    bytes: 0,
+    anyFileSystem: true,
+  });
+  if (folder === undefined)
+    throw new StoreUnavailableError(`no folder for temporary data, not even in ${tmpdir()}`);
+  const path = join(folder, LIVE_NAME);
+  removeStore(path);
+  await openOnce(path, 'transient');
+  return { mode: 'transient', path, saved: undefined, saveSoon: false, alarms };
+}
+
+class Startup {
+  readonly #options: StartupOptions;
+  readonly #saved: SavedFile;
+  readonly #alarms: string[] = [];
+
+  constructor(options: StartupOptions) {
+    this.#options = options;
+    this.#saved = new SavedFile(options.path);
+  }
+
+  async run(): Promise<PreparedStore> {
+    const { path, durable, memoryFolders } = this.#options;
+    if (durable) return this.#onDisk('durable');
+    const bytes = this.#saved.identity()?.bytes ?? 0;
+    const folder = findLiveFolder({ candidates: memoryFolders, savedPath: path, bytes });
+    try {
+      if (folder !== undefined) return await this.#inMemory(folder);
+      const tried = memoryFolders.join(', ');
+      this.#options.log('warning', `No file system in memory has room for the store (tried ${tried}).`);
+    } catch (error) {
+      this.#alarm(`The store cannot be kept in memory: ${(error as Error).message}.`);
+    }
+    return this.#onDisk('deferred');
+  }
+
+  /** The live store is a copy in memory; the saved file is only read. */
+  async #inMemory(folder: string): Promise<PreparedStore> {
+    const live = join(folder, LIVE_NAME);
+    const note = new LiveNote(live);
+    const found = await this.#takeLive(live, note);
+    if (!found) {
+      removeStore(live);
+      await this.#makeLive(folder, live);
+      note.write([this.#saved.identity() ?? null]);
+    }
+    await openOnce(live, 'autosave');
+    const saveSoon = found || this.#kind() === 'mosquitto' || this.#alarms.length > 0;
+    return { mode: 'autosave', path: live, saved: this.#saved, saveSoon, alarms: this.#alarms };
+  }
+
+  /** @returns whether the live store of a killed broker can be used */
+  async #takeLive(live: string, note: LiveNote): Promise<boolean> {
+    if (!existsSync(live)) return false;
+    if (!note.names(this.#saved.identity())) {
+      this.#keepCopy(live, 'unsaved', 'The saved file was exchanged while the broker was down.');
+      return false;
+    }
+    const result = await checkInChild(live, 'autosave');
+    if (result.verdict === 'sound') {
+      this.#options.log('notice', 'The broker was not ended in order. Its live store is intact and used.');
+      return true;
+    }
+    this.#keepCopy(live, 'damaged', `The live store is damaged (${describe(result)}).`);
+    return false;
+  }
+
+  /** Makes a live store of the saved state, if there is any. */
+  async #makeLive(folder: string, live: string): Promise<void> {
+    const scratch = join(folder, 'scratch');
+    rmSync(scratch, { recursive: true, force: true });
+    mkdirSync(scratch, { mode: 0o700 });
+    try {
+      if (this.#kind() === 'other' && (await this.#isAsLeft())) {
+        copyFileSync(this.#saved.path, live);
+        return;
+      }
+      const source = await this.#findSource(scratch);
+      if (source !== undefined) await copyStore(source, live);
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  }
+
+  /** The saved file is the live store itself. */
+  async #onDisk(mode: 'durable' | 'deferred'): Promise<PreparedStore> {
+    const { path } = this.#options;
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      if (!(await this.#isSoundInPlace())) await this.#makeInPlace();
+      this.#saved.forgetState();
+      await openOnce(path, mode);
+    } catch (error) {
+      const reason = `the store ${path} cannot be used: ${(error as Error).message}`;
+      if (mode === 'durable') throw new StoreUnavailableError(reason, { cause: error });
+      this.#alarm(`Nothing will be saved, ${reason}.`);
+      return prepareTransient(this.#options, this.#alarms);
+    }
+    return { mode, path, saved: this.#saved, saveSoon: false, alarms: this.#alarms };
+  }
+
+  async #isSoundInPlace(): Promise<boolean> {
+    const kind = this.#kind();
+    if (kind === 'missing' || kind === 'empty') return true;
+    if (kind === 'mosquitto') return false;
+    if (await this.#isAsLeft()) return true;
+    return (await checkInChild(this.#saved.path, 'durable')).verdict === 'sound';
+  }
+
+  async #makeInPlace(): Promise<void> {
+    const target = this.#saved.prepareNew();
+    const scratch = join(dirname(target), 'scratch');
+    mkdirSync(scratch, { mode: 0o700 });
+    const source = await this.#findSource(scratch);
+    if (source !== undefined) {
+      await copyStore(source, target);
+      await syncFile(target);
+      await this.#saved.replace(target, await hashOf(target), this.#options.now());
+    }
+    this.#saved.discardNew();
+  }
+
+  /**
+   * Finds the best there is of a saved state that is not known to be sound.
+   * @param scratch an empty folder
+   * @returns a sound store in it; `undefined` where there is nothing to start from
+   */
+  async #findSource(scratch: string): Promise<string | undefined> {
+    const kind = this.#kind();
+    if (kind === 'missing') return undefined;
+    if (kind === 'empty') {
+      this.#options.log('warning', 'Warning: Persistence file is empty.');
+      return undefined;
+    }
+    if (kind === 'mosquitto') return this.#importMosquittoFile(scratch);
+    const copy = join(scratch, 'saved.mdb');
+    const result = await this.#checkedCopy(this.#saved.path, copy);
+    if (result.verdict === 'sound') return copy;
+    this.#putAside(`The store is damaged (${describe(result)}).`);
+    // A store of which only records are damaged is newer than the previous save.
+    const ways = [() => this.#copyOfPrevious(scratch), () => this.#rescue(copy, scratch)];
+    for (const way of result.verdict === 'partly damaged' ? ways.reverse() : ways) {
+      const path = await way();
+      if (path !== undefined) return path;
+    }
+    this.#alarm('Nothing could be read of it: the broker starts without stored data.');
+    return undefined;
+  }
+
+  async #checkedCopy(from: string, to: string): Promise<CheckResult> {
+    try {
+      copyFileSync(from, to);
+    } catch (error) {
+      return { verdict: 'unreadable', reason: (error as Error).message };
+    }
+    return checkInChild(to, 'durable');
+  }
+
+  async #copyOfPrevious(scratch: string): Promise<string | undefined> {
+    const { previousPath } = this.#saved;
+    if (!existsSync(previousPath)) return undefined;
+    const copy = join(scratch, 'previous.mdb');
+    const result = await this.#checkedCopy(previousPath, copy);
+    if (result.verdict !== 'sound') return undefined;
+    this.#alarm('The previous save is used: what came after it is lost.');
+    return copy;
+  }
+
+  async #rescue(damaged: string, scratch: string): Promise<string | undefined> {
+    if (!existsSync(damaged)) return undefined;
+    const rescued = join(scratch, 'rescued.mdb');
+    await rescueInChild(damaged, 'durable', rescued);
+    if (!existsSync(rescued)) return undefined;
+    const result = await checkInChild(rescued, 'durable');
+    if (result.verdict !== 'sound') return undefined;
+    const { retained, sessions, queue } = result.report.records;
+    if (retained + sessions === 0) return undefined;
+    this.#alarm(
+      `Saved from it: ${retained} retained messages, ${sessions} sessions, ${queue} queued messages.`,
+    );
+    return rescued;
+  }
+
+  async #importMosquittoFile(scratch: string): Promise<string | undefined> {
+    const content = this.#readMosquittoFile();
+    if (content === undefined) return undefined;
+    const path = join(scratch, 'imported.mdb');
+    const store = new Store({ path, mode: 'transient', now: this.#options.now });
+    await migrate(store.environment);
+    await importContent(store, content);
+    await store.close();
+    return path;
+  }
+
+  #readMosquittoFile(): DatabaseContent | undefined {
+    const { now, log } = this.#options;
+    try {
+      const { content, report } = readDatabase(readFileSync(this.#saved.path), now());
+      const counts = `${content.retained.length} retained messages, ${content.sessions.length} sessions`;
+      log('notice', `Imported a Mosquitto database of version ${report.version}: ${counts}.`);
+      if (report.problems.length > 0) {
+        this.#alarm(
+          `${report.problems.length} of its records were skipped; the first: ${report.problems[0]}.`,
+        );
+      }
+      return content;
+    } catch (error) {
+      if (!(error instanceof DatabaseFormatError)) throw error;
+      this.#putAside(`The Mosquitto database cannot be imported: ${error.message}.`);
+      return undefined;
+    }
+  }
+
+  /** What cannot be read is not ours to judge: it is neither missing nor Mosquitto's. */
+  #kind() {
+    try {
+      return this.#saved.kind();
+    } catch {
+      return 'other';
+    }
+  }
+
+  async #isAsLeft(): Promise<boolean> {
+    try {
+      return await this.#saved.isAsLeft();
+    } catch {
+      return false;
+    }
+  }
+
+  #putAside(why: string): void {
+    try {
+      this.#alarm(`${why} It is kept as ${this.#saved.putAside('damaged', this.#options.now())}.`);
+    } catch (error) {
+      this.#alarm(`${why} It cannot be put aside: ${(error as Error).message}.`);
+    }
+  }
+
+  #keepCopy(live: string, label: string, why: string): void {
+    try {
+      const path = this.#saved.datedPath(label, this.#options.now());
+      copyFileSync(live, path);
+      this.#alarm(`${why} The live store is kept as ${path}.`);
+    } catch (error) {
+      this.#alarm(`${why} The live store cannot be kept: ${(error as Error).message}.`);
+    }
+  }
+
+  #alarm(text: string): void {
+    this.#alarms.push(text);
+    this.#options.log('error', text);
+  }
+}
+
+function describe(result: CheckResult): string {
+  return result.verdict === 'unreadable' ? result.reason : (result.report.problems[0] ?? result.verdict);
+}
+
+/** Makes the store where there is none and brings it to today's layout. */
+async function openOnce(path: string, mode: StoreMode): Promise<void> {
+  const environment = new Environment({ path, mode });
+  try {
+    await migrate(environment);
+  } finally {
+    await environment.close();
+  }
+}
+
+/** Removes a live store in memory with its companions. */
+export function removeStore(path: string): void {
+  for (const suffix of ['', '-lock', '.note']) rmSync(`${path}${suffix}`, { force: true });
+}

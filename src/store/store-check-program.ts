@@ -1,0 +1,24 @@
+/**
+ * A process of its own for what may crash: `check FILE MODE` and `rescue FILE MODE TARGET [backwards]`. Prints the
+ * report of a check as JSON and ends with code 0; every other end means that the file cannot be used.
+ */
+import { Environment, type StoreMode } from './environment.js';
+import { checkStore, rescueStore } from './store-check.js';
+
+const [command, path, mode, target, direction] = process.argv.slice(2) as [
+  string,
+  string,
+  StoreMode,
+  string?,
+  string?,
+];
+
+const environment = new Environment({ path, mode });
+if (command === 'check') {
+  process.stdout.write(JSON.stringify(checkStore(environment)));
+} else {
+  const rescued = new Environment({ path: target!, mode: 'transient' });
+  await rescueStore(environment, rescued, direction === 'backwards');
+  await rescued.close();
+}
+await environment.close();

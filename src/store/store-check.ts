@@ -1,0 +1,213 @@
+/**
+ * Reads a whole store, record by record, and saves what reads of a damaged one. Both may end the process: LMDB has
+ * no checksums, and a wrong page can lead it anywhere. So they run in a process of their own
+ * (`store-check-program.ts`).
+ */
+import type { Environment, Table, TableName } from './environment.js';
+import {
+  asBuffer,
+  isCutKey,
+  MESSAGE_ID_LENGTH,
+  prefixEnd,
+  retainedKey,
+  retainedTailKey,
+  SESSION_KEY_LENGTH,
+  sessionsKey,
+} from './keys.js';
+import { LAYOUT, layoutOf, migrate, UnknownLayoutError } from './migrations.js';
+import {
+  DamagedRecordError,
+  decodeQueued,
+  decodeRetained,
+  decodeSession,
+  decodeSubscription,
+} from './records.js';
+
+export interface CheckReport {
+  /** Records of each table that read. */
+  records: Record<TableName, number>;
+  /** What does not read, in words; at most `PROBLEMS_MAX` of them. */
+  problems: string[];
+  damagedRecords: number;
+}
+
+const PROBLEMS_MAX = 10;
+
+/**
+ * Reads every record.
+ * @throws what LMDB says where the structure is broken, if the process survives it
+ */
+export function checkStore(environment: Environment): CheckReport {
+  const layout = layoutOf(environment);
+  if (layout !== undefined && layout > LAYOUT) throw new UnknownLayoutError(`store layout ${layout}`);
+  const report: CheckReport = { records: noRecords(), problems: [], damagedRecords: 0 };
+  const damaged = (what: string) => {
+    report.damagedRecords += 1;
+    if (report.problems.length < PROBLEMS_MAX) report.problems.push(what);
+  };
+  for (const name of Object.keys(report.records) as TableName[]) {
+    const check = RECORD_CHECKS[name];
+    for (const { key, value } of environment.tables[name].getRange({})) {
+      try {
+        check(asBuffer(key), asBuffer(value), environment);
+        report.records[name] += 1;
+      } catch (error) {
+        if (!(error instanceof DamagedRecordError)) throw error;
+        damaged(`${name}: ${error.message}`);
+      }
+    }
+    const counted = environment.entryCount(name);
+    if (report.damagedRecords === 0 && counted !== report.records[name]) {
+      damaged(`${name}: ${report.records[name]} records, ${counted} counted`);
+    }
+  }
+  const hasRecords = Object.values(report.records).some((count) => count > 0);
+  if (layout === undefined && hasRecords) damaged('meta: no layout');
+  return report;
+}
+
+type RecordCheck = (key: Buffer, value: Buffer, environment: Environment) => void;
+
+const RECORD_CHECKS: Record<TableName, RecordCheck> = {
+  meta: () => {},
+  sessions: (key, value) => expectKey(key, sessionsKey(decodeSession(value).session.clientId)),
+  subscriptions: (_key, value) => void decodeSubscription(value),
+  queue: (_key, value, { tables }) => {
+    const { content } = decodeQueued(value);
+    if (content instanceof Uint8Array && !tables.messages.doesExist(content)) {
+      throw new DamagedRecordError('its message is missing');
+    }
+  },
+  messages: (_key, value) => void decodeRetained(value),
+  references: () => {},
+  retained: (key, value, { tables }) => {
+    const { topic } = decodeRetained(value);
+    expectKey(key, retainedKey(topic));
+    if (!tables.retainedTails.doesExist(retainedTailKey(topic)))
+      throw new DamagedRecordError('its tail is missing');
+  },
+  retainedTails: () => {},
+  garbage: () => {},
+};
+
+function expectKey(key: Buffer, expected: Buffer): void {
+  if (!key.equals(expected)) throw new DamagedRecordError('a key that does not fit its record');
+}
+
+function noRecords(): Record<TableName, number> {
+  return {
+    meta: 0,
+    sessions: 0,
+    subscriptions: 0,
+    queue: 0,
+    messages: 0,
+    references: 0,
+    retained: 0,
+    retainedTails: 0,
+    garbage: 0,
+  };
+}
+
+/** Records between two commits: what is lost where the process ends on the way. */
+const RECORDS_PER_COMMIT = 200;
+
+/**
+ * Copies what reads from a damaged store to another one, so that the other one is whole in itself. Run a second
+ * time with `backwards`, on the same target, it also gets what lies behind the place at which the first run ended.
+ */
+export async function rescueStore(
+  damaged: Environment,
+  target: Environment,
+  backwards: boolean,
+): Promise<void> {
+  await migrate(target);
+  const writer = new RescueWriter(target);
+  const each = (name: TableName, copy: (key: Buffer, value: Buffer) => void) =>
+    copyReadable(damaged.tables[name], copy, writer, backwards);
+
+  await each('retained', (_key, value) => {
+    const { topic } = decodeRetained(value);
+    const tailKey = retainedTailKey(topic);
+    writer.put('retained', retainedKey(topic), value);
+    writer.put('retainedTails', tailKey, isCutKey(tailKey) ? Buffer.from(topic) : Buffer.alloc(0));
+  });
+  await each('sessions', (_key, value) => {
+    writer.put('sessions', sessionsKey(decodeSession(value).session.clientId), value);
+  });
+  await writer.commit();
+  const sessions = knownSessions(target.tables.sessions);
+  await each('messages', (key, value) => {
+    decodeRetained(value);
+    if (key.length === MESSAGE_ID_LENGTH) writer.put('messages', key, value);
+  });
+  await writer.commit();
+  await each('subscriptions', (key, value) => {
+    decodeSubscription(value);
+    if (sessions.has(sessionOf(key))) writer.put('subscriptions', key, value);
+  });
+  await each('queue', (key, value) => {
+    const { content } = decodeQueued(value);
+    if (!sessions.has(sessionOf(key))) return;
+    if (content instanceof Uint8Array) {
+      if (!target.tables.messages.doesExist(content)) return;
+      writer.put('references', Buffer.concat([content, key]), Buffer.alloc(0));
+    }
+    writer.put('queue', key, value);
+  });
+  await writer.commit();
+  for (const key of target.tables.messages.getKeys({})) {
+    const references = target.tables.references.getKeysCount({ start: key, end: prefixEnd(key), limit: 1 });
+    if (references === 0) target.remove(target.tables.messages, Buffer.from(key));
+  }
+  await writer.commit();
+}
+
+async function copyReadable(
+  table: Table,
+  copy: (key: Buffer, value: Buffer) => void,
+  writer: RescueWriter,
+  backwards: boolean,
+): Promise<void> {
+  try {
+    for (const { key, value } of table.getRange({ reverse: backwards, snapshot: true })) {
+      try {
+        copy(Buffer.from(key), Buffer.from(value));
+      } catch (error) {
+        if (!(error instanceof DamagedRecordError)) throw error;
+      }
+      if (writer.pending >= RECORDS_PER_COMMIT) await writer.commit();
+    }
+  } catch {
+    // The structure ends here; what was read up to here counts, and the other tables may still read.
+  }
+}
+
+class RescueWriter {
+  pending = 0;
+  readonly #target: Environment;
+
+  constructor(target: Environment) {
+    this.#target = target;
+  }
+
+  put(name: TableName, key: Buffer, value: Buffer): void {
+    this.#target.put(this.#target.tables[name], key, value);
+    this.pending += 1;
+  }
+
+  async commit(): Promise<void> {
+    this.pending = 0;
+    await this.#target.committed();
+    this.#target.refresh();
+  }
+}
+
+function knownSessions(sessions: Table): Set<string> {
+  const keys = new Set<string>();
+  for (const { value } of sessions.getRange({})) keys.add(decodeSession(value).key.toString('hex'));
+  return keys;
+}
+
+function sessionOf(key: Buffer): string {
+  return key.toString('hex', 0, SESSION_KEY_LENGTH);
+}

@@ -1,0 +1,65 @@
+/** Starts `store-check-program.ts`: a store that may be damaged is never opened by the broker itself first. */
+import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { StoreMode } from './environment.js';
+import type { CheckReport } from './store-check.js';
+
+const PROGRAM = fileURLToPath(new URL('./store-check-program.js', import.meta.url));
+
+/** A damaged store can also keep a process busy for ever. */
+const TIME_MAX_MS = 60_000;
+/** A Pi reads a card at 20 MB/s and more. */
+const MS_PER_BYTE = 1000 / (5 * 1024 * 1024);
+
+export type CheckResult =
+  | { verdict: 'sound'; report: CheckReport }
+  /** Its structure holds, some records do not read. */
+  | { verdict: 'partly damaged'; report: CheckReport }
+  | { verdict: 'unreadable'; reason: string };
+
+/** Reads the whole file. With `durable` it is also taken back to its last synced state, as after a power cut. */
+export async function checkInChild(path: string, mode: StoreMode): Promise<CheckResult> {
+  const { ended, output } = await run(['check', path, mode], path);
+  if (ended !== undefined) return { verdict: 'unreadable', reason: ended };
+  const report = JSON.parse(output) as CheckReport;
+  return { verdict: report.damagedRecords === 0 ? 'sound' : 'partly damaged', report };
+}
+
+/** Copies what reads to `target`, a new file. */
+export async function rescueInChild(path: string, mode: StoreMode, target: string): Promise<void> {
+  const { ended } = await run(['rescue', path, mode, target], path);
+  if (ended !== undefined) await run(['rescue', path, mode, target, 'backwards'], path);
+}
+
+interface ChildResult {
+  /** How the child failed; `undefined` if it did not. */
+  ended: string | undefined;
+  output: string;
+}
+
+function run(args: string[], path: string): Promise<ChildResult> {
+  const timeMs = TIME_MAX_MS + statSync(path).size * MS_PER_BYTE;
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: timeMs,
+      killSignal: 'SIGKILL',
+    });
+    const output: Buffer[] = [];
+    const errors: Buffer[] = [];
+    child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
+    child.stderr.on('data', (bytes: Buffer) => errors.push(bytes));
+    child.on('error', (error) => resolve({ ended: error.message, output: '' }));
+    child.on('close', (code, signal) => {
+      const ended =
+        code === 0 ? undefined : (messageOf(Buffer.concat(errors)) ?? `ended by ${signal ?? `code ${code}`}`);
+      resolve({ ended, output: Buffer.concat(output).toString() });
+    });
+  });
+}
+
+/** The line of a stack trace that says what happened. */
+function messageOf(errors: Buffer): string | undefined {
+  return /^(?:Uncaught )?(\w*Error: .+)$/m.exec(errors.toString())?.[1];
+}

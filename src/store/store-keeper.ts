@@ -1,0 +1,62 @@
+/**
+ * Main's part of the store: it opens the store first and closes it last, saves it, and leaves the disk such that
+ * the next start knows how this one ended.
+ */
+import { Autosave, type AutosaveOptions } from './autosave.js';
+import { LiveSaver } from './live-saver.js';
+import { type PreparedStore, removeStore } from './startup.js';
+import { Store, type StoreOptions } from './store.js';
+
+export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
+  /** Has every worker call `Store.flush`; resolves when they have answered, or are not going to. */
+  flushWorkers: () => Promise<unknown>;
+  /** For main's own store. */
+  store?: Pick<StoreOptions, 'groupCommitMs' | 'onFailure' | 'onRecovery' | 'onDamage'>;
+  /** A file of Mosquitto's was replaced by the first save. */
+  onImportedKept?: (path: string) => void;
+}
+
+export class StoreKeeper {
+  /** Main's own view: for the directory of sessions and for figures. */
+  readonly store: Store;
+  readonly autosave: Autosave;
+  readonly #prepared: PreparedStore;
+  readonly #options: StoreKeeperOptions;
+  /** Only where the live store is in memory and kept. */
+  readonly #saver: LiveSaver | undefined;
+
+  constructor(prepared: PreparedStore, options: StoreKeeperOptions) {
+    const { mode, path, saved } = prepared;
+    this.#prepared = prepared;
+    this.#options = options;
+    this.store = new Store({ path, mode, now: options.now, ...options.store });
+    this.store.resumeSweeping();
+    if (mode === 'autosave' && saved !== undefined) {
+      this.#saver = new LiveSaver(this.store.environment, saved, options.now);
+    }
+    this.autosave = new Autosave({ ...options, write: () => this.#write() });
+    if (prepared.saveSoon) void this.autosave.save();
+  }
+
+  /**
+   * The orderly end, after every worker has closed its store.
+   * @returns whether everything is saved; if not, a live store in memory stays for the next start
+   */
+  async end(): Promise<boolean> {
+    const { mode, path, saved } = this.#prepared;
+    const kept = await this.autosave.save();
+    const closed = await this.store.close();
+    if (mode === 'transient' || (mode === 'autosave' && kept)) removeStore(path);
+    if ((mode === 'durable' || mode === 'deferred') && closed) saved?.noteClosed();
+    return kept && closed;
+  }
+
+  async #write(): Promise<{ bytes: number } | undefined> {
+    await this.#options.flushWorkers();
+    const flushed = await this.store.flush();
+    const copy = await this.#saver?.save();
+    if (copy?.importedKeptAs !== undefined) this.#options.onImportedKept?.(copy.importedKeptAs);
+    if (!flushed) throw new Error('some changes cannot be written to the live store');
+    return copy;
+  }
+}
