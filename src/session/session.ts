@@ -88,6 +88,12 @@ interface InflightMessage {
   sent: boolean;
 }
 
+interface UnsentMessage {
+  packetId: number;
+  message: InflightMessage;
+  stored: boolean;
+}
+
 interface QueuedMessage {
   publication: Publication;
   qos: Qos;
@@ -141,6 +147,8 @@ export class Session {
   readonly #received = new Map<number, ReceivedMessage>();
   /** How many of them came on earlier connections. */
   #receivedEarlier = 0;
+  /** In flight, but not sent before they are stored. */
+  readonly #unsent = new RingQueue<UnsentMessage>();
   /** Keeps the session where it outlives its connection. */
   keeper: SessionKeeper | null = null;
 
@@ -450,21 +458,35 @@ export class Session {
     };
     this.#inflightBytes += bytes;
     this.#inflight.set(packetId, message);
-    if (storeFirst) this.#events.whenSettled(mark, () => this.#sendStored(packetId, message));
+    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
   }
 
   /**
    * A QoS 2 message leaves when it is stored. Sent before that, it could come again under another packet id after
    * a crash: its publisher has no PUBCOMP yet and releases it once more.
    */
-  #sendStored(packetId: number, message: InflightMessage): void {
-    const { peer } = this;
-    const { publication, qos, retain, identifiers } = message;
-    if (this.#inflight.get(packetId) !== message || message.sent || publication === null) return;
-    message.sent = true;
-    if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) return;
-    this.#complete(packetId);
-    this.#events.dropped(this, 'too large');
+  #sendWhenStored(packetId: number, message: InflightMessage, mark: number): void {
+    const unsent = { packetId, message, stored: false };
+    this.#unsent.push(unsent);
+    this.#events.whenSettled(mark, () => {
+      unsent.stored = true;
+      this.#sendStored();
+    });
+  }
+
+  /** In their order, whatever was stored first [MQTT-4.6.0-6]. */
+  #sendStored(): void {
+    for (let next = this.#unsent.peek(); next?.stored; next = this.#unsent.peek()) {
+      this.#unsent.shift();
+      const { packetId, message } = next;
+      const { publication, qos, retain, identifiers } = message;
+      if (this.#inflight.get(packetId) !== message || publication === null) continue;
+      message.sent = true;
+      const { peer } = this;
+      if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) continue;
+      this.#complete(packetId);
+      this.#events.dropped(this, 'too large');
+    }
   }
 
   /** Keeps that the message is on its way, for a process that ends before it is acknowledged. */
