@@ -92,6 +92,11 @@ export class SavedFile {
     return state?.kind === 'closed' && sameIdentity(state.identity, this.identity());
   }
 
+  /** Whether nobody has the file open as a live store, and it was closed in order by the last who had. */
+  isAtRest(): boolean {
+    return this.#readState() !== undefined || !existsSync(`${this.path}-lock`);
+  }
+
   /** Nothing is known of the file from here on, until it is closed or saved. */
   forgetState(): void {
     rmSync(this.#statePath, { force: true });

@@ -7,8 +7,8 @@ import type { CheckReport } from './store-check.js';
 
 const PROGRAM = fileURLToPath(new URL('./store-check-program.js', import.meta.url));
 
-/** A damaged store can also keep a process busy for ever. */
-const TIME_MAX_MS = 60_000;
+/** A damaged store can also keep a process busy for ever: this, and more for a large one. */
+const TIME_MIN_MS = 60_000;
 /** A Pi reads a card at 20 MB/s and more. */
 const MS_PER_BYTE = 1000 / (5 * 1024 * 1024);
 
@@ -39,7 +39,7 @@ interface ChildResult {
 }
 
 function run(args: string[], path: string): Promise<ChildResult> {
-  const timeMs = TIME_MAX_MS + statSync(path).size * MS_PER_BYTE;
+  const timeMs = Math.ceil(TIME_MIN_MS + statSync(path).size * MS_PER_BYTE);
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
