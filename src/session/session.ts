@@ -148,7 +148,7 @@ export class Session {
   /** How many of them came on earlier connections. */
   #receivedEarlier = 0;
   /** In flight, but not sent before they are stored. */
-  readonly #unsent = new RingQueue<UnsentMessage>();
+  readonly #awaitingStore = new RingQueue<UnsentMessage>();
   /** Keeps the session where it outlives its connection. */
   keeper: SessionKeeper | null = null;
 
@@ -467,7 +467,7 @@ export class Session {
    */
   #sendWhenStored(packetId: number, message: InflightMessage, mark: number): void {
     const unsent = { packetId, message, stored: false };
-    this.#unsent.push(unsent);
+    this.#awaitingStore.push(unsent);
     this.#events.whenSettled(mark, () => {
       unsent.stored = true;
       this.#sendStored();
@@ -476,8 +476,8 @@ export class Session {
 
   /** In their order, whatever was stored first [MQTT-4.6.0-6]. */
   #sendStored(): void {
-    for (let next = this.#unsent.peek(); next?.stored; next = this.#unsent.peek()) {
-      this.#unsent.shift();
+    for (let next = this.#awaitingStore.peek(); next?.stored; next = this.#awaitingStore.peek()) {
+      this.#awaitingStore.shift();
       const { packetId, message } = next;
       const { publication, qos, retain, identifiers } = message;
       if (this.#inflight.get(packetId) !== message || publication === null) continue;
