@@ -1,7 +1,8 @@
 /** A client that says nothing for one and a half times its keepalive is gone [MQTT-3.1.2-22]. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import { isReference, withBrokers } from '../support/broker.js';
+import type { TestContext } from 'node:test';
+import { type Broker, isReference, withBrokers } from '../support/broker.js';
 import { RawClient } from '../support/raw-client.js';
 import { SessionClient } from '../support/session-client.js';
 
@@ -17,7 +18,14 @@ const will = {
   properties: {},
 } as const;
 
-withBrokers('a silent client is closed, and its will sent', async (t, broker) => {
+withBrokers('the keepalive', async (t, broker) => {
+  await Promise.all([
+    t.test('a silent client is closed, and its will sent', (s) => silentClient(s, broker)),
+    t.test('any packet shows that the client is there', (s) => livelyClients(s, broker)),
+  ]);
+});
+
+async function silentClient(t: TestContext, broker: Broker): Promise<void> {
   const watcher = await RawClient.connect(t, broker, 4);
   await watcher.subscribe('gone', 0);
   for (const version of [4, 5] as const) {
@@ -28,9 +36,9 @@ withBrokers('a silent client is closed, and its will sent', async (t, broker) =>
     await watcher.expectPublish('gone', 'silent');
     assert.ok(livedMs >= earliestMs && livedMs < latestMs, `closed after ${Math.round(livedMs)} ms`);
   }
-});
+}
 
-withBrokers('any packet shows that the client is there', async (t, broker) => {
+async function livelyClients(t: TestContext, broker: Broker): Promise<void> {
   const pinging = await RawClient.connect(t, broker, 4, { keepAlive: 1 });
   const publishing = await SessionClient.connect(t, broker, 4, { keepAlive: 1 });
   const careless = await RawClient.connect(t, broker, 4, { keepAlive: 0 });
@@ -43,4 +51,4 @@ withBrokers('any packet shows that the client is there', async (t, broker) => {
   await careless.expectSilence();
   assert.equal(quiet.readyState, 'open');
   quiet.destroy();
-});
+}
