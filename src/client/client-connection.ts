@@ -110,18 +110,18 @@ export class ClientConnection {
 
   /** When `tick` is due; `undefined` = never. */
   get nextDeadlineMs(): number | undefined {
-    if (this.#state !== 'connected' || this.#keepAliveMs === 0) return undefined;
+    if (this.#state === 'idle' || this.#state === 'closed' || this.#keepAliveMs === 0) return undefined;
     if (this.#pingMs !== undefined) return this.#pingMs + this.#keepAliveMs;
     return Math.min(this.#sentMs, this.#receivedMs) + this.#keepAliveMs;
   }
 
-  /** Sends a PINGREQ when it is time for it, and gives up when one was not answered. */
+  /** Sends a PINGREQ when it is time for it, and gives up when that or the CONNECT was not answered. */
   tick(nowMs: number): void {
     const deadline = this.nextDeadlineMs;
     if (deadline === undefined || nowMs < deadline) return;
     this.#nowMs = nowMs;
-    if (this.#pingMs !== undefined) {
-      this.#close('keep-alive', 'No answer to PINGREQ.');
+    if (this.#pingMs !== undefined || this.#state === 'connecting') {
+      this.#close('keep-alive', 'The server does not answer.');
       return;
     }
     this.#pingMs = nowMs;
