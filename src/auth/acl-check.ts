@@ -156,6 +156,9 @@ export class ClientAcl {
   }
 }
 
+/** Without an `acl_file`: everything but what the broker itself forbids. */
+export const OPEN_ACL = new ClientAcl({ systemTopicsGuarded: true });
+
 /** For the connections that this broker makes itself, its bridges: no topic is out of bounds. */
 export const TRUSTED_ACL = new ClientAcl({ systemTopicsGuarded: false });
 

@@ -4,6 +4,7 @@
  *
  * Time comes in through `clock` and `tick`; the world through the interfaces in `ports.ts`.
  */
+import { OPEN_ACL } from '../auth/acl-check.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -25,8 +26,9 @@ import {
 } from '../session/session.js';
 import { Subscription } from '../session/subscription.js';
 import type { Connection } from './connection.js';
+import { DenialLog } from './denials.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
-import type { Authenticate, BrokerStore, Directory, RetainedCursor } from './ports.js';
+import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js';
 import { deliverLocally, routePublication } from './publish-path.js';
 import { DelayedWills, type PreparedWill, restoredWill, willRecord } from './wills.js';
 
@@ -44,7 +46,7 @@ export interface BrokerWorld {
   log: Log;
   counters: Float64Array;
   directory: Directory;
-  authenticate: Authenticate;
+  access: Access;
   flushList: FlushList;
   /** None: everything is in memory. */
   store?: BrokerStore;
@@ -65,7 +67,7 @@ export class Broker implements SessionEvents {
   readonly log: Log;
   readonly counters: Float64Array;
   readonly directory: Directory;
-  readonly authenticate: Authenticate;
+  readonly access: Access;
   readonly flushList: FlushList;
   readonly #clock: () => number;
 
@@ -77,6 +79,7 @@ export class Broker implements SessionEvents {
   readonly sessions = new Map<string, Session>();
   readonly connections = new Set<Connection>();
   readonly delayedWills = new DelayedWills();
+  readonly denials: DenialLog;
 
   /** Milliseconds since the epoch, as of the bytes being worked on. */
   now: number;
@@ -93,9 +96,10 @@ export class Broker implements SessionEvents {
     this.log = world.log;
     this.counters = world.counters;
     this.directory = world.directory;
-    this.authenticate = world.authenticate;
+    this.access = world.access;
     this.flushList = world.flushList;
     this.store = world.store ?? new MemoryStore();
+    this.denials = new DenialLog(world.log);
     this.#clock = world.clock;
     this.now = world.clock();
     this.#limits = { ...world.settings };
@@ -185,14 +189,14 @@ export class Broker implements SessionEvents {
   receiveRecords(records: Uint8Array, everywhere: boolean): void {
     this.refreshNow();
     unpackRecords(records, this.#linked, (publication, what, groupKey) => {
-      if ((what & RecordFlag.group) !== 0) {
-        const member = this.routes.group(groupKey)?.nextLocal();
-        if (member !== undefined) this.deliver(publication, member, true);
-        return;
-      }
       const route = this.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
       if (route === null) return;
       publication.topic = route.topic;
+      if ((what & RecordFlag.group) !== 0) {
+        const member = this.routes.group(groupKey)?.nextLocal(route.topic);
+        if (member !== undefined) this.deliver(publication, member, true);
+        return;
+      }
       if (everywhere) {
         routePublication(this, route, publication, null);
         return;
@@ -251,6 +255,7 @@ export class Broker implements SessionEvents {
     const { record, keeper, subscriptions, contents } = loaded;
     const session = this.createSession(record.clientId, record.protocolVersion);
     session.username = record.username;
+    session.rights = this.access.aclOf(null, session.username, session.clientId);
     session.expiryInterval = record.sessionExpiry;
     // It was connected when the broker ended: its time begins now.
     session.disconnectedAt = record.disconnectedAt || this.now;
@@ -262,7 +267,8 @@ export class Broker implements SessionEvents {
     }
     const { will } = record;
     if (will !== undefined) {
-      this.delayedWills.add(session.clientId, restoredWill(will), will.dueAt || this.now + will.delay * 1000);
+      const dueAt = will.dueAt || this.now + will.delay * 1000;
+      this.delayedWills.add(session.clientId, restoredWill(will, record.username), dueAt);
     }
     if (record.disconnectedAt === 0) keeper.update({ disconnectedAt: session.disconnectedAt });
   }
@@ -272,7 +278,16 @@ export class Broker implements SessionEvents {
     this.directory.willDone(clientId, will.claim);
     this.sessions.get(clientId)?.keeper?.update({ will: undefined });
     if (will.publication.retain && !this.settings.retainAvailable) return;
+    if (!this.#mayPublishWill(clientId, will)) return;
     this.publish(will.publication);
+  }
+
+  /** Asked when the will is sent, for rights may have changed since CONNECT. */
+  #mayPublishWill(clientId: string, { publication, listener, username }: PreparedWill): boolean {
+    const acl = this.access.aclOf(listener, username, clientId) ?? OPEN_ACL;
+    if (acl.canWrite(publication.topic)) return true;
+    this.denials.denied(clientId, publication.topic, acl, this.now);
+    return false;
   }
 
   // ----------------------------------------------------------------- time
@@ -285,13 +300,18 @@ export class Broker implements SessionEvents {
     for (const session of this.sessions.values()) {
       if (session.peer === null && this.sessionEndsAt(session) <= now) this.#expire(session);
     }
+    this.denials.tick(now);
     this.#gauge();
   }
 
-  /** New settings after SIGHUP. */
+  /** New settings after SIGHUP, which `access` has already: rights change, and some clients have to go. */
   reload(settings: Settings): void {
     this.settings = settings;
     Object.assign(this.#limits, settings);
+    for (const session of this.sessions.values()) {
+      if (session.peer !== null) continue; // its connection sees to it
+      session.rights = this.access.aclOf(session.listener, session.username, session.clientId);
+    }
     for (const connection of this.connections) connection.reload();
   }
 
@@ -319,7 +339,7 @@ export class Broker implements SessionEvents {
   /** A member of a shared subscription is gone: another one gets its message [MQTT-4.8.2-5]. */
   #redeliver(publication: Publication, subscription: Subscription): void {
     const group = this.routes.group(subscription.filter);
-    const next = group?.next();
+    const next = group?.nextReader(publication.topic);
     if (typeof next === 'number') this.cluster.forwardToGroup(publication, next, subscription.filter);
     else if (next !== undefined) this.deliver(publication, next, true);
   }

@@ -3,6 +3,7 @@
  * older connection, and the session that is resumed or made.
  */
 import { randomBytes } from 'node:crypto';
+import { OPEN_ACL } from '../auth/acl-check.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
@@ -15,8 +16,8 @@ import type { ClaimAnswer } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { NEVER, type Session } from '../session/session.js';
 import type { Connection } from './connection.js';
-import type { Verdict } from './ports.js';
-import { prepareWill, willRecord } from './wills.js';
+import type { Admission, Login } from './ports.js';
+import { type PreparedWill, prepareWill, type WillOwner, willRecord } from './wills.js';
 
 /** Bytes of the largest CONNECT [mosq: built-in packet limits]. */
 export const CONNECT_SIZE_MAX = 100_000;
@@ -51,14 +52,8 @@ export function receiveConnect(
     return;
   }
   connection.holdInput();
-  authenticate(connection, packet, (verdict) => {
-    if (connection.isClosed) return;
-    if (verdict.reasonCode !== 0) {
-      refuse(connection, verdict.reasonCode, DisconnectReason.notAuthorised);
-      return;
-    }
-    packet.clientId = verdict.clientId;
-    connection.username = verdict.username;
+  void logIn(connection, packet, (admission) => {
+    packet.clientId = admission.clientId;
     claim(connection, packet, frame, assignedId);
   });
 }
@@ -89,9 +84,6 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
       why: DisconnectReason.disallowedFeature,
     };
   }
-  if (packet.properties.authenticationMethod !== undefined) {
-    return { reasonCode: ReasonCode.badAuthenticationMethod, why: DisconnectReason.disallowedFeature };
-  }
   if (packet.clientId === '') {
     if (!settings.allowZeroLengthClientid) {
       const reasonCode = version === 5 ? ReasonCode.unspecifiedError : ReasonCode.clientIdentifierNotValid;
@@ -102,9 +94,6 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
       return { reasonCode, why: DisconnectReason.protocolError };
     }
     packet.clientId = listener.autoIdPrefix + generateId();
-  }
-  if (settings.clientidPrefixes !== undefined && !packet.clientId.startsWith(settings.clientidPrefixes)) {
-    return { reasonCode: ReasonCode.notAuthorized, why: DisconnectReason.notAuthorised };
   }
   const { messageSizeLimit } = settings;
   if (will !== undefined && messageSizeLimit > 0 && will.payload.length > messageSizeLimit) {
@@ -124,29 +113,53 @@ function generateId(): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-function authenticate(
+/** Asks whether the client may connect; the answer may take a while, and the connection may be gone by then. */
+async function logIn(
   connection: Connection,
   packet: ConnectPacket,
-  answer: (verdict: Verdict) => void,
-): void {
-  const { broker, listener, transport } = connection;
+  admitted: (admission: Admission & { admitted: true }) => void,
+): Promise<void> {
+  const { broker, transport } = connection;
   const { clientId, username, password } = packet;
-  const { remoteAddress } = transport;
-  broker.authenticate({ listener, clientId, username, password, remoteAddress }, answer);
+  const { listener, remoteAddress: address, identity } = transport;
+  const { authenticationMethod } = packet.properties;
+  const isGone = () => connection.isClosed;
+  const login: Login = {
+    listener,
+    request: { clientId, username, password, authenticationMethod, identity, address, isGone },
+  };
+  const admission = await broker.access.login(login);
+  if (connection.isClosed) return;
+  if (admission.admitted) {
+    connection.username = admission.username;
+    connection.entry = { login, admission };
+    admitted(admission);
+    return;
+  }
+  const { reasonCode, why } = admission;
+  if (broker.settings.connectionMessages) {
+    broker.log.write('notice', lines.loginRefused(clientId, connection.address, why));
+  }
+  refuse(
+    connection,
+    reasonCode,
+    reasonCode === ReasonCode.badAuthenticationMethod
+      ? DisconnectReason.disallowedFeature
+      : lines.disconnectReason(reasonCode),
+  );
 }
 
 /** Asks main for the client id; the answer may be that its session lives on another worker. */
 function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array, assignedId: boolean): void {
   const { broker } = connection;
   const { clientId, cleanStart } = packet;
-  const will = packet.will === undefined ? null : prepareWill(packet.will, clientId);
-  const keep = will?.publication.retain ? RecordFlag.keep : 0;
+  const will = packet.will === undefined ? null : prepareWill(packet.will, willOwner(connection, clientId));
   const id = broker.directory.claim(
     {
       clientId,
       cleanStart,
       durable: expiryOf(packet) > 0,
-      will: will === null ? null : packedRecords([will.publication], RecordFlag.deliver | keep),
+      will: will === null ? null : willForMain(connection, clientId, will),
     },
     (answer) => {
       if (connection.isClosed) abandon(connection, clientId, answer);
@@ -160,6 +173,22 @@ function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array,
     },
   );
   if (will !== null) will.claim = id;
+}
+
+function willOwner(connection: Connection, clientId: string): WillOwner {
+  const { transport, username, listener } = connection;
+  return { clientId, listener: transport.listener, username, mountPoint: listener.mountPoint ?? '' };
+}
+
+/** What main publishes if this worker dies: nothing that the client may not publish itself. */
+function willForMain(
+  connection: Connection,
+  clientId: string,
+  { publication, listener, username }: PreparedWill,
+): Uint8Array | null {
+  const acl = connection.broker.access.aclOf(listener, username, clientId) ?? OPEN_ACL;
+  if (!acl.canWrite(publication.topic)) return null;
+  return packedRecords([publication], RecordFlag.deliver | (publication.retain ? RecordFlag.keep : 0));
 }
 
 /** The client is gone before its claim was answered: give the id back unless a session needs it. */
@@ -217,6 +246,7 @@ function accept(connection: Connection, packet: ConnectPacket, assignedId: boole
   const session = resumed ?? broker.createSession(packet.clientId, packet.version);
   session.version = packet.version;
   session.username = connection.username;
+  session.listener = connection.transport.listener;
   session.expiryInterval = expiryOf(packet);
   keepSession(connection, session);
   applyLimits(connection, packet);

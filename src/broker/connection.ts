@@ -7,6 +7,7 @@
  *
  * In `claiming` nothing is read: what follows the CONNECT waits in the framer.
  */
+import type { ClientAcl } from '../auth/acl-check.js';
 import { assertNever } from '../base/assert.js';
 import type { ListenerSettings } from '../config/settings.js';
 import { LogMask } from '../log/log.js';
@@ -26,7 +27,7 @@ import type { Peer, Session } from '../session/session.js';
 import { Acknowledgements } from './acknowledgements.js';
 import type { Broker } from './broker.js';
 import { CONNECT_SIZE_MAX, receiveConnect } from './connect-path.js';
-import type { Transport } from './ports.js';
+import type { Entry, Transport } from './ports.js';
 import { receivePublish, releasePublication } from './publish-path.js';
 import { RetainedDelivery } from './retained-delivery.js';
 import { receiveSubscribe, receiveUnsubscribe } from './subscribe-path.js';
@@ -48,6 +49,7 @@ export type CloseCause =
   | { kind: 'lost'; reason: string }
   /** The broker closes it: reason code of the DISCONNECT for MQTT 5.0, 0 = none is sent. */
   | { kind: 'refused'; reasonCode: number; reason: string }
+  | { kind: 'not admitted any more' }
   | { kind: 'broker stops' };
 
 export class Connection implements Peer {
@@ -59,6 +61,10 @@ export class Connection implements Peer {
   version: ProtocolVersion = 4;
   clientId = '';
   username: string | undefined = undefined;
+  /** How the client was let in; `null` until then. */
+  entry: Entry | null = null;
+  /** Its rights; `null` = everything but the broker's own topics. */
+  acl: ClientAcl | null = null;
   will: PreparedWill | null = null;
   /** Topics by the alias that the client gave them. */
   readonly aliases = new Map<number, Uint8Array>();
@@ -320,6 +326,7 @@ export class Connection implements Peer {
   connected(session: Session): void {
     this.#state = 'connected';
     this.#session = session;
+    this.#grantRights();
     this.#delivery.version = this.version;
     this.#framer.maximumPacketSize = this.broker.settings.maxPacketSize || Number.MAX_SAFE_INTEGER;
   }
@@ -534,7 +541,30 @@ export class Connection implements Peer {
   reload(): void {
     if (this.isConnected) {
       this.#framer.maximumPacketSize = this.broker.settings.maxPacketSize || Number.MAX_SAFE_INTEGER;
+      this.#grantRights();
+      this.#withdrawWill();
     }
+    if (this.entry !== null) void this.#leaveUnlessAdmitted(this.entry);
+  }
+
+  #grantRights(): void {
+    const { broker, transport, session } = this;
+    this.acl = broker.access.aclOf(transport.listener, session.username, session.clientId);
+    session.rights = this.acl;
+  }
+
+  /** Main must not send a will, should this worker die, that the client may not publish any more. */
+  #withdrawWill(): void {
+    const { will, acl, broker } = this;
+    if (will === null || acl === null || acl.canWrite(will.publication.topic)) return;
+    broker.directory.willDone(this.clientId, will.claim);
+  }
+
+  /** [mosq: SIGHUP] */
+  async #leaveUnlessAdmitted(entry: Entry): Promise<void> {
+    if (await this.broker.access.isStillAdmitted(entry)) return;
+    this.broker.refreshNow();
+    this.close({ kind: 'not admitted any more' });
   }
 
   // ----------------------------------------------------------------- the end
@@ -609,6 +639,7 @@ export class Connection implements Peer {
     if (!wasConnected || this.version !== 5) return;
     let reasonCode = 0;
     if (cause.kind === 'taken over') reasonCode = ReasonCode.sessionTakenOver;
+    else if (cause.kind === 'not admitted any more') reasonCode = ReasonCode.notAuthorized;
     else if (cause.kind === 'refused') reasonCode = cause.reasonCode;
     if (reasonCode === 0) return;
     this.send({ type: 'disconnect', reasonCode, properties: {} });
@@ -636,7 +667,7 @@ export class Connection implements Peer {
     const { remoteAddress: address, remotePort: port } = this.transport;
     const clientId = this.clientId === '' ? null : this.clientId;
     const reason =
-      cause.kind === 'disconnect packet'
+      cause.kind === 'disconnect packet' || cause.kind === 'not admitted any more'
         ? undefined
         : cause.kind === 'taken over'
           ? DisconnectReason.takenOver

@@ -3,7 +3,8 @@
  * Nothing in this folder knows a socket, a thread or a clock but through these.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { ListenerSettings } from '../config/settings.js';
+import type { ClientAcl } from '../auth/acl-check.js';
+import type { LoginAnswer, LoginRequest, TlsIdentity } from '../auth/authenticator.js';
 import type { SessionRecord } from '../model/session-record.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
 import type { Publication } from '../mqtt/publication.js';
@@ -16,6 +17,8 @@ export interface Transport extends ByteSink {
   readonly remotePort: number;
   /** Index of the listener in the settings. */
   readonly listener: number;
+  /** Whom the TLS handshake has proved. */
+  readonly identity: TlsIdentity | undefined;
   pause(): void;
   resume(): void;
   /** Sends what was written and closes. */
@@ -86,21 +89,31 @@ export interface RetainedCursor {
   next(limit: number): Publication[];
 }
 
-/** What a client showed when it connected. */
-export interface Credentials {
-  listener: ListenerSettings;
-  clientId: string;
-  username: string | undefined;
-  password: Uint8Array | undefined;
-  remoteAddress: string;
+/** A client that asks to be let in. */
+export interface Login {
+  /** Index of the listener in the settings. */
+  listener: number;
+  request: LoginRequest;
 }
 
-/** The answer: 0 and the names that count from now on, or the reason code of the refusal. */
-export interface Verdict {
-  reasonCode: number;
-  clientId: string;
-  username: string | undefined;
+/** Let in, under which names and because of what; or why not. */
+export type Admission = LoginAnswer;
+
+/** How a client came in. */
+export interface Entry {
+  login: Login;
+  admission: Admission & { admitted: true };
 }
 
-/** Decides who may connect; may take its time. */
-export type Authenticate = (credentials: Credentials, answer: (verdict: Verdict) => void) => void;
+/** Who may connect, and what they may do. */
+export interface Access {
+  /** Takes its time where passwords are hashed, or where too many attempts have failed. */
+  login(login: Login): Promise<Admission>;
+  /** Whether a client that was let in would be let in again, as the same one: after a reload. */
+  isStillAdmitted(entry: Entry): Promise<boolean>;
+  /**
+   * The rights of a client, to be asked for again after a reload; `null` = everything but the broker's own topics.
+   * @param listener index of the one it came through last; `null` where that is not known
+   */
+  aclOf(listener: number | null, username: string | undefined, clientId: string): ClientAcl | null;
+}

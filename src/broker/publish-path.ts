@@ -2,6 +2,7 @@
  * The way of one PUBLISH through a worker (hot path): read by offset, checked, resolved to a route, written into
  * the outgoing buffers of the local subscribers and the batches for the other workers, acknowledged.
  */
+import { OPEN_ACL } from '../auth/acl-check.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
@@ -76,16 +77,23 @@ function refusalOf(connection: Connection, publication: Publication, route: Rout
     connection.logPublish(lines.droppedTooLargePublish, publication);
     return ReasonCode.packetTooLarge;
   }
-  if (route.topicBytes[0] === DOLLAR && isReserved(route.topic)) {
+  const { acl } = connection;
+  // Without rules only the broker's own topics, which begin with `$`, are out of bounds.
+  if (
+    acl === null
+      ? route.topicBytes[0] === DOLLAR && !OPEN_ACL.canWrite(route.topic)
+      : !acl.canWrite(route.topic)
+  ) {
     connection.logPublish(lines.deniedPublish, publication);
+    connection.broker.denials.denied(
+      connection.clientId,
+      route.topic,
+      acl ?? OPEN_ACL,
+      connection.broker.now,
+    );
     return ReasonCode.notAuthorized;
   }
   return 0;
-}
-
-/** Clients publish nothing below `$SYS` but the state of bridges [mosq: $SYS tree]. */
-function isReserved(topic: string): boolean {
-  return topic.startsWith('$SYS') && !/^\$SYS\/broker\/connection\/[^/]*\/state$/.test(topic);
 }
 
 /**
@@ -151,7 +159,7 @@ export function routePublication(
   deliverLocally(broker, route, publication, from);
   const { groups } = route;
   for (let i = 0; i < groups.length; i += 1) {
-    const next = groups[i]!.next();
+    const next = groups[i]!.nextReader(publication.topic);
     if (typeof next === 'number') broker.cluster.forwardToGroup(publication, next, groups[i]!.key);
     else if (next !== undefined) broker.deliver(publication, next, true);
   }

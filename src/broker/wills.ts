@@ -16,19 +16,33 @@ export interface PreparedWill {
   expiry: number | undefined;
   /** The claim to the client id that it came with. */
   claim: number;
+  /** Whose it is, for the rights to publish it: the listener's index (`null` = not known) and the username. */
+  listener: number | null;
+  username: string | undefined;
 }
 
-export function prepareWill(will: Will, clientId: string): PreparedWill {
+/** @param owner the connection it comes with */
+export function prepareWill(will: Will, owner: WillOwner): PreparedWill {
   const { messageExpiryInterval, willDelayInterval, ...forwarded } = will.properties;
   const publication = Publication.create({
-    topic: will.topic,
+    topic: owner.mountPoint + will.topic,
     payload: will.payload,
     qos: will.qos,
     retain: will.retain,
     properties: encodeProperties(forwarded),
-    origin: clientId,
+    origin: owner.clientId,
   });
-  return { publication, delay: willDelayInterval ?? 0, expiry: messageExpiryInterval, claim: 0 };
+  const { listener, username } = owner;
+  const delay = willDelayInterval ?? 0;
+  return { publication, delay, expiry: messageExpiryInterval, claim: 0, listener, username };
+}
+
+export interface WillOwner {
+  clientId: string;
+  listener: number;
+  username: string | undefined;
+  /** [mosq: mount_point] */
+  mountPoint: string;
 }
 
 /** As it is stored. @param dueAt milliseconds since the epoch; 0 while the client is connected */
@@ -36,13 +50,18 @@ export function willRecord({ publication, delay, expiry }: PreparedWill, dueAt: 
   return { message: publication.toStored(), delay, expiry: expiry ?? 0, dueAt };
 }
 
-/** As it was stored. */
-export function restoredWill({ message, delay, expiry }: WillRecord): PreparedWill {
+/** As it was stored. @param username the client's; which listener it came through is not known any more */
+export function restoredWill(
+  { message, delay, expiry }: WillRecord,
+  username: string | undefined,
+): PreparedWill {
   return {
     publication: Publication.fromStored(message),
     delay,
     expiry: expiry === 0 ? undefined : expiry,
     claim: 0,
+    listener: null,
+    username,
   };
 }
 

@@ -321,7 +321,7 @@ export const securityOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'File that says who may read and write which topics.',
   },
   allow_anonymous: {
@@ -370,7 +370,7 @@ export const securityOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'File of user names and hashed passwords.',
   },
   plugin: {

@@ -238,7 +238,7 @@ export const listenerOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'The user name takes the place of the client id. Clients without one are refused.',
   },
   websockets_origin: {

@@ -236,6 +236,17 @@ export const sendingPublish = (publish: LoggedPublish) => `Sending PUBLISH to ${
 /** D */
 export const deniedPublish = (publish: LoggedPublish) => `Denied PUBLISH from ${publishFields(publish)}`;
 
+/** N; Midge's own, beside `deniedPublish`. @param why the rule that decided, with its file and line */
+export const deniedBecause = (clientId: string, topic: string, why: string) =>
+  `Client ${clientId} may not publish '${topic}': ${why}.`;
+
+/** N; Midge's own. */
+export const furtherDenials = (count: number) => `${count} further messages were denied.`;
+
+/** N; Midge's own, before `clientDisconnected`. @param why a clause */
+export const loginRefused = (clientId: string, address: string, why: string) =>
+  `Client ${clientId} from ${address} is refused: ${why}.`;
+
 /** D; beyond `message_size_limit`. */
 export const droppedTooLargePublish = (publish: LoggedPublish) =>
   `Dropped too large PUBLISH from ${publishFields(publish)}`;

@@ -82,6 +82,7 @@ export class RelayTransport implements Transport {
   readonly listener: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly identity = undefined;
   readonly #port: MessagePort;
   #connection: Connection | null = null;
   #outstanding = 0;

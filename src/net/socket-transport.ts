@@ -27,6 +27,7 @@ export class SocketTransport implements Transport {
   readonly listener: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly identity = undefined;
   readonly #socket: Socket;
   #connection: Connection | null = null;
   #busy = false;

@@ -10,6 +10,12 @@ import type { LogLine } from '../log/log.js';
 import type { StoreMode } from '../store/environment.js';
 import type { Interest } from './route-table.js';
 
+/**
+ * The files that the settings name, as far as the workers parse them: passwords, rules, keys, certificates. The text
+ * of each under its path as the settings have it. Main has found all of them to be right.
+ */
+export type FileTexts = ReadonlyMap<string, string>;
+
 /** A connection that main accepted, or that another worker passes on, with the bytes already read. */
 export interface PassedConnection {
   /** A file descriptor, or a port to where the socket is; whoever receives the message owns it. */
@@ -55,6 +61,7 @@ export interface StorePlace {
 export interface WorkerStart {
   worker: number;
   settings: Settings;
+  files: FileTexts;
   /** Mask of the log types that are wanted. */
   logMask: number;
   /** Float64 counters of this worker (`metrics/counters.ts`), read by main. */
@@ -82,7 +89,7 @@ export type MainToWorker =
   /** Packed records to route to everyone: wills of a dead worker, `$SYS`, log lines as topics. */
   | { kind: 'publish'; records: Uint8Array }
   /** SIGHUP. */
-  | { kind: 'reload'; settings: Settings; logMask: number }
+  | { kind: 'reload'; settings: Settings; files: FileTexts; logMask: number }
   /** SIGUSR2. */
   | { kind: 'print-subscriptions' }
   /** Tests only: fall, as a bug would make the worker fall. */

@@ -50,14 +50,32 @@ export class SharedGroup {
     return undefined;
   }
 
-  /** The next member of this worker, for a message that another worker sent here. */
-  nextLocal(): Subscription | undefined {
-    const { members } = this;
-    if (members.length === 0) return undefined;
-    const turn = this.#localTurn % members.length;
-    this.#localTurn = turn + 1;
-    return members[turn];
+  /**
+   * As `next`, but passes over members of this worker that may not read the topic: a message must not be lost to
+   * the others because it was their turn.
+   */
+  nextReader(topic: string): Subscription | number | undefined {
+    for (let passedOver = 0; passedOver <= this.members.length; passedOver += 1) {
+      const next = this.next();
+      if (typeof next !== 'object' || mayRead(next, topic)) return next;
+    }
+    return undefined;
   }
+
+  /** The next member of this worker, for a message that another worker sent here. */
+  nextLocal(topic: string): Subscription | undefined {
+    const { members } = this;
+    for (let passedOver = 0; passedOver < members.length; passedOver += 1) {
+      const turn = this.#localTurn % members.length;
+      this.#localTurn = turn + 1;
+      if (mayRead(members[turn]!, topic)) return members[turn];
+    }
+    return undefined;
+  }
+}
+
+function mayRead({ session }: Subscription, topic: string): boolean {
+  return session.rights === null || session.rights.canRead(topic);
 }
 
 /** Everything subscribed to one filter. */

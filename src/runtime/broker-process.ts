@@ -16,8 +16,11 @@ import * as lines from '../log/mosquitto-lines.js';
 import { Publication } from '../mqtt/publication.js';
 import { canPassDescriptors } from '../net/descriptor.js';
 import { systemErrorText } from '../net/system-error.js';
+import type { FileTexts } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { Acceptor } from './acceptor.js';
+import { readAccessFiles } from './access-files.js';
+import { currentUser } from './broker-user.js';
 import { ExitCode } from './exit-code.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
@@ -55,6 +58,7 @@ export function daemonise(): boolean {
 
 export class BrokerProcess {
   #settings: Settings;
+  #reloading: 'no' | 'yes' | 'once more' = 'no';
   readonly #options: BrokerProcessOptions;
   readonly #logger: Logger;
   readonly #store: StoreHost;
@@ -63,7 +67,7 @@ export class BrokerProcess {
   readonly #sys: SysPublisher;
   #stopping = false;
 
-  private constructor(options: BrokerProcessOptions, store: StoreHost) {
+  private constructor(options: BrokerProcessOptions, files: FileTexts, store: StoreHost) {
     const { settings, logger } = options;
     this.#options = options;
     this.#settings = settings;
@@ -72,6 +76,7 @@ export class BrokerProcess {
     this.#supervisor = new Supervisor({
       settings,
       store: store.place,
+      files,
       log: logger,
       logMask: logger.mask,
       writeLines: (written) => logger.writeLines(written),
@@ -88,7 +93,10 @@ export class BrokerProcess {
     const { pidFile } = settings;
     if (pidFile !== undefined && !writePidFile(pidFile, logger)) return ExitCode.pidFile;
     logger.reconfigure(logOptionsFromSettings(settings, logging));
-    return new BrokerProcess(options, await StoreHost.open(settings, logger)).#start();
+    const files = new Map<string, string>();
+    const code = await readAccessFiles(settings, files, currentUser(), logger);
+    if (code !== 0) return code;
+    return new BrokerProcess(options, files, await StoreHost.open(settings, logger)).#start();
   }
 
   async #start(): Promise<number> {
@@ -136,11 +144,28 @@ export class BrokerProcess {
   }
 
   /** SIGHUP: everything is read first, and only if all of it is right anything changes. */
-  reload(): void {
-    this.#write('information', lines.reloadingConfig());
+  async reload(): Promise<void> {
+    if (this.#reloading !== 'no') {
+      this.#reloading = 'once more';
+      return;
+    }
+    do {
+      this.#reloading = 'yes';
+      this.#write('information', lines.reloadingConfig());
+      await this.#reload();
+    } while ((this.#reloading as string) === 'once more');
+    this.#reloading = 'no';
+  }
+
+  async #reload(): Promise<void> {
     const read = this.#options.reread();
     if (read === undefined) {
       this.#write('error', 'Error: The configuration has errors; nothing was changed.');
+      return;
+    }
+    const files = new Map<string, string>();
+    if ((await readAccessFiles(read, files, currentUser(), this.#logger)) !== 0) {
+      this.#write('error', 'Error: A file that the configuration names has errors; nothing was changed.');
       return;
     }
     const changes = compareSettings(this.#settings, read);
@@ -151,7 +176,7 @@ export class BrokerProcess {
     const settings = inOrderOf(this.#settings, read);
     this.#settings = settings;
     this.#logger.reconfigure(logOptionsFromSettings(settings, this.#options.logging));
-    this.#supervisor.reload(settings, this.#logger.mask);
+    this.#supervisor.reload(settings, files, this.#logger.mask);
     this.#acceptor.reload(settings);
     this.#sys.start(settings.sysInterval);
     this.#describe(changes);
@@ -187,7 +212,7 @@ export class BrokerProcess {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
-    process.on('SIGHUP', () => this.reload());
+    process.on('SIGHUP', () => void this.reload());
     process.on('SIGUSR2', () => this.#supervisor.printSubscriptions());
     process.on('uncaughtException', (error) => this.#fail(error));
     process.on('unhandledRejection', (error) => this.#fail(error));

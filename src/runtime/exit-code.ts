@@ -6,5 +6,7 @@ export const ExitCode = {
   failure: 1,
   /** Command line or configuration. */
   configuration: 3,
+  /** A password, ACL or PSK file cannot be opened. */
+  accessFile: 13,
   pidFile: 14,
 } as const;

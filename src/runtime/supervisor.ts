@@ -13,6 +13,7 @@ import { Counter, type CounterName, createCounters, retire } from '../metrics/co
 import { WORKERS_MAX } from '../routing/cluster.js';
 import type {
   ClaimAnswer,
+  FileTexts,
   MainToWorker,
   PassedConnection,
   StorePlace,
@@ -49,6 +50,7 @@ interface WorkerEntry {
 export interface SupervisorOptions {
   settings: Settings;
   store: StorePlace;
+  files: FileTexts;
   log: Log;
   logMask: number;
   /** Lines from workers, with their own time. */
@@ -59,6 +61,7 @@ export interface SupervisorOptions {
 
 export class Supervisor {
   #settings: Settings;
+  #files: FileTexts;
   readonly #log: Log;
   #logMask: number;
   readonly #options: SupervisorOptions;
@@ -82,6 +85,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#settings = options.settings;
+    this.#files = options.files;
     this.#log = options.log;
     this.#logMask = options.logMask;
     const { workerThreads, globalMaxClients } = options.settings;
@@ -140,11 +144,12 @@ export class Supervisor {
     if (target) this.#tell(target, { kind: 'publish', records });
   }
 
-  reload(settings: Settings, logMask: number): void {
+  reload(settings: Settings, files: FileTexts, logMask: number): void {
     this.#settings = settings;
+    this.#files = files;
     this.#logMask = logMask;
     this.#directory.clientsMax = settings.globalMaxClients;
-    for (const entry of this.#living()) this.#tell(entry, { kind: 'reload', settings, logMask });
+    for (const entry of this.#living()) this.#tell(entry, { kind: 'reload', settings, files, logMask });
   }
 
   printSubscriptions(): void {
@@ -220,6 +225,7 @@ export class Supervisor {
     const start: WorkerStart = {
       worker,
       settings: this.#settings,
+      files: this.#files,
       logMask: this.#logMask,
       counters,
       port: toMain.port2,

@@ -24,7 +24,7 @@ import type {
 import { RecordFlag } from '../routing/wire.js';
 import { LmdbBrokerStore } from '../store/broker-store.js';
 import { Store } from '../store/store.js';
-import { createAuthenticate } from './authenticate.js';
+import { WorkerAccess } from './worker-access.js';
 import { WorkerDirectory } from './worker-directory.js';
 
 const TICK_MS = 1000;
@@ -44,6 +44,7 @@ class WorkerHost {
   readonly #start: WorkerStart;
   readonly #port: MessagePort;
   readonly #directory: WorkerDirectory;
+  readonly #access: WorkerAccess;
   readonly #flushList = new FlushList((flush) => setImmediate(flush));
   readonly #log: WorkerLog;
   readonly #store: Store;
@@ -78,13 +79,14 @@ class WorkerHost {
         this.#log.write('error', `Error: A stored record does not read: ${error.message}.`),
     });
     this.#brokerStore = new LmdbBrokerStore(this.#store);
+    this.#access = new WorkerAccess(start.settings, start.files);
     this.#broker = new Broker({
       store: this.#brokerStore,
       settings: start.settings,
       log: this.#log,
       counters: this.#counters,
       directory: this.#directory,
-      authenticate: createAuthenticate(),
+      access: this.#access,
       flushList: this.#flushList,
       clock: Date.now,
     });
@@ -159,6 +161,7 @@ class WorkerHost {
         return;
       case 'reload':
         this.#log.mask = message.logMask;
+        this.#access.replace(message.settings, message.files);
         this.#broker.reload(message.settings);
         return;
       case 'print-subscriptions':

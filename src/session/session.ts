@@ -26,6 +26,11 @@ const AHEAD_MAX = 100;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
+/** What a client may do [mosq: acl_file]. */
+export interface TopicRights {
+  canRead(topic: string): boolean;
+}
+
 /** A connected client, as its session sees it. */
 export interface Peer {
   /** How many QoS 1 and 2 messages it takes unacknowledged: its receive maximum or `max_inflight_messages`. */
@@ -118,6 +123,10 @@ export class Session {
   readonly clientId: string;
   version: ProtocolVersion;
   username: string | undefined = undefined;
+  /** Index of the listener through which the client came last; `null` = not known, after a restart. */
+  listener: number | null = null;
+  /** `null`: the client may read everything. They stay in force while the client is away. */
+  rights: TopicRights | null = null;
   /** Seconds the session outlives its connection; 0 = it ends with it. */
   expiryInterval = 0;
   /** Milliseconds since the epoch when the client went away; 0 while it is connected. */
@@ -163,6 +172,10 @@ export class Session {
     return this.expiryInterval > 0;
   }
 
+  mayRead({ topic }: Publication): boolean {
+    return this.rights === null || this.rights.canRead(topic);
+  }
+
   get inflightCount(): number {
     return this.#inflight.size;
   }
@@ -196,7 +209,8 @@ export class Session {
     identifiers: readonly number[] | null,
     shared: Subscription | null,
   ): void {
-    const { peer } = this;
+    const { peer, rights } = this;
+    if (rights !== null && !rights.canRead(publication.topic)) return;
     if (qos === 0) {
       if (peer !== null) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#queueQos0(publication, retain, identifiers, shared);
@@ -261,6 +275,10 @@ export class Session {
       if (state === 'awaiting PUBCOMP') {
         peer.sendPubrel(packetId);
       } else if (publication !== null && sent) {
+        if (!this.mayRead(publication)) {
+          this.#complete(packetId);
+          continue;
+        }
         if (this.#inflight.size - this.#unsent.length >= peer.sendMaximum) return;
         if (!peer.sendPublish(publication, qos, retain, true, packetId, identifiers)) {
           this.#complete(packetId);
@@ -286,10 +304,13 @@ export class Session {
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const { publication, qos, retain, identifiers, shared, entry } = next;
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
-      if (!expired && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
+      // The rights may have changed since it was queued, by a reload or by the client's coming back as another user.
+      const forbidden = !this.mayRead(publication);
+      if (!expired && !forbidden && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
       this.#queue.shift();
       this.#uncount(next);
-      if (expired || qos === 0) entry?.remove();
+      if (forbidden || expired || qos === 0) entry?.remove();
+      if (forbidden) continue;
       if (expired) this.#events.dropped(this, 'expired');
       else if (qos === 0) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#send(peer, publication, qos, retain, identifiers, shared, entry);
@@ -482,6 +503,10 @@ export class Session {
       const { publication, qos, retain, identifiers } = message;
       if (this.#inflight.get(packetId) !== message || publication === null) continue;
       message.sent = true;
+      if (!this.mayRead(publication)) {
+        this.#complete(packetId);
+        continue;
+      }
       const { peer } = this;
       if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) continue;
       this.#complete(packetId);

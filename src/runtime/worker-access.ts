@@ -1,0 +1,118 @@
+/**
+ * Who may connect and what they may do, in one worker: the files that main has read, compiled, and the settings they
+ * belong to. What a listener asks of its clients is decided by its own options; files that several listeners name are
+ * parsed once.
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+import { type AclChecker, type ClientAcl, compileAcl } from '../auth/acl-check.js';
+import { parseAclFile } from '../auth/acl-file.js';
+import { Authenticator, type ListenerAccess } from '../auth/authenticator.js';
+import { type PasswordFile, parsePasswordFile } from '../auth/password-file.js';
+import { assert } from '../base/assert.js';
+import type { Access, Admission, Entry, Login } from '../broker/ports.js';
+import type { ListenerSettings, Settings } from '../config/settings.js';
+import type { FileTexts } from '../routing/messages.js';
+
+interface ListenerRules {
+  access: ListenerAccess;
+  /** `null` without an `acl_file`. */
+  acl: AclChecker | null;
+}
+
+/** The rules for sessions of which no listener is known, where listeners differ [mosq: per_listener_settings]. */
+const NOBODY = compileAcl([]);
+
+export class WorkerAccess implements Access {
+  readonly #authenticator = new Authenticator({
+    now: () => performance.now(),
+    wait: (milliseconds) => wait(milliseconds),
+  });
+  #listeners: ListenerRules[];
+
+  constructor(settings: Settings, files: FileTexts) {
+    this.#listeners = rulesOf(settings, files);
+  }
+
+  /** New settings and files, all of which main has found to be right. */
+  replace(settings: Settings, files: FileTexts): void {
+    this.#listeners = rulesOf(settings, files);
+  }
+
+  async login({ listener, request }: Login): Promise<Admission> {
+    let { access } = this.#listeners[listener]!;
+    let answer = await this.#authenticator.login(access, request);
+    // A reload may have come meanwhile: what counts is what is in force when the client is let in.
+    while (answer.admitted && access !== this.#listeners[listener]!.access) {
+      access = this.#listeners[listener]!.access;
+      if (await this.#authenticator.isStillAdmitted(access, request, answer)) continue;
+      answer = await this.#authenticator.login(access, request);
+    }
+    return answer;
+  }
+
+  isStillAdmitted({ login: { listener, request }, admission }: Entry): Promise<boolean> {
+    return this.#authenticator.isStillAdmitted(this.#listeners[listener]!.access, request, admission);
+  }
+
+  aclOf(listener: number | null, username: string | undefined, clientId: string): ClientAcl | null {
+    const acl = listener === null ? this.#commonAcl() : this.#listeners[listener]!.acl;
+    return acl === null ? null : acl.forClient(username, clientId);
+  }
+
+  #commonAcl(): AclChecker | null {
+    const [first, ...others] = this.#listeners;
+    return others.every(({ acl }) => acl === first!.acl) ? first!.acl : NOBODY;
+  }
+}
+
+function rulesOf(settings: Settings, files: FileTexts): ListenerRules[] {
+  const passwords = new Map<string, PasswordFile>();
+  const acls = new Map<string, AclChecker>();
+  return settings.listeners.map((listener) => ({
+    access: listenerAccess(listener, settings, parsedOnce(passwords, listener.passwordFile, passwordsOf)),
+    acl: parsedOnce(acls, listener.aclFile, aclFrom),
+  }));
+
+  function passwordsOf(file: string): PasswordFile {
+    const parsed = parsePasswordFile(file, files.get(file)!);
+    assert(parsed.ok, 'main has checked the password file');
+    return parsed.passwords;
+  }
+
+  function aclFrom(file: string): AclChecker {
+    const parsed = parseAclFile(file, files.get(file)!);
+    assert(parsed.ok, 'main has checked the ACL file');
+    return compileAcl(parsed.rules);
+  }
+}
+
+function parsedOnce<T>(
+  known: Map<string, T>,
+  file: string | undefined,
+  parse: (file: string) => T,
+): T | null {
+  if (file === undefined) return null;
+  const before = known.get(file);
+  if (before !== undefined) return before;
+  const parsed = parse(file);
+  known.set(file, parsed);
+  return parsed;
+}
+
+function listenerAccess(
+  listener: ListenerSettings,
+  { clientidPrefixes }: Settings,
+  passwords: PasswordFile | null,
+): ListenerAccess {
+  const { allowAnonymous, certfile, pskHint } = listener;
+  const { useIdentityAsUsername, useSubjectAsUsername, useUsernameAsClientid } = listener;
+  return {
+    allowAnonymous,
+    passwords,
+    tls: certfile !== undefined || pskHint !== undefined,
+    useIdentityAsUsername,
+    useSubjectAsUsername,
+    useUsernameAsClientid,
+    clientidPrefixes,
+  };
+}
