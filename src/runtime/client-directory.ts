@@ -10,11 +10,14 @@ import type { Claim, ClaimAnswer } from '../routing/messages.js';
 
 interface Entry {
   worker: number;
-  /** Number of the worker's claim that was granted. */
-  claim: number;
+  /** The session may be stored. It was once, and whether it still is only the worker knows. */
   durable: boolean;
-  will: Uint8Array | null;
-  /** Claims that wait until the other worker has discarded the session. */
+  /**
+   * By the number of the claim, the wills that are to be sent if the worker dies; `null` = none. Usually there is one
+   * at most, and two while a connection takes over another. Those of durable sessions are stored with them.
+   */
+  wills: Map<number, Uint8Array> | null;
+  /** Claims that wait until the worker has discarded the session; `null` = it is not to. */
   waiting: { worker: number; claim: Claim }[] | null;
 }
 
@@ -46,9 +49,9 @@ export class ClientDirectory {
         this.#effects.answer(worker, { id: claim.id, verdict: 'full' });
         return;
       }
-      const { id, durable, will } = claim;
-      this.#entries.set(clientId, { worker, claim: id, durable, will, waiting: null });
-      this.#effects.answer(worker, { id: claim.id, verdict: 'granted' });
+      const created = { worker, durable: false, wills: null, waiting: null };
+      this.#entries.set(clientId, created);
+      this.#grant(created, claim);
     } else if (entry.waiting !== null) {
       entry.waiting.push({ worker, claim });
     } else {
@@ -58,7 +61,7 @@ export class ClientDirectory {
 
   #claimKnown(entry: Entry, worker: number, claim: Claim): void {
     if (entry.worker === worker) {
-      this.#grant(entry, worker, claim);
+      this.#grant(entry, claim);
     } else if (entry.durable && !claim.cleanStart) {
       this.#effects.answer(worker, { id: claim.id, verdict: 'elsewhere', worker: entry.worker });
     } else {
@@ -67,22 +70,19 @@ export class ClientDirectory {
     }
   }
 
-  #grant(entry: Entry, worker: number, claim: Claim): void {
-    entry.worker = worker;
-    entry.claim = claim.id;
-    entry.durable = claim.durable;
-    entry.will = claim.will;
-    this.#effects.answer(worker, { id: claim.id, verdict: 'granted' });
+  #grant(entry: Entry, { id, durable, will }: Claim): void {
+    if (durable) entry.durable = true;
+    else if (will !== null) (entry.wills ??= new Map()).set(id, will);
+    this.#effects.answer(entry.worker, { id, verdict: 'granted' });
   }
 
-  /** The worker has ended the session that another one's client replaces. */
+  /** The worker has ended the session, as it was told: whoever waits for the id gets it. */
   discarded(clientId: string): void {
     const entry = this.#entries.get(clientId);
     if (entry === undefined || entry.waiting === null) return;
-    const [first, ...rest] = entry.waiting;
-    entry.waiting = null;
-    this.#grant(entry, first!.worker, first!.claim);
-    for (const { worker, claim } of rest) this.claim(worker, claim);
+    const { waiting } = entry;
+    this.#entries.delete(clientId);
+    for (const { worker, claim } of waiting) this.claim(worker, claim);
   }
 
   /** A session ended by itself. A session that is being discarded ends with `discarded`. */
@@ -94,12 +94,12 @@ export class ClientDirectory {
   /** The will of that claim is sent or deleted; a later claim's will stands. */
   willDone(worker: number, clientId: string, claim: number): void {
     const entry = this.#entries.get(clientId);
-    if (entry?.worker === worker && entry.claim === claim) entry.will = null;
+    if (entry?.worker === worker) entry.wills?.delete(claim);
   }
 
   /** A stored session, at the start: it lives on this worker from now on. */
   restore(worker: number, clientId: string): void {
-    this.#entries.set(clientId, { worker, claim: 0, durable: true, will: null, waiting: null });
+    this.#entries.set(clientId, { worker, durable: true, wills: null, waiting: null });
   }
 
   /**
@@ -110,21 +110,18 @@ export class ClientDirectory {
     const wills: Uint8Array[] = [];
     const sessions: string[] = [];
     for (const [clientId, entry] of this.#entries) {
-      if (entry.waiting !== null) {
-        entry.waiting = entry.waiting.filter((waiting) => waiting.worker !== worker);
-      }
-      if (entry.worker !== worker) {
-        if (entry.waiting?.length === 0) entry.waiting = null;
+      entry.waiting = entry.waiting?.filter((waiting) => waiting.worker !== worker) ?? null;
+      if (entry.worker !== worker) continue;
+      wills.push(...(entry.wills?.values() ?? []));
+      entry.wills = null;
+      if (!entry.durable) {
+        this.#entries.delete(clientId);
+        for (const { worker: other, claim } of entry.waiting ?? []) this.claim(other, claim);
         continue;
       }
-      if (entry.durable && entry.waiting === null) {
-        sessions.push(clientId);
-        continue;
-      }
-      if (entry.will !== null && !entry.durable) wills.push(entry.will);
-      const waiting = entry.waiting ?? [];
-      this.#entries.delete(clientId);
-      for (const { worker: other, claim } of waiting) this.claim(other, claim);
+      sessions.push(clientId);
+      if (entry.waiting?.length === 0) entry.waiting = null;
+      else if (entry.waiting !== null) this.#effects.discard(worker, clientId);
     }
     return { wills, sessions };
   }
