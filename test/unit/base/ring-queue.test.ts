@@ -15,7 +15,7 @@ const isEven = (item: number): boolean => item % 2 === 0;
 
 test('a ring queue does what an array would do', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const queue = new RingQueue<number>();
       let model: number[] = [];
       let next = 0;

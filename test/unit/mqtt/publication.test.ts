@@ -68,7 +68,7 @@ describe('reading a PUBLISH by offset', () => {
         if (isPacketError(decoded)) assert.ok(isRefused(reason, publication), decoded.message);
         else assert.deepEqual([reason, asPacket(publication)], [0, forwarded(decoded)]);
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   });
 

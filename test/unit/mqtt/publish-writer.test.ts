@@ -109,7 +109,7 @@ describe('a PUBLISH on its way out', () => {
         };
         assert.deepEqual(plain(decoded(bytes, delivery.version)), plain(expected));
       }),
-      { numRuns: 1000 },
+      { numRuns: 500 },
     );
   });
 

@@ -25,7 +25,7 @@ function matches(tree: RetainedTree, filter: string): string[] {
 describe('the tree of retained messages', () => {
   test('finds what going through all topics would find, each once', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(fewTopic, { maxLength: 30 }), fewFilter, (topics, filter) => {
+      fc.property(fc.uniqueArray(fewTopic, { maxLength: 30, size: 'max' }), fewFilter, (topics, filter) => {
         const expected = topics.filter((topic) => topicMatchesFilter(topic, filter));
         assert.deepEqual(matches(treeOf(topics), filter).sort(), expected.sort());
       }),
@@ -36,7 +36,7 @@ describe('the tree of retained messages', () => {
   test('is a map from topics to messages, and counts their bytes', () => {
     const change = fc.tuple(fewTopic, fc.option(fc.string({ minLength: 1, maxLength: 10 })));
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      fc.property(fc.array(change, { maxLength: 60, size: 'max' }), (changes) => {
         const tree = new RetainedTree();
         const model = new Map<string, Publication>();
         for (const [topic, payload] of changes) {

@@ -20,7 +20,7 @@ function trieOf(filters: Iterable<string>): TopicTrie<string> {
 describe('the tree of filters', () => {
   test('finds what goes through both texts would find, each once', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(fewFilter, { maxLength: 30 }), fewTopic, (filters, topic) => {
+      fc.property(fc.uniqueArray(fewFilter, { maxLength: 30, size: 'max' }), fewTopic, (filters, topic) => {
         const expected = filters.filter((filter) => topicMatchesFilter(topic, filter));
         assert.deepEqual(matches(trieOf(filters), topic).sort(), expected.sort());
       }),
@@ -31,7 +31,7 @@ describe('the tree of filters', () => {
   test('is a map from filters to values', () => {
     const change = fc.tuple(fewFilter, fc.boolean());
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      fc.property(fc.array(change, { maxLength: 60, size: 'max' }), (changes) => {
         const trie = new TopicTrie<number>();
         const model = new Map<string, number>();
         for (const [i, [filter, set]] of changes.entries()) {
