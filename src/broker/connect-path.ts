@@ -37,7 +37,7 @@ export function receiveConnect(
   if (packet instanceof PacketError) {
     connection.version = packet.version ?? connection.version;
     if (packet.connackCode !== undefined) sendRefusal(connection, packet.connackCode);
-    connection.fault(0, packet.message);
+    connection.refusePacket(packet);
     return;
   }
   if (packet.type !== 'connect') return;

@@ -40,6 +40,9 @@ const CONNECT_TIMEOUT_MS = 30_000;
 const SUBSCRIBE_SIZE_MAX = 100_000;
 const ACK_SIZE_MAX = 10_000;
 
+/** The first byte of a TLS record that begins a handshake. */
+const TLS_HANDSHAKE = 0x16;
+
 type State = 'new' | 'claiming' | 'connected' | 'closed';
 
 /** Why a connection ends, as far as will and log line depend on it. */
@@ -102,6 +105,7 @@ export class Connection implements Peer {
     now: 0,
   };
   #pausedFor = 0;
+  #hasReceived = false;
   #sentCounted = 0;
 
   constructor(broker: Broker, transport: Transport) {
@@ -153,8 +157,21 @@ export class Connection implements Peer {
     const { broker } = this;
     this.#lastReceivedAt = broker.refreshNow();
     broker.counters[Counter.bytesReceived]! += length;
+    if (!this.#hasReceived && !this.#beginsWithConnect(buffer[0]!)) return;
     const fault = this.#framer.push(buffer, length);
     if (fault !== undefined) this.#framingFault(fault);
+  }
+
+  /** A peer that speaks something else is refused at its first byte: its packet might never be complete. */
+  #beginsWithConnect(first: number): boolean {
+    this.#hasReceived = true;
+    if (first >> 4 === PacketType.connect) return true;
+    const { remoteAddress, remotePort } = this.transport;
+    if (first === TLS_HANDSHAKE) {
+      this.broker.log.write('error', lines.tlsOnPlainListener(remoteAddress, remotePort));
+    }
+    this.fault(0, lines.protocolFault.firstPacketNotConnect(first));
+    return false;
   }
 
   /** @returns false to stop reading frames */
@@ -167,10 +184,6 @@ export class Connection implements Peer {
       return this.isConnected;
     }
     if (this.#state !== 'new') return false;
-    if (buffer[start]! >> 4 !== PacketType.connect) {
-      this.fault(0, lines.protocolFault.firstPacketNotConnect(buffer[start]!));
-      return false;
-    }
     this.#state = 'claiming';
     receiveConnect(this, buffer, start, bodyStart, end);
     return this.isConnected;
@@ -191,7 +204,7 @@ export class Connection implements Peer {
       return;
     }
     const packet = decodePacket(buffer, start, bodyStart, end, this.version, 'client');
-    if (packet instanceof PacketError) this.fault(packet.silent ? 0 : packet.reasonCode, packet.message);
+    if (packet instanceof PacketError) this.refusePacket(packet);
     else this.#handle(packet);
   }
 
@@ -306,7 +319,8 @@ export class Connection implements Peer {
       }
       session.expiryInterval = sessionExpiry;
     }
-    this.close({ kind: 'disconnect packet', withWill: reasonCode === ReasonCode.disconnectWithWillMessage });
+    // Only an ordinary end deletes the will [MQTT-3.14.4-3]; Mosquitto deletes it at any code but 0x04.
+    this.close({ kind: 'disconnect packet', withWill: reasonCode !== ReasonCode.normalDisconnection });
   }
 
   /** The peer closed, or the socket failed. `reason` is empty for an ordinary end of the stream. */
@@ -576,12 +590,20 @@ export class Connection implements Peer {
     this.close({ kind: 'refused', reasonCode, reason: lines.disconnectReason(reasonCode) });
   }
 
+  /** A packet does not decode. One that is to be refused silently, or before CONNACK, draws no DISCONNECT. */
+  refusePacket(error: PacketError): void {
+    if (this.isClosed) return;
+    this.broker.log.write('information', error.logLine(this.name, this.address));
+    const reason = lines.disconnectReason(error.reasonCode);
+    this.close({ kind: 'refused', reasonCode: error.silent ? 0 : error.reasonCode, reason });
+  }
+
   #framingFault(fault: PacketError): void {
     if (fault.reasonCode === ReasonCode.packetTooLarge) {
       const reasonCode = this.isConnected ? fault.reasonCode : 0;
       this.close({ kind: 'refused', reasonCode, reason: DisconnectReason.oversizePacket });
     } else {
-      this.fault(fault.silent ? 0 : fault.reasonCode, fault.message);
+      this.refusePacket(fault);
     }
   }
 

@@ -10,6 +10,7 @@ import { NO_ALIAS, type Publication, readPublish } from '../mqtt/publication.js'
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Route } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
+import type { Subscription } from '../session/subscription.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 
@@ -182,19 +183,29 @@ export function deliverLocally(
 ): void {
   const { subscriptions } = route;
   const { upgradeOutgoingQos, allowDuplicateMessages } = broker.settings;
-  if (!allowDuplicateMessages) broker.serial += 1;
   for (let i = 0; i < subscriptions.length; i += 1) {
     const subscription = subscriptions[i]!;
     const { session } = subscription;
     if (subscription.noLocal && session === from) continue;
-    if (!allowDuplicateMessages && session.version !== 5) {
-      if (session.lastSerial === broker.serial) continue;
-      session.lastSerial = broker.serial;
-    }
+    if (!allowDuplicateMessages && isOutdone(subscription, subscriptions, i)) continue;
     const qos = upgradeOutgoingQos || subscription.qos < publication.qos ? subscription.qos : publication.qos;
     const retain = publication.retain && subscription.retainAsPublished;
     session.deliver(publication, qos, retain, subscription.identifiers, null);
   }
+}
+
+/**
+ * Whether another of the matching subscriptions of a client before MQTT 5.0 brings the message: that with the highest
+ * QoS, and of equals the first [MQTT 3.1.1, MQTT-3.3.5-1] [mosq: allow_duplicate_messages].
+ */
+function isOutdone(subscription: Subscription, matching: readonly Subscription[], at: number): boolean {
+  const { session, qos } = subscription;
+  if (session.version === 5) return false;
+  for (let i = 0; i < matching.length; i += 1) {
+    const other = matching[i]!;
+    if (other.session === session && (other.qos > qos || (other.qos === qos && i < at))) return true;
+  }
+  return false;
 }
 
 /** A topic alias of the client: remembered, or put in place of the missing topic [MQTT 5.0, 3.3.2.3.4]. */

@@ -73,6 +73,8 @@ export class Supervisor {
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
   readonly #connections = new Map<number, PassedConnection[]>();
+  /** Accepted while no worker was ready. */
+  #unserved: PassedConnection[] = [];
   #scheduled = false;
   #onReady: (() => void) | null = null;
   #stopping = false;
@@ -133,7 +135,10 @@ export class Supervisor {
   /** Gives an accepted connection to the worker with the least to do. */
   serve(connection: PassedConnection): void {
     const target = this.#leastLoaded();
-    if (target === undefined) return;
+    if (target === undefined) {
+      this.#unserved.push(connection);
+      return;
+    }
     target.connections += 1;
     this.#collect(this.#connections, target.worker, connection);
   }
@@ -337,6 +342,7 @@ export class Supervisor {
     const action = this.#onReady;
     this.#onReady = null;
     action?.();
+    for (const connection of this.#unserved.splice(0)) this.serve(connection);
   }
 
   /** A connection whose session lives on another worker than the one that has read its CONNECT. */
@@ -407,9 +413,10 @@ export class Supervisor {
   }
 }
 
-/** What a worker has to do, for comparison: first how busy it is, in tenths, then how many connections it has. */
+/** What a worker has to do, for comparison: connections count, unless it is hot already. */
 function load(entry: WorkerEntry): number {
-  return Math.floor(entry.utilisation * 10) * 1_000_000 + entry.connections;
+  const isHot = entry.utilisation >= HOT_UTILISATION;
+  return (isHot ? 1_000_000 * entry.utilisation : 0) + entry.connections;
 }
 
 function cpuTimes(): { idle: number; total: number } {
