@@ -56,6 +56,10 @@ export class Autosave {
     return this.#last;
   }
 
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** Bytes of all saves since the start. */
   get bytesWritten(): number {
     return this.#bytesWritten;
@@ -74,7 +78,7 @@ export class Autosave {
 
   /** Called about once a second: saves if it is time. */
   tick(): void {
-    if (this.#running === undefined && this.#isDue()) void this.save();
+    if (this.#running === undefined && this.isDue) void this.save();
   }
 
   /**
@@ -91,7 +95,8 @@ export class Autosave {
     }
   }
 
-  #isDue(): boolean {
+  /** Whether it is time for a save. */
+  get isDue(): boolean {
     const elapsed = this.#options.now() - this.#startedAt;
     if (elapsed < this.#lastDurationMs * REST_PER_SAVE) return false;
     if (this.#failing) return elapsed >= RETRY_MS;
@@ -104,12 +109,11 @@ export class Autosave {
     const { now, changes, write, onSaved } = this.#options;
     this.#startedAt = now();
     changes.reset();
-    const started = performance.now();
     try {
       const written = await write();
       this.#noteSuccess();
       if (written === undefined) return true;
-      this.#lastDurationMs = performance.now() - started;
+      this.#lastDurationMs = Math.max(0, now() - this.#startedAt); // a clock may be set back
       this.#bytesWritten += written.bytes;
       this.#last = { finishedAt: now(), durationMs: this.#lastDurationMs, bytes: written.bytes };
       onSaved?.(this.#last);

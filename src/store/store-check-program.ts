@@ -15,7 +15,7 @@ const [command, path, mode, target, direction] = process.argv.slice(2) as [
 
 const environment = new Environment({ path, mode });
 if (command === 'check') {
-  process.stdout.write(JSON.stringify(checkStore(environment)));
+  process.stdout.write(JSON.stringify(await checkStore(environment)));
 } else {
   const rescued = new Environment({ path: target!, mode: 'transient' });
   await rescueStore(environment, rescued, direction === 'backwards');

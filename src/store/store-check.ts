@@ -33,11 +33,13 @@ export interface CheckReport {
 
 const PROBLEMS_MAX = 10;
 
+const CHECKED_KEY = Buffer.from('checked');
+
 /**
- * Reads every record.
+ * Reads every record, and writes one: that reads the list of free pages, where damage shows only then.
  * @throws what LMDB says where the structure is broken, if the process survives it
  */
-export function checkStore(environment: Environment): CheckReport {
+export async function checkStore(environment: Environment): Promise<CheckReport> {
   const layout = layoutOf(environment);
   if (layout !== undefined && layout > LAYOUT) throw new UnknownLayoutError(`store layout ${layout}`);
   const report: CheckReport = { records: noRecords(), problems: [], damagedRecords: 0 };
@@ -63,6 +65,10 @@ export function checkStore(environment: Environment): CheckReport {
   }
   const hasRecords = Object.values(report.records).some((count) => count > 0);
   if (layout === undefined && hasRecords) damaged('meta: no layout');
+  environment.put(environment.tables.meta, CHECKED_KEY, Buffer.alloc(0));
+  await environment.committed();
+  environment.remove(environment.tables.meta, CHECKED_KEY);
+  await environment.committed();
   return report;
 }
 

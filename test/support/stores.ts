@@ -10,8 +10,8 @@ import { Store, type StoreOptions } from '../../src/store/store.js';
 import { afterTest } from './cleanup.js';
 
 /** A folder of the test's own, removed with it. */
-export function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'midge-store-'));
+export function temporaryFolder(t: TestContext, parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, 'midge-store-'));
   afterTest(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -1,0 +1,49 @@
+/** SIGKILL at random moments: what was acknowledged is there, in the modes that promise it. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { StoreMode } from '../../../src/store/environment.js';
+import { migrate } from '../../../src/store/migrations.js';
+import { Store } from '../../../src/store/store.js';
+import { checkStore } from '../../../src/store/store-check.js';
+import { afterTest } from '../../support/cleanup.js';
+import type { WriterNews, WriterOptions } from '../../support/store-writer.js';
+import { temporaryFolder } from '../../support/stores.js';
+import { WrittenNumbers } from '../../support/written-numbers.js';
+
+const WRITER = fileURLToPath(new URL('../../support/store-writer.js', import.meta.url));
+const ROUNDS = 10;
+
+function startWriter(t: TestContext, options: WriterOptions): ChildProcess {
+  const child = fork(WRITER, [JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  afterTest(t, () => child.kill('SIGKILL'));
+  return child;
+}
+
+for (const mode of ['autosave', 'durable'] as const satisfies StoreMode[]) {
+  test(`${mode}: nothing acknowledged is lost in ${ROUNDS} kills`, async (t) => {
+    const path = join(temporaryFolder(t), 'live.mdb');
+    const written: WrittenNumbers[] = [];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const name = `round${round}`;
+      const numbers = new WrittenNumbers(name);
+      const child = startWriter(t, { path, mode, name });
+      const enough = Math.floor(Math.random() * 400);
+      child.on('message', (news: WriterNews) => {
+        numbers.note(news);
+        if (numbers.count > enough) child.kill('SIGKILL');
+      });
+      const [, signal] = await once(child, 'close');
+      assert.equal(signal, 'SIGKILL');
+      written.push(numbers);
+      const store = new Store({ path, mode, now: Date.now });
+      for (const each of written) each.check(store);
+      if (round === 0) await migrate(store.environment);
+      assert.deepEqual((await checkStore(store.environment)).problems, []);
+      await store.close();
+    }
+  });
+}
