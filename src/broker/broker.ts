@@ -50,6 +50,8 @@ export interface BrokerWorld {
   flushList: FlushList;
   /** None: everything is in memory. */
   store?: BrokerStore;
+  /** Counts changes for `autosave_on_changes`; none: nobody counts. */
+  countChange?: (() => void) | undefined;
   /** Milliseconds since the epoch. */
   clock: () => number;
 }
@@ -70,6 +72,7 @@ export class Broker implements SessionEvents {
   readonly access: Access;
   readonly flushList: FlushList;
   readonly #clock: () => number;
+  readonly #countChange: (() => void) | undefined;
 
   readonly routes = new RouteTable();
   readonly cluster = new Cluster();
@@ -101,6 +104,7 @@ export class Broker implements SessionEvents {
     this.store = world.store ?? new MemoryStore();
     this.denials = new DenialLog(world.log);
     this.#clock = world.clock;
+    this.#countChange = world.countChange;
     this.now = world.clock();
     this.#limits = { ...world.settings };
   }
@@ -170,6 +174,7 @@ export class Broker implements SessionEvents {
   /** Sets the retained message of the topic; an empty payload clears it [MQTT-3.3.1-6]. */
   keepRetained(publication: Publication): void {
     const { topic, payloadLength } = publication;
+    if (!isSys(topic)) this.changed();
     if (isSys(topic)) {
       if (payloadLength === 0) this.sysRetained.delete(topic);
       else this.sysRetained.set(publication.keep());
@@ -208,6 +213,11 @@ export class Broker implements SessionEvents {
 
   mark(): number {
     return this.store.mark();
+  }
+
+  /** Something changed that a save would keep [mosq: autosave_on_changes]. */
+  changed(): void {
+    this.#countChange?.();
   }
 
   whenSettled(mark: number, callback: () => void): void {

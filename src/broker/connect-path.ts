@@ -249,6 +249,7 @@ function accept(connection: Connection, packet: ConnectPacket, assignedId: boole
   session.listener = connection.transport.listener;
   session.expiryInterval = expiryOf(packet);
   keepSession(connection, session);
+  if (!packet.cleanStart) broker.changed();
   applyLimits(connection, packet);
   connection.connected(session);
   logConnected(connection, packet);

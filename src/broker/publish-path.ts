@@ -183,11 +183,15 @@ export function deliverLocally(
 ): void {
   const { subscriptions } = route;
   const { upgradeOutgoingQos, allowDuplicateMessages } = broker.settings;
+  if (!allowDuplicateMessages) markHighestQos(broker, subscriptions);
   for (let i = 0; i < subscriptions.length; i += 1) {
     const subscription = subscriptions[i]!;
     const { session } = subscription;
     if (subscription.noLocal && session === from) continue;
-    if (!allowDuplicateMessages && isOutdone(subscription, subscriptions, i)) continue;
+    if (!allowDuplicateMessages && session.version !== 5) {
+      if (session.lastSerial !== broker.serial || session.highestQos !== subscription.qos) continue;
+      session.lastSerial = 0; // has its copy
+    }
     const qos = upgradeOutgoingQos || subscription.qos < publication.qos ? subscription.qos : publication.qos;
     const retain = publication.retain && subscription.retainAsPublished;
     session.deliver(publication, qos, retain, subscription.identifiers, null);
@@ -195,17 +199,16 @@ export function deliverLocally(
 }
 
 /**
- * Whether another of the matching subscriptions of a client before MQTT 5.0 brings the message: that with the highest
- * QoS, and of equals the first [MQTT 3.1.1, MQTT-3.3.5-1] [mosq: allow_duplicate_messages].
+ * Where a client gets one copy, however many of its subscriptions match, that is the one with the highest QoS
+ * [MQTT 3.1.1, MQTT-3.3.5-1] [mosq: allow_duplicate_messages].
  */
-function isOutdone(subscription: Subscription, matching: readonly Subscription[], at: number): boolean {
-  const { session, qos } = subscription;
-  if (session.version === 5) return false;
-  for (let i = 0; i < matching.length; i += 1) {
-    const other = matching[i]!;
-    if (other.session === session && (other.qos > qos || (other.qos === qos && i < at))) return true;
+function markHighestQos(broker: Broker, subscriptions: readonly Subscription[]): void {
+  broker.serial += 1;
+  for (let i = 0; i < subscriptions.length; i += 1) {
+    const { session, qos } = subscriptions[i]!;
+    if (session.lastSerial !== broker.serial || qos > session.highestQos) session.highestQos = qos;
+    session.lastSerial = broker.serial;
   }
-  return false;
 }
 
 /** A topic alias of the client: remembered, or put in place of the missing topic [MQTT 5.0, 3.3.2.3.4]. */

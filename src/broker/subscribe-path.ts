@@ -42,6 +42,7 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
     }
     connection.pump();
   };
+  broker.changed();
   // The answer waits until every worker delivers to these filters.
   connection.acknowledgements.add(mark, 0, answer, (done) => broker.cluster.barrier(changes, done));
 }
@@ -100,6 +101,7 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
     }
   }
   broker.cluster.announce(changes);
+  broker.changed();
   connection.acknowledgements.add(mark, 0, () => {
     if (!connection.isConnected) return;
     connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: {} });

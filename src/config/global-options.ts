@@ -244,7 +244,7 @@ export const persistenceOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Seconds between two saves; 0 saves only at the end and on SIGUSR1. With `autosave_on_changes` it counts changes instead.',
   },
   autosave_on_changes: {
@@ -254,8 +254,18 @@ export const persistenceOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Save after `autosave_interval` changes instead of seconds.',
+  },
+  group_commit_interval: {
+    type: { kind: 'int', min: 0, max: 60_000 },
+    default: 0,
+    scope: 'global',
+    repeat: 'last',
+    reloadable: false,
+    since: 'midge',
+    effective: true,
+    doc: 'Milliseconds that an acknowledgement may wait for others, so that one write to the disk serves them all; for `persistence_mode durable` on a memory card.',
   },
   persistence: {
     type: { kind: 'bool' },
@@ -265,7 +275,7 @@ export const persistenceOptions = {
     reloadable: true,
     since: '1.4',
     aliases: ['retained_persistence'],
-    effective: false,
+    effective: true,
     doc: 'Keep retained messages, sessions and queued messages over a restart.',
   },
   persistence_file: {
@@ -275,7 +285,7 @@ export const persistenceOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Name of the file that is kept at `persistence_location`.',
   },
   persistence_location: {
@@ -286,7 +296,7 @@ export const persistenceOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Directory of `persistence_file`. The environment variable MOSQUITTO_PERSISTENCE_LOCATION overrides it.',
   },
   persistence_mode: {
@@ -296,7 +306,7 @@ export const persistenceOptions = {
     repeat: 'last',
     reloadable: false,
     since: 'midge',
-    effective: false,
+    effective: true,
     doc: '`autosave` writes to the disk at the times of `autosave_interval`; `durable` writes before a message is acknowledged.',
   },
   persistent_client_expiration: {

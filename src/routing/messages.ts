@@ -55,6 +55,8 @@ export interface StorePlace {
   mode: StoreMode;
   /** Milliseconds that acknowledgements may wait for others, to write less often; 0 = none. */
   groupCommitMs: number;
+  /** Counts changes for `autosave_on_changes` (`store/autosave.ts`). */
+  changes: SharedArrayBuffer;
 }
 
 /** What a worker is given when it starts. */
@@ -88,6 +90,8 @@ export type MainToWorker =
   | { kind: 'peer-removed'; worker: number }
   /** Packed records to route to everyone: wills of a dead worker, `$SYS`, log lines as topics. */
   | { kind: 'publish'; records: Uint8Array }
+  /** Write everything to the store; answered with `flushed`. */
+  | { kind: 'flush' }
   /** SIGHUP. */
   | { kind: 'reload'; settings: Settings; files: FileTexts; logMask: number }
   /** SIGUSR2. */
@@ -112,6 +116,8 @@ export type WorkerToMain =
   | { kind: 'pass'; worker: number; connection: PassedConnection }
   /** A connection ended that was accepted on this listener, for `max_connections`. */
   | { kind: 'closed'; listeners: number[] }
+  /** The answer to `flush`. */
+  | { kind: 'flushed' }
   | { kind: 'stopped' };
 
 export type LinkMessage =

@@ -18,6 +18,7 @@ import { canPassDescriptors } from '../net/descriptor.js';
 import { systemErrorText } from '../net/system-error.js';
 import type { FileTexts } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
+import { StoreUnavailableError } from '../store/startup.js';
 import { Acceptor } from './acceptor.js';
 import { readAccessFiles } from './access-files.js';
 import { currentUser } from './broker-user.js';
@@ -83,7 +84,11 @@ export class BrokerProcess {
       connectionClosed: (listener) => this.#acceptor.closed(listener),
     });
     this.#acceptor = new Acceptor(settings, logger, (connection) => this.#supervisor.serve(connection));
-    const source = { supervisor: this.#supervisor, sockets: () => this.#acceptor.accepted };
+    const source = {
+      supervisor: this.#supervisor,
+      sockets: () => this.#acceptor.accepted,
+      store: () => this.#store.figures(),
+    };
     this.#sys = new SysPublisher(source, `midge version ${VERSION}`);
   }
 
@@ -96,7 +101,22 @@ export class BrokerProcess {
     const files = new Map<string, string>();
     const code = await readAccessFiles(settings, files, currentUser(), logger);
     if (code !== 0) return code;
-    return new BrokerProcess(options, files, await StoreHost.open(settings, logger)).#start();
+    let broker: BrokerProcess | null = null;
+    let store: StoreHost;
+    try {
+      store = await StoreHost.open(settings, logger, async () => broker?.flushStores());
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      logger.write('error', `Error: ${error.message}`);
+      return ExitCode.failure;
+    }
+    broker = new BrokerProcess(options, files, store);
+    return broker.#start();
+  }
+
+  /** Has every worker write what it holds. */
+  flushStores(): Promise<void> {
+    return this.#supervisor.flushStores();
   }
 
   async #start(): Promise<number> {
@@ -178,6 +198,7 @@ export class BrokerProcess {
     this.#logger.reconfigure(logOptionsFromSettings(settings, this.#options.logging));
     this.#supervisor.reload(settings, files, this.#logger.mask);
     this.#acceptor.reload(settings);
+    this.#store.reload(settings);
     this.#sys.start(settings.sysInterval);
     this.#describe(changes);
   }
@@ -213,6 +234,7 @@ export class BrokerProcess {
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
     process.on('SIGHUP', () => void this.reload());
+    process.on('SIGUSR1', () => this.#store.save());
     process.on('SIGUSR2', () => this.#supervisor.printSubscriptions());
     process.on('uncaughtException', (error) => this.#fail(error));
     process.on('unhandledRejection', (error) => this.#fail(error));

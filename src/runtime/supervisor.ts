@@ -45,6 +45,8 @@ interface WorkerEntry {
   connections: number;
   utilisation: number;
   stopped: (() => void) | null;
+  /** Who waits until it has written everything. */
+  flushed: (() => void)[];
 }
 
 export interface SupervisorOptions {
@@ -161,6 +163,19 @@ export class Supervisor {
     for (const entry of this.#living()) this.#tell(entry, { kind: 'print-subscriptions' });
   }
 
+  /** Has every worker write what it holds to the store. */
+  async flushStores(): Promise<void> {
+    if (this.#stopping) return; // each closes its own
+    const flushed = [...this.#living()].map(
+      (entry) =>
+        new Promise<void>((resolve) => {
+          entry.flushed.push(resolve);
+          this.#tell(entry, { kind: 'flush' });
+        }),
+    );
+    await Promise.all(flushed);
+  }
+
   /** A counter's sum over all workers, living and dead. */
   count(name: CounterName): number {
     const cell = Counter[name];
@@ -220,6 +235,7 @@ export class Supervisor {
       connections: 0,
       utilisation: 0,
       stopped: null,
+      flushed: [],
     };
     const peers = [...this.#living()].map((other) => ({
       worker: other.worker,
@@ -257,6 +273,7 @@ export class Supervisor {
     this.#workers[entry.worker] = null;
     entry.port.close();
     entry.stopped?.();
+    for (const resolve of entry.flushed.splice(0)) resolve();
     retire(entry.counters, this.#retiredCounters);
     if (this.#stopping) return;
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error ?? 'it ended');
@@ -323,6 +340,9 @@ export class Supervisor {
       case 'closed':
         entry.connections -= message.listeners.length;
         for (const listener of message.listeners) this.#options.connectionClosed(listener);
+        return;
+      case 'flushed':
+        entry.flushed.shift()?.();
         return;
       case 'stopped':
         entry.stopped?.();

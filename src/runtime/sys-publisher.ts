@@ -8,6 +8,8 @@ export interface SysSource {
   supervisor: Supervisor;
   /** Connections accepted since the start. */
   sockets: () => number;
+  /** Figures of the store, by topic below `$SYS/broker/`. */
+  store: () => Readonly<Record<string, string | number>>;
 }
 
 export class SysPublisher {
@@ -57,7 +59,7 @@ export class SysPublisher {
   }
 
   #read(): SysReadings {
-    const { supervisor, sockets } = this.#source;
+    const { supervisor, sockets, store } = this.#source;
     return {
       clientsTotal: supervisor.clients,
       clientsConnected: supervisor.count('connections'),
@@ -81,6 +83,7 @@ export class SysPublisher {
       sockets: sockets(),
       connects: supervisor.count('connects'),
       heapBytes: process.memoryUsage.rss(),
+      store: store(),
       dropped: {
         queue_full: supervisor.count('dropQueueFull'),
         too_large: supervisor.count('dropTooLarge'),

@@ -22,6 +22,7 @@ import type {
   WorkerToMain,
 } from '../routing/messages.js';
 import { RecordFlag } from '../routing/wire.js';
+import { ChangeCounter } from '../store/autosave.js';
 import { LmdbBrokerStore } from '../store/broker-store.js';
 import { Store } from '../store/store.js';
 import { WorkerAccess } from './worker-access.js';
@@ -35,6 +36,13 @@ export function runWorker(start: WorkerStart): Promise<void> {
     const host = new WorkerHost(start, resolve, reject);
     host.begin();
   });
+}
+
+/** Counting costs something for every acknowledged message, so it is done only where it decides when to save. */
+function countChanges({ settings, store }: WorkerStart): (() => void) | undefined {
+  if (!settings.autosaveOnChanges) return undefined;
+  const counter = new ChangeCounter(store.changes);
+  return () => counter.add();
 }
 
 const storeFailing = ({ message }: Error): string =>
@@ -82,6 +90,7 @@ class WorkerHost {
     this.#access = new WorkerAccess(start.settings, start.files);
     this.#broker = new Broker({
       store: this.#brokerStore,
+      countChange: countChanges(start),
       settings: start.settings,
       log: this.#log,
       counters: this.#counters,
@@ -163,6 +172,9 @@ class WorkerHost {
         this.#log.mask = message.logMask;
         this.#access.replace(message.settings, message.files);
         this.#broker.reload(message.settings);
+        return;
+      case 'flush':
+        void this.#store.flush().then(() => this.#tell({ kind: 'flushed' }));
         return;
       case 'print-subscriptions':
         for (const line of this.#broker.describeSubscriptions()) process.stdout.write(`${line}\n`);

@@ -68,6 +68,8 @@ export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired';
 /** What a session reports to the broker. */
 export interface SessionEvents {
   dropped(session: Session, reason: DropReason): void;
+  /** Something changed that `autosave_on_changes` counts. */
+  changed(): void;
   /** A point of time before changes to what is kept. */
   mark(): number;
   /** Calls back once what was changed since the mark is stored. */
@@ -135,6 +137,8 @@ export class Session {
   readonly subscriptions = new Map<string, Subscription>();
   /** Number of the last message routed here, where overlapping subscriptions are to give one copy. */
   lastSerial = 0;
+  /** The highest QoS of the subscriptions that match that message. */
+  highestQos: Qos = 0;
   /** Messages that were dropped for this client since it connected. */
   droppedSinceConnect = 0;
   readonly #limits: SessionLimits;
@@ -537,6 +541,7 @@ export class Session {
     const message = this.#inflight.get(packetId)!;
     this.#inflightBytes -= message.bytes;
     this.#inflight.delete(packetId);
+    this.#events.changed();
     if (this.#unsent.length > 0) this.#unsent = this.#unsent.filter((id) => id !== packetId);
     message.entry?.remove();
   }
@@ -563,6 +568,7 @@ export class Session {
       this.#events.dropped(this, 'queue full');
       return;
     }
+    this.#events.changed();
     this.#queuedBytes += bytes;
     if (qos > 0) this.#queuedCount += 1;
     const kept = publication.keep();

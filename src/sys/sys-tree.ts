@@ -29,14 +29,18 @@ export interface SysReadings {
   heapBytes: number;
   /** Messages dropped, by reason; topics of our own. */
   dropped: Readonly<Record<string, number>>;
+  /** The store, by topic below `$SYS/broker/`; topics of our own. */
+  store: Readonly<Record<string, string | number>>;
 }
+
+type PlainReading = Exclude<keyof SysReadings, 'dropped' | 'store'>;
 
 export type SysUpdate = readonly [topic: string, value: string];
 
 const PREFIX = '$SYS/broker/';
 
 /** Topics that show one reading as it is. */
-const PLAIN: readonly (readonly [topic: string, reading: Exclude<keyof SysReadings, 'dropped'>])[] = [
+const PLAIN: readonly (readonly [topic: string, reading: PlainReading])[] = [
   ['clients/total', 'clientsTotal'],
   ['clients/connected', 'clientsConnected'],
   ['clients/active', 'clientsConnected'],
@@ -63,7 +67,7 @@ const PLAIN: readonly (readonly [topic: string, reading: Exclude<keyof SysReadin
 ];
 
 /** Topics that show events per minute as moving averages. */
-const LOADS: readonly (readonly [topic: string, reading: Exclude<keyof SysReadings, 'dropped'>])[] = [
+const LOADS: readonly (readonly [topic: string, reading: PlainReading])[] = [
   ['load/messages/received', 'packetsReceived'],
   ['load/messages/sent', 'packetsSent'],
   ['load/publish/received', 'publishReceived'],
@@ -124,6 +128,7 @@ export class SysTree {
     for (const [reason, count] of Object.entries(readings.dropped)) {
       show(`publish/messages/dropped/${reason}`, String(count));
     }
+    for (const [topic, value] of Object.entries(readings.store)) show(topic, String(value));
     this.#showLoads(readings, now, show);
     this.#before = readings;
     this.#updatedAt = now;

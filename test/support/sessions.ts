@@ -21,6 +21,7 @@ export function testSession(limits: Partial<SessionLimits> = {}, version: Protoc
   const drops: DropReason[] = [];
   const events = {
     dropped: (_: Session, reason: DropReason) => void drops.push(reason),
+    changed: () => {},
     mark: () => 0,
     whenSettled: (_mark: number, callback: () => void) => callback(),
   };
