@@ -6,6 +6,8 @@ import { OPEN_ACL } from '../auth/acl-check.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
+import { decodePacket } from '../mqtt/decode.js';
+import { PacketError } from '../mqtt/packet-error.js';
 import { NO_ALIAS, type Publication, readPublish } from '../mqtt/publication.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Route } from '../routing/route-table.js';
@@ -28,16 +30,20 @@ export function receivePublish(
   const publication = broker.incoming;
   const fault = readPublish(publication, buffer, start, bodyStart, end, connection.version, broker.now);
   if (fault !== 0) {
-    connection.fault(fault, 'Malformed PUBLISH packet.');
+    refuseMalformed(connection, buffer, start, bodyStart, end);
     return;
   }
   if (publication.topicStart === publication.topicEnd || publication.topicAlias !== NO_ALIAS) {
+    if (publication.topicAlias === NO_ALIAS) {
+      refuseMalformed(connection, buffer, start, bodyStart, end);
+      return;
+    }
     if (!resolveAlias(connection, publication)) return;
   }
   if (connection.mountPoint.length > 0) prependMountPoint(connection, publication);
   const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
   if (route === null) {
-    connection.fault(ReasonCode.malformedPacket, 'Invalid topic in PUBLISH.');
+    refuseMalformed(connection, buffer, start, bodyStart, end);
     return;
   }
   publication.topic = route.topic;
@@ -69,6 +75,19 @@ export function receivePublish(
   } else {
     receiveQos2(connection, publication, refusal);
   }
+}
+
+/** The decoder finds the same fault once more, and has the words for it. */
+function refuseMalformed(
+  connection: Connection,
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+): void {
+  const error = decodePacket(buffer, start, bodyStart, end, connection.version, 'client');
+  if (error instanceof PacketError) connection.refusePacket(error);
+  else connection.fault(ReasonCode.malformedPacket, 'PUBLISH packet with invalid topic.'); // behind a mount point
 }
 
 /** Why a well-formed message is not taken: a reason code for its acknowledgement, 0 = it is. */
@@ -214,11 +233,6 @@ function markHighestQos(broker: Broker, subscriptions: readonly Subscription[]):
 /** A topic alias of the client: remembered, or put in place of the missing topic [MQTT 5.0, 3.3.2.3.4]. */
 function resolveAlias(connection: Connection, publication: Publication): boolean {
   const alias = publication.topicAlias;
-  if (alias === NO_ALIAS) {
-    const fault = connection.version === 5 ? ReasonCode.protocolError : ReasonCode.malformedPacket;
-    connection.fault(fault, 'PUBLISH packet with empty topic.');
-    return false;
-  }
   if (alias === 0 || alias > connection.listener.maxTopicAlias) {
     connection.fault(ReasonCode.topicAliasInvalid, lines.protocolFault.invalidTopicAlias(alias));
     return false;

@@ -255,7 +255,7 @@ describe('a shared group', () => {
     table.setRemote(1, [key, 5]);
     const group = table.group(key)!;
     assert.deepEqual(
-      Array.from({ length: 3 }, () => group.nextLocal()),
+      Array.from({ length: 3 }, () => group.nextLocal('a')),
       [...members, members[0]],
     );
   });
@@ -267,7 +267,7 @@ describe('a shared group', () => {
     const group = table.group(key)!;
     table.remove(member);
     assert.equal(table.group(key), undefined);
-    assert.deepEqual([group.next(), group.nextLocal()], [undefined, undefined]);
+    assert.deepEqual([group.next(), group.nextLocal('a')], [undefined, undefined]);
     assert.deepEqual(routeTo(table, 'a').groups, []);
   });
 
