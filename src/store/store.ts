@@ -81,6 +81,11 @@ export class Store {
     this.#batcher.whenSettled(mark, callback);
   }
 
+  /** @see WriteBatcher.whenCommitted */
+  whenCommitted(callback: () => void): void {
+    this.#batcher.whenCommitted(callback);
+  }
+
   /** A message for one or more queues; one object for all of them. */
   keep(message: StoredMessage): KeptMessage {
     return new KeptMessage(message);

@@ -97,6 +97,8 @@ export class WriteBatcher {
   #lastFlushAt = Number.NEGATIVE_INFINITY;
   #commit: Promise<void> | undefined;
   #commitStartedAt = 0;
+  /** Who waits for the commit under way. */
+  #writingWaiters: Waiter[] = [];
   #urgent = false;
   /** Commits failed in a row. */
   #failures = 0;
@@ -202,14 +204,27 @@ export class WriteBatcher {
       for (let i = mark; i < this.#dirty.length; i += 1) {
         const change = this.#dirty[i]!;
         if (!change.dirty) continue;
-        waiter.remaining += 1;
-        change.waiters ??= [];
-        change.waiters.push(waiter);
+        wait(waiter, change);
         patient &&= change.patient;
       }
     }
     if (waiter.remaining === 0) callback();
     else if (!patient) this.#scheduleUrgent();
+  }
+
+  /**
+   * Calls back once all that is dirty or being written now is committed or cancelled, however often that has to be
+   * tried, in every mode. Other threads can read it then.
+   */
+  whenCommitted(callback: () => void): void {
+    const waiter: Waiter = { remaining: 0, callback };
+    for (const change of this.#dirty) if (change.dirty) wait(waiter, change);
+    if (this.#commit !== undefined) {
+      waiter.remaining += 1;
+      this.#writingWaiters.push(waiter);
+    }
+    if (waiter.remaining === 0) callback();
+    else this.#scheduleUrgent();
   }
 
   /**
@@ -288,6 +303,7 @@ export class WriteBatcher {
       return;
     }
     const waiters = this.#writeBatch(batch);
+    this.#writingWaiters = waiters;
     this.#lastFlushAt = this.#commitStartedAt = performance.now();
     this.#commit = this.#committer.committed().then(
       () => this.#succeed(batch, waiters, flushWaiters),
@@ -381,6 +397,12 @@ class Reminder extends Change {
   override write(): void {}
 
   override committed(): void {}
+}
+
+function wait(waiter: Waiter, change: Change): void {
+  waiter.remaining += 1;
+  change.waiters ??= [];
+  change.waiters.push(waiter);
 }
 
 function settle(waiters: Waiter[]): void {

@@ -176,6 +176,40 @@ describe('acknowledgements', () => {
   });
 });
 
+describe('whenCommitted', () => {
+  test('waits for what is being written and for what is dirty, patient or not', async () => {
+    const { disk, batcher, change } = setUp({ windowMs: 60_000 });
+    const calls: string[] = [];
+    batcher.whenCommitted(() => calls.push('nothing to wait for'));
+    batcher.add(change('a'));
+    void batcher.flush();
+    batcher.whenCommitted(() => calls.push('a'));
+    batcher.add(change('b'), true);
+    batcher.whenCommitted(() => calls.push('a and b'));
+    assert.deepEqual(calls, ['nothing to wait for']);
+    await disk.succeed();
+    assert.deepEqual(calls, ['nothing to wait for', 'a']);
+    await commitBegins(disk);
+    await disk.succeed();
+    assert.deepEqual(calls, ['nothing to wait for', 'a', 'a and b']);
+  });
+
+  test('goes on waiting when a commit fails, also without a window', async () => {
+    const { disk, batcher, change } = setUp({ windowMs: Number.POSITIVE_INFINITY });
+    let called = false;
+    batcher.add(change('a'));
+    batcher.whenCommitted(() => {
+      called = true;
+    });
+    await commitBegins(disk);
+    await disk.fail();
+    assert.equal(called, false);
+    await commitBegins(disk);
+    await disk.succeed();
+    assert.equal(called, true);
+  });
+});
+
 describe('grouping', () => {
   test('only one commit is under way, the rest goes into the next', async () => {
     const { disk, batcher, change } = setUp();
