@@ -2,7 +2,7 @@
  * The MQTT 5.0 property blocks inside a `mosquitto.db`. They go to clients as they are, so that a damaged one must
  * not come through: these functions read strictly and answer `undefined` for anything that is not well formed.
  */
-import { isValidUtf8 } from '../mqtt/utf8.js';
+import { isValidUtf8 } from '../base/utf8.js';
 import { varintLength, writeVarint } from '../mqtt/varint.js';
 
 const PAYLOAD_FORMAT_INDICATOR = 0x01;

@@ -4,6 +4,7 @@
  * and counted; messages and sessions whose time is over are left out too.
  */
 import { assertNever } from '../base/assert.js';
+import { decodeUtf8 } from '../base/utf8.js';
 import type { StoredMessage } from '../model/message.js';
 import { isExpired } from '../model/message.js';
 import type { DeliveryState, QueuedRecord } from '../model/queued-record.js';
@@ -13,7 +14,6 @@ import {
   type SubscriptionRecord,
 } from '../model/session-record.js';
 import type { Qos } from '../mqtt/packets.js';
-import { decodeUtf8 } from '../mqtt/utf8.js';
 import { isValidTopicFilter, parseSharedFilter } from '../topic/topic-filter.js';
 import { isValidTopicNameText } from '../topic/topic-name.js';
 import { readChunks } from './chunk-reader.js';

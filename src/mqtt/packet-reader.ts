@@ -2,9 +2,10 @@
  * Reads the fields of one packet in order. The first thing found wrong is kept in `error`, and everything read
  * after it is empty: a decoder reads straight on and asks once at the end.
  */
+
+import { decodeUtf8 } from '../base/utf8.js';
 import { PacketError } from './packet-error.js';
 import { ReasonCode } from './reason-codes.js';
-import { decodeUtf8 } from './utf8.js';
 
 const EMPTY = new Uint8Array(0);
 

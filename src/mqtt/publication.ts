@@ -6,10 +6,10 @@
  * So there is one shape for both, and everything that sends a message takes this.
  */
 import { copyBytes } from '../base/copy-bytes.js';
+import { isValidUtf8 } from '../base/utf8.js';
 import type { StoredMessage } from '../model/message.js';
 import type { ProtocolVersion, Qos } from './packets.js';
 import { ReasonCode } from './reason-codes.js';
-import { isValidUtf8 } from './utf8.js';
 import { varintLength } from './varint.js';
 
 /** `topicAlias` of a PUBLISH that has none. */

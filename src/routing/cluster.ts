@@ -76,15 +76,14 @@ export class Cluster {
   }
 
   /**
-   * Calls `stored` once for each worker of the mask when everything sent to it so far is stored there, or `failed`
-   * if it dies before that.
+   * Calls `stored` once for each worker of the mask to which something was sent in this turn when that is stored
+   * there, or `failed` if the worker dies before.
    * @returns how many calls there will be
    */
   whenStored(mask: number, stored: () => void, failed: () => void): number {
     let count = 0;
     for (let left = mask & this.#present; left !== 0; left &= left - 1) {
-      this.#links[31 - Math.clz32(left & -left)]!.whenStored(stored, failed);
-      count += 1;
+      if (this.#links[31 - Math.clz32(left & -left)]!.whenStored(stored, failed)) count += 1;
     }
     return count;
   }

@@ -54,9 +54,15 @@ export class Link implements ByteSink {
     packRecord(this.#out, publication, what, groupKey);
   }
 
-  /** Calls back when everything published so far is stored at the other end, or never will be. */
-  whenStored(stored: () => void, failed: () => void): void {
+  /**
+   * Calls back when the batch being collected is stored at the other end, or never will be.
+   * @returns false where there is nothing in it and nothing to wait for, as when a shared group's message went
+   * to a member elsewhere
+   */
+  whenStored(stored: () => void, failed: () => void): boolean {
+    if (this.#out.chunk === null) return false;
     this.#waiting.push({ batch: this.#batch, stored, failed });
+    return true;
   }
 
   /** The other end has stored this batch, and all before it. */

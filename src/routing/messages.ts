@@ -7,7 +7,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
-import type { StoreMode } from '../store/environment.js';
+import type { StoreMode } from '../model/store-mode.js';
 import type { Interest } from './route-table.js';
 
 /**

@@ -17,9 +17,8 @@
 import { chmodSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import type { StoreMode } from '../model/store-mode.js';
 import type { Committer } from './write-batcher.js';
-
-export type StoreMode = 'autosave' | 'durable' | 'deferred' | 'transient';
 
 export interface EnvironmentOptions {
   /** The file; beside it LMDB keeps another one, with `-lock` appended. */

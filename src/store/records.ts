@@ -13,11 +13,12 @@
  * Numbers are big-endian, times are doubles (milliseconds since the epoch), text(x) and bytes(x) begin with their
  * length as a variable byte integer, … goes to the end of the record.
  */
+
+import { isValidUtf8 } from '../base/utf8.js';
 import type { StoredMessage } from '../model/message.js';
 import type { DeliveryState } from '../model/queued-record.js';
 import type { SessionRecord, SubscriptionRecord, WillRecord } from '../model/session-record.js';
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
-import { isValidUtf8 } from '../mqtt/utf8.js';
 import { writeVarint } from '../mqtt/varint.js';
 import { asBuffer, MESSAGE_ID_LENGTH, SESSION_KEY_LENGTH } from './keys.js';
 

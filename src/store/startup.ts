@@ -14,10 +14,11 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { StoreMode } from '../model/store-mode.js';
 import { DatabaseFormatError } from '../mosquitto-db/chunk-reader.js';
 import type { DatabaseContent } from '../mosquitto-db/content.js';
 import { readDatabase } from '../mosquitto-db/to-model.js';
-import { copyStore, Environment, type StoreMode } from './environment.js';
+import { copyStore, Environment } from './environment.js';
 import { findLiveFolder } from './live-folder.js';
 import { LiveNote } from './live-note.js';
 import { migrate } from './migrations.js';

@@ -2,7 +2,8 @@
  * A process of its own for what may crash: `check FILE MODE` and `rescue FILE MODE TARGET [backwards]`. Prints the
  * report of a check as JSON and ends with code 0; every other end means that the file cannot be used.
  */
-import { Environment, type StoreMode } from './environment.js';
+import type { StoreMode } from '../model/store-mode.js';
+import { Environment } from './environment.js';
 import { checkStore, rescueStore } from './store-check.js';
 
 const [command, path, mode, target, direction] = process.argv.slice(2) as [

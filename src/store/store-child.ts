@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { StoreMode } from './environment.js';
+import type { StoreMode } from '../model/store-mode.js';
 import type { CheckReport } from './store-check.js';
 
 const PROGRAM = fileURLToPath(new URL('./store-check-program.js', import.meta.url));

@@ -16,7 +16,8 @@
  */
 
 import type { StoredMessage } from '../model/message.js';
-import { Environment, type StoreMode } from './environment.js';
+import type { StoreMode } from '../model/store-mode.js';
+import { Environment } from './environment.js';
 import { RetainedStore } from './retained-store.js';
 import { SessionStore } from './session-store.js';
 import { SessionSweeper } from './session-sweeper.js';

@@ -1,5 +1,5 @@
 /** Topic names: what a message is published to [MQTT 5.0, 4.7]. */
-import { isValidUtf8 } from '../mqtt/utf8.js';
+import { isValidUtf8 } from '../base/utf8.js';
 
 /** Bytes of the longest topic name or filter: its length goes into two bytes [MQTT-4.7.3-3]. */
 const TOPIC_BYTES_MAX = 0xffff;

@@ -4,7 +4,7 @@
  * of the queue again.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { StoreMode } from '../../src/store/environment.js';
+import type { StoreMode } from '../../src/model/store-mode.js';
 import { isLeftByFailedCommit } from '../../src/store/environment.js';
 import type { QueueEntry } from '../../src/store/session-queue.js';
 import { Store } from '../../src/store/store.js';

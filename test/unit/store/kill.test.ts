@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { StoreMode } from '../../../src/store/environment.js';
+import type { StoreMode } from '../../../src/model/store-mode.js';
 import { migrate } from '../../../src/store/migrations.js';
 import { Store } from '../../../src/store/store.js';
 import { checkStore } from '../../../src/store/store-check.js';

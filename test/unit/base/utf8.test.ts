@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { decodeUtf8, isValidUtf8 } from '../../../src/mqtt/utf8.js';
+import { decodeUtf8, isValidUtf8 } from '../../../src/base/utf8.js';
 import { bytes } from '../../support/packet-bytes.js';
 
 /** Another decoder's opinion; MQTT forbids U+0000 besides. */
