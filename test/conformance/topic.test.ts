@@ -1,0 +1,124 @@
+/** Topic names, topic filters and how they meet. */
+import { ReasonCode } from '../../src/mqtt/reason-codes.js';
+import { packetBytes } from '../support/packet-bytes.js';
+import { runStatements, type Scene, statement } from './statement.js';
+
+function subscribePacket(scene: Scene, filter: string): Buffer {
+  return packetBytes(0x82, `0001 ${scene.isV5 ? '00' : ''} "${filter}" 00`);
+}
+
+const wrongFilters: readonly [v4: string, v5: string, filter: string][] = [
+  ['4.7.1-2', '4.7.1-1', 'a/#/b'],
+  ['4.7.1-2', '4.7.1-1', 'a#'],
+  ['4.7.1-2', '4.7.1-1', '##'],
+  ['4.7.1-3', '4.7.1-2', 'a+'],
+  ['4.7.1-3', '4.7.1-2', '+a/b'],
+  ['4.7.1-3', '4.7.1-2', 'a/++/b'],
+  ['4.7.3-1', '4.7.3-1', ''],
+];
+
+for (const [v4, v5, filter] of wrongFilters) {
+  statement({ v3: '', v4, v5 }, `the filter "${filter}" ends the connection`, async (scene) => {
+    const subscriber = await scene.connect();
+    subscriber.send(subscribePacket(scene, filter));
+    await scene.expectFault(subscriber, ReasonCode.malformedPacket);
+    const unsubscriber = await scene.connect();
+    unsubscriber.send(packetBytes(0xa2, `0001 ${scene.isV5 ? '00' : ''} "${filter}"`));
+    await scene.expectFault(unsubscriber, ReasonCode.malformedPacket);
+  });
+}
+
+for (const topic of ['#', 'a/#', '+', 'a/+/b', 'a+', 'a#b']) {
+  statement(
+    { v3: '', v4: '4.7.1-1 3.3.2-2', v5: '4.7.0-1 3.3.2-2' },
+    `the topic name "${topic}" ends the connection`,
+    async (scene) => {
+      const client = await scene.connect();
+      client.send(packetBytes(0x30, `"${topic}" ${scene.isV5 ? '00' : ''}`));
+      await scene.expectFault(client, ReasonCode.malformedPacket);
+    },
+  );
+}
+
+statement(
+  { v3: '', v4: '4.7.3-1', v5: '4.7.3-1' },
+  'an empty topic name ends the connection',
+  async (scene) => {
+    const client = await scene.connect();
+    client.send(packetBytes(0x30, `"" ${scene.isV5 ? '00' : ''} 'x'`));
+    await scene.expectFault(client, ReasonCode.protocolError);
+  },
+);
+
+/** Below the scene's own level: filter, and the names that it matches and does not. */
+const matches: readonly [filter: string, yes: readonly string[], no: readonly string[]][] = [
+  ['sport/#', ['sport', 'sport/', 'sport/tennis', 'sport/tennis/x'], ['sports', 'Sport']],
+  ['sport/+', ['sport/', 'sport/tennis'], ['sport', 'sport/tennis/x']],
+  ['+/+', ['/', 'a/b', '/b', 'a/'], ['a', 'a/b/c']],
+  ['+/tennis/#', ['sport/tennis', '/tennis/x/y'], ['tennis', 'sport/x']],
+  ['a//b', ['a//b'], ['a/b', 'a/x/b', 'a///b']],
+  ['+//#', ['a//', 'a//b', '//'], ['a/b']],
+];
+
+for (const [filter, yes, no] of matches) {
+  statement(
+    { v3: '', v4: '4.7.1-2 4.7.1-3', v5: '4.7.1-1 4.7.1-2' },
+    `what "${filter}" matches`,
+    async (scene) => {
+      const client = await scene.connect();
+      await client.subscribe(`${scene.id}/${filter}`);
+      for (const topic of [...no, ...yes]) client.sendPublish(`${scene.id}/${topic}`, topic);
+      for (const topic of yes) await client.expectPublish(`${scene.id}/${topic}`, topic);
+      await client.expectSilence();
+    },
+  );
+}
+
+statement(
+  { v3: '', v4: '4.7.2-1', v5: '4.7.2-1' },
+  'a wildcard at the beginning matches no topic that begins with $, live or retained',
+  async (scene) => {
+    const publisher = await scene.connect();
+    const dollar = `$${scene.id}/x`;
+    await publisher.publish(dollar, 'kept', { retain: true });
+    const wild = await scene.connect();
+    await wild.subscribe('+/x', 1);
+    await wild.subscribe('#', 0);
+    const exact = await scene.connect();
+    await exact.subscribe(`$${scene.id}/+`, 1);
+    await exact.expectPublish(dollar, 'kept', { retain: true });
+    await publisher.publish(dollar, 'live');
+    await exact.expectPublish(dollar, 'live');
+    await publisher.publish(`${scene.id}/end`, 'end');
+    for (;;) {
+      const { topic } = await wild.expectPacket('publish'); // Others publish, too.
+      if (topic.startsWith('$')) throw new Error(`A wildcard matched ${topic}.`);
+      if (topic === `${scene.id}/end`) return;
+    }
+  },
+);
+
+statement({ v3: '', v4: '4.7.3-3', v5: '4.7.3-3' }, 'topics may have 65535 bytes', async (scene) => {
+  const client = await scene.connect();
+  const topic = scene.id.padEnd(65_535, 'x');
+  await client.subscribe(topic);
+  client.sendPublish(topic, 'long');
+  await client.expectPublish(topic, 'long');
+});
+
+statement(
+  { v3: '', v4: '4.7.3-4', v5: '4.7.3-4' },
+  'a filter is not taken for another that looks like it',
+  async (scene) => {
+    const client = await scene.connect();
+    await client.subscribe(`/${scene.id}`);
+    client.sendPublish(scene.id, 'without');
+    client.sendPublish(`/${scene.id}/`, 'behind');
+    client.sendPublish(`/${scene.id.toUpperCase()}`, 'upper');
+    client.sendPublish(`/${scene.id}`, 'same');
+    await client.expectPublish(`/${scene.id}`, 'same');
+    await client.expectSilence();
+  },
+);
+
+runStatements(import.meta.url);
