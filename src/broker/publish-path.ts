@@ -159,6 +159,13 @@ export function releasePublication(connection: Connection, packetId: number): vo
     connection.acknowledge(mark, 0, 'pubcomp', packetId, 0);
     return;
   }
+  if (publication.expiresAt !== 0 && publication.expiresAt <= broker.now) {
+    // Its time was over before the client released it [MQTT-3.3.2-5]; the exchange ends as usual [MQTT-4.3.3-13].
+    broker.counters[Counter.publishDropped]! += 1;
+    broker.counters[Counter.dropExpired]! += 1;
+    connection.acknowledge(mark, 0, 'pubcomp', packetId, 0);
+    return;
+  }
   routePublication(broker, route, publication, session);
   connection.acknowledge(mark, route.durable, 'pubcomp', packetId, 0);
   if (route.remote !== 0) connection.heedCongestion(route.remote);
