@@ -43,6 +43,15 @@ export type TlsIdentity =
   /** From a PROXY protocol header. */
   | { kind: 'proxy'; commonName: string | undefined };
 
+/** What a TLS handshake has settled. */
+export interface TlsSession {
+  /** As OpenSSL names it: `TLSv1.3`. */
+  protocol: string;
+  cipher: string;
+  /** Whom it has proved. */
+  identity: TlsIdentity | undefined;
+}
+
 export interface LoginRequest {
   /** Not empty: an id was assigned where the client sent none. */
   clientId: string;

@@ -121,7 +121,8 @@ async function logIn(
 ): Promise<void> {
   const { broker, transport } = connection;
   const { clientId, username, password } = packet;
-  const { listener, remoteAddress: address, identity } = transport;
+  const { listener, remoteAddress: address } = transport;
+  const identity = transport.tls?.identity;
   const { authenticationMethod } = packet.properties;
   const isGone = () => connection.isClosed;
   const login: Login = {
@@ -339,6 +340,8 @@ function logConnected(connection: Connection, packet: ConnectPacket): void {
     const { remoteAddress: address, remotePort: port } = transport;
     const client = { address, port, clientId, version, cleanStart, keepAlive, username, bridge };
     log.write('notice', lines.clientConnected(client));
+    const { tls } = transport;
+    if (tls !== null) log.write('notice', lines.negotiatedTls(clientId, tls.protocol, tls.cipher));
   }
   if (!broker.logs('debug')) return;
   const { will } = packet;

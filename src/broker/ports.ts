@@ -4,12 +4,22 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { ClientAcl } from '../auth/acl-check.js';
-import type { LoginAnswer, LoginRequest, TlsIdentity } from '../auth/authenticator.js';
+import type { LoginAnswer, LoginRequest, TlsSession } from '../auth/authenticator.js';
 import type { SessionRecord } from '../model/session-record.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
 import type { SessionKeeper } from '../session/keeper.js';
+
+/** What a transport tells of what happens on the network. */
+export interface TransportUser {
+  /** The buffer is the caller's again afterwards. */
+  receive(buffer: Uint8Array, length: number): void;
+  /** What was written has left. */
+  drained(): void;
+  /** `reason` is empty for an ordinary end of the stream. */
+  transportEnded(reason: string): void;
+}
 
 /** The network side of one connection. */
 export interface Transport extends ByteSink {
@@ -17,8 +27,8 @@ export interface Transport extends ByteSink {
   readonly remotePort: number;
   /** Index of the listener in the settings. */
   readonly listener: number;
-  /** Whom the TLS handshake has proved. */
-  readonly identity: TlsIdentity | undefined;
+  /** `null` where the connection is not encrypted. */
+  readonly tls: TlsSession | null;
   pause(): void;
   resume(): void;
   /** Sends what was written and closes. */

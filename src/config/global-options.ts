@@ -401,7 +401,7 @@ export const securityOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'File of identities and pre-shared keys for listeners with `psk_hint`.',
   },
 } as const satisfies OptionTable;

@@ -264,7 +264,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Certificates, in PEM, of the authorities whose client certificates are trusted.',
   },
   capath: {
@@ -274,7 +274,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'As `cafile`: a directory of such files under their hashed names.',
   },
   certfile: {
@@ -284,7 +284,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: "The listener's certificate and its chain, in PEM. With `keyfile` it turns TLS on.",
   },
   ciphers: {
@@ -293,9 +293,9 @@ export const listenerTlsOptions = {
     defaultText: 'DEFAULT:!aNULL:!eNULL:!LOW:!EXPORT:!SSLv2:@STRENGTH',
     scope: 'listener',
     repeat: 'last',
-    reloadable: false,
+    reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Ciphers of TLS 1.2, as an OpenSSL cipher list.',
   },
   'ciphers_tls1.3': {
@@ -304,9 +304,9 @@ export const listenerTlsOptions = {
     defaultText: "the library's",
     scope: 'listener',
     repeat: 'last',
-    reloadable: false,
+    reloadable: true,
     since: '2.0',
-    effective: false,
+    effective: true,
     doc: 'Cipher suites of TLS 1.3, separated by colons.',
   },
   crlfile: {
@@ -316,7 +316,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Certificates that were revoked, in PEM; used with `require_certificate`.',
   },
   disable_client_cert_date_checks: {
@@ -327,7 +327,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Accept client certificates that have expired or are not valid yet.',
   },
   keyfile: {
@@ -337,7 +337,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Private key of `certfile`, in PEM.',
   },
   psk_hint: {
@@ -345,9 +345,9 @@ export const listenerTlsOptions = {
     default: undefined,
     scope: 'listener',
     repeat: 'error',
-    reloadable: false,
+    reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Turns on TLS with the pre-shared keys of `psk_file`; the hint is sent to clients.',
   },
   require_certificate: {
@@ -357,7 +357,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Only clients with a trusted certificate may connect.',
   },
   tls_engine: {
@@ -406,9 +406,9 @@ export const listenerTlsOptions = {
     scope: 'listener',
     requires: 'listener',
     repeat: 'error',
-    reloadable: false,
+    reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Lowest version of TLS that clients may use.',
   },
   use_identity_as_username: {
@@ -418,7 +418,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: "The common name of the client's certificate, or the identity of its key, is its user name; no password is asked for.",
   },
   use_subject_as_username: {
@@ -428,7 +428,7 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.5',
-    effective: false,
+    effective: true,
     doc: "The whole subject of the client's certificate is its user name; no password is asked for.",
   },
 } as const satisfies OptionTable;

@@ -6,10 +6,14 @@
  *
  * Either side stops sending when the other has not taken `WINDOW_BYTES` yet.
  */
+import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import type { MessagePort } from 'node:worker_threads';
-import type { Connection } from '../broker/connection.js';
-import type { Detached, Transport } from '../broker/ports.js';
+import type { TlsSession } from '../auth/authenticator.js';
+import type { Detached, Transport, TransportUser } from '../broker/ports.js';
+import { badSocket } from '../log/mosquitto-lines.js';
 import type { SocketOrigin } from './socket-transport.js';
+import { systemErrorText } from './system-error.js';
 
 type RelayMessage =
   | { kind: 'bytes'; bytes: Uint8Array }
@@ -77,28 +81,48 @@ export class RelayPump {
   }
 }
 
+/** Passes the bytes of a socket on; whoever has the other end of the port serves the connection. */
+export function pumpSocket(socket: Socket, port: MessagePort): void {
+  const pump = new RelayPump(port, {
+    write: (bytes) => socket.write(bytes),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
+    end: () => socket.end(),
+  });
+  let reason = '';
+  socket.on('data', (bytes) => pump.received(bytes));
+  socket.on('drain', () => pump.drained());
+  socket.on('error', (error) => {
+    reason = badSocket(systemErrorText(error));
+  });
+  socket.on('close', () => pump.ended(reason));
+  socket.resume();
+}
+
 /** Where the connection is served. */
 export class RelayTransport implements Transport {
   readonly listener: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly identity = undefined;
+  readonly tls: TlsSession | null;
   readonly #port: MessagePort;
-  #connection: Connection | null = null;
+  #connection: TransportUser | null = null;
   #outstanding = 0;
   #blocked = false;
   /** Bytes that came while reading was paused. */
   #held: Uint8Array[] | null = null;
   #closed = false;
 
-  constructor(port: MessagePort, origin: SocketOrigin) {
+  /** @param tls of the handshake that another thread has done */
+  constructor(port: MessagePort, origin: SocketOrigin, tls: TlsSession | null = null) {
+    this.tls = tls;
     this.listener = origin.listener;
     this.remoteAddress = origin.remoteAddress;
     this.remotePort = origin.remotePort;
     this.#port = port;
   }
 
-  serve(connection: Connection): void {
+  serve(connection: TransportUser): void {
     this.#connection = connection;
     this.#port.on('message', (message: RelayMessage) => this.#receive(message));
     this.#port.on('close', () => this.#connection?.transportEnded(''));
@@ -169,6 +193,52 @@ export class RelayTransport implements Transport {
     }
     this.#port.postMessage({ kind: 'taken', bytes: bytes.length } satisfies RelayMessage);
     this.#connection?.receive(bytes, bytes.length);
+  }
+}
+
+/** A socket in another thread as a stream, for what takes streams only: TLS. */
+export class RelayStream extends Duplex implements TransportUser {
+  readonly #transport: RelayTransport;
+  #written: (() => void) | null = null;
+
+  constructor(transport: RelayTransport) {
+    super({ decodeStrings: true });
+    this.#transport = transport;
+    transport.serve(this);
+  }
+
+  receive(bytes: Uint8Array): void {
+    if (!this.push(Buffer.from(bytes))) this.#transport.pause();
+  }
+
+  drained(): void {
+    const written = this.#written;
+    this.#written = null;
+    written?.();
+  }
+
+  transportEnded(): void {
+    this.push(null);
+    this.destroy();
+  }
+
+  override _read(): void {
+    this.#transport.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    if (this.#transport.write(chunk, chunk.length)) done();
+    else this.#written = done;
+  }
+
+  override _final(done: () => void): void {
+    this.#transport.end();
+    done();
+  }
+
+  override _destroy(_error: Error | null, done: (error: null) => void): void {
+    this.#transport.destroy();
+    done(null);
   }
 }
 

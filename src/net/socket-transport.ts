@@ -1,7 +1,6 @@
 /** A connection's socket: bytes between the kernel and the broker core, nothing else. */
 import { Socket } from 'node:net';
-import type { Connection } from '../broker/connection.js';
-import type { Detached, Transport } from '../broker/ports.js';
+import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { takeDescriptor } from './descriptor.js';
 import { systemErrorText } from './system-error.js';
@@ -27,9 +26,9 @@ export class SocketTransport implements Transport {
   readonly listener: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly identity = undefined;
+  readonly tls = null;
   readonly #socket: Socket;
-  #connection: Connection | null = null;
+  #connection: TransportUser | null = null;
   #busy = false;
 
   /** @param fd a descriptor that is this transport's from now on */
@@ -53,7 +52,7 @@ export class SocketTransport implements Transport {
   }
 
   /** From here on what arrives goes to `connection`. */
-  serve(connection: Connection): void {
+  serve(connection: TransportUser): void {
     this.#connection = connection;
   }
 

@@ -5,6 +5,7 @@
  * messages were posted; nothing is ever lost between living threads. Receivers end in `assertNever`.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { TlsSession } from '../auth/authenticator.js';
 import type { Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
 import type { StoreMode } from '../model/store-mode.js';
@@ -24,6 +25,8 @@ export interface PassedConnection {
   listener: number;
   remoteAddress: string;
   remotePort: number;
+  /** Where the encryption ends in another thread: what was settled there. `null` = not encrypted, or no handshake yet. */
+  tls: TlsSession | null;
   /** What the client had sent before the connection moved here; `null` for a new one. */
   received: Uint8Array | null;
 }

@@ -10,7 +10,7 @@ import type { Log } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { canPassDescriptors, takeDescriptor } from '../net/descriptor.js';
 import { type ListenAddress, listen, listenAddresses } from '../net/listener.js';
-import { RelayPump } from '../net/relay.js';
+import { pumpSocket } from '../net/relay.js';
 import { systemErrorText } from '../net/system-error.js';
 import type { PassedConnection } from '../routing/messages.js';
 
@@ -132,27 +132,14 @@ export class Acceptor {
     if (connectionMessages) {
       this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, listener.port));
     }
-    this.#pass({ handover, listener: index, remoteAddress, remotePort, received: null });
+    this.#pass({ handover, listener: index, remoteAddress, remotePort, received: null, tls: null });
   }
 }
 
 /** Keeps the socket here and gives out a port to it. */
 function relay(socket: Socket): MessagePort {
   const { port1, port2 } = new MessageChannel();
-  const pump = new RelayPump(port1, {
-    write: (bytes) => socket.write(bytes),
-    pause: () => socket.pause(),
-    resume: () => socket.resume(),
-    end: () => socket.end(),
-  });
-  let reason = '';
-  socket.on('data', (bytes) => pump.received(bytes));
-  socket.on('drain', () => pump.drained());
-  socket.on('error', (error) => {
-    reason = lines.badSocket(systemErrorText(error));
-  });
-  socket.on('close', () => pump.ended(reason));
-  socket.resume();
+  pumpSocket(socket, port1);
   return port2;
 }
 

@@ -26,6 +26,7 @@ import { ExitCode } from './exit-code.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
+import { readTlsFiles } from './tls-files.js';
 import { VERSION } from './version.js';
 
 /** Seconds until a log line that was published as a message expires [mosq: log_dest topic]. */
@@ -98,8 +99,7 @@ export class BrokerProcess {
     const { pidFile } = settings;
     if (pidFile !== undefined && !writePidFile(pidFile, logger)) return ExitCode.pidFile;
     logger.reconfigure(logOptionsFromSettings(settings, logging));
-    const files = new Map<string, string>();
-    const code = await readAccessFiles(settings, files, currentUser(), logger);
+    const { files, code } = await readFiles(settings, logger);
     if (code !== 0) return code;
     let broker: BrokerProcess | null = null;
     let store: StoreHost;
@@ -183,8 +183,8 @@ export class BrokerProcess {
       this.#write('error', 'Error: The configuration has errors; nothing was changed.');
       return;
     }
-    const files = new Map<string, string>();
-    if ((await readAccessFiles(read, files, currentUser(), this.#logger)) !== 0) {
+    const { files, code } = await readFiles(read, this.#logger);
+    if (code !== 0) {
       this.#write('error', 'Error: A file that the configuration names has errors; nothing was changed.');
       return;
     }
@@ -262,6 +262,17 @@ export class BrokerProcess {
     });
     this.#supervisor.publish(packedRecords([message], RecordFlag.deliver));
   }
+}
+
+/** The texts of all files that the settings name, and 0 or the exit code that is due for a fault of them. */
+async function readFiles(
+  settings: Settings,
+  logger: Logger,
+): Promise<{ files: Map<string, string>; code: number }> {
+  const files = new Map<string, string>();
+  const accessCode = await readAccessFiles(settings, files, currentUser(), logger);
+  const tlsCode = readTlsFiles(settings, files, logger);
+  return { files, code: accessCode || tlsCode };
 }
 
 /** The same listeners in the old order: connections know theirs by its place. */

@@ -11,6 +11,7 @@ import { type PasswordFile, parsePasswordFile } from '../auth/password-file.js';
 import { assert } from '../base/assert.js';
 import type { Access, Admission, Entry, Login } from '../broker/ports.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
+import { isTls } from '../net/tls-context.js';
 import type { FileTexts } from '../routing/messages.js';
 
 interface ListenerRules {
@@ -104,12 +105,12 @@ function listenerAccess(
   { clientidPrefixes }: Settings,
   passwords: PasswordFile | null,
 ): ListenerAccess {
-  const { allowAnonymous, certfile, pskHint } = listener;
+  const { allowAnonymous } = listener;
   const { useIdentityAsUsername, useSubjectAsUsername, useUsernameAsClientid } = listener;
   return {
     allowAnonymous,
     passwords,
-    tls: certfile !== undefined || pskHint !== undefined,
+    tls: isTls(listener),
     useIdentityAsUsername,
     useSubjectAsUsername,
     useUsernameAsClientid,

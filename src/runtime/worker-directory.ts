@@ -50,7 +50,7 @@ export class WorkerDirectory implements Directory {
   }
 
   pass(worker: number, transport: Transport, received: Uint8Array): void {
-    const { listener, remoteAddress, remotePort } = transport;
+    const { listener, remoteAddress, remotePort, tls } = transport;
     const detached = transport.detach();
     if (detached === null) {
       this.closed(listener);
@@ -63,6 +63,7 @@ export class WorkerDirectory implements Directory {
       listener,
       remoteAddress,
       remotePort,
+      tls,
       received: unread.length === 0 ? received : new Uint8Array(Buffer.concat([received, unread])),
     };
     this.#post({ kind: 'pass', worker, connection }, typeof handover === 'number' ? [] : [handover]);

@@ -3,16 +3,20 @@
  * when main asks the worker to stop; if it fails, the worker is lost and main knows by the rejected task.
  */
 import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
 import { Broker } from '../broker/broker.js';
 import { Connection } from '../broker/connection.js';
+import type { Handover } from '../broker/ports.js';
 import { WorkerLog } from '../log/log.js';
+import { clientDisconnected } from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
 import { FlushList } from '../mqtt/outgoing-buffer.js';
-import { RelayTransport } from '../net/relay.js';
+import { RelayStream, RelayTransport } from '../net/relay.js';
 import { type SocketOrigin, SocketTransport } from '../net/socket-transport.js';
+import type { TlsTransport } from '../net/tls-transport.js';
 import { Link } from '../routing/link.js';
 import type {
   LinkMessage,
@@ -25,6 +29,7 @@ import { RecordFlag } from '../routing/wire.js';
 import { ChangeCounter } from '../store/autosave.js';
 import { LmdbBrokerStore } from '../store/broker-store.js';
 import { Store } from '../store/store.js';
+import { TlsListeners } from './tls-listeners.js';
 import { WorkerAccess } from './worker-access.js';
 import { WorkerDirectory } from './worker-directory.js';
 
@@ -53,6 +58,7 @@ class WorkerHost {
   readonly #port: MessagePort;
   readonly #directory: WorkerDirectory;
   readonly #access: WorkerAccess;
+  readonly #tls: TlsListeners;
   readonly #flushList = new FlushList((flush) => setImmediate(flush));
   readonly #log: WorkerLog;
   readonly #store: Store;
@@ -88,6 +94,10 @@ class WorkerHost {
     });
     this.#brokerStore = new LmdbBrokerStore(this.#store);
     this.#access = new WorkerAccess(start.settings, start.files);
+    this.#tls = new TlsListeners(start.settings, start.files, {
+      secured: this.#guarded((transport) => this.#connect(transport, null)),
+      failed: this.#guarded((origin, reason) => this.#refused(origin, reason)),
+    });
     this.#broker = new Broker({
       store: this.#brokerStore,
       countChange: countChanges(start),
@@ -171,6 +181,7 @@ class WorkerHost {
       case 'reload':
         this.#log.mask = message.logMask;
         this.#access.replace(message.settings, message.files);
+        this.#tls.replace(message.settings, message.files);
         this.#broker.reload(message.settings);
         return;
       case 'flush':
@@ -189,15 +200,20 @@ class WorkerHost {
     }
   }
 
-  #serve({ handover, received, ...origin }: PassedConnection): void {
+  #serve({ handover, received, tls, ...origin }: PassedConnection): void {
+    if (tls === null && this.#tls.isFor(origin.listener)) {
+      this.#secure(handover, origin);
+      return;
+    }
     const transport =
       typeof handover === 'number'
         ? this.#openSocket(handover, origin)
-        : new RelayTransport(handover, origin);
-    if (transport === null) {
-      this.#directory.closed(origin.listener);
-      return;
-    }
+        : new RelayTransport(handover, origin, tls);
+    if (transport === null) this.#directory.closed(origin.listener);
+    else this.#connect(transport, received);
+  }
+
+  #connect(transport: SocketTransport | TlsTransport | RelayTransport, received: Uint8Array | null): void {
     const connection = new Connection(this.#broker, transport);
     transport.serve(connection);
     if (received !== null) connection.receive(received, received.length);
@@ -212,11 +228,38 @@ class WorkerHost {
       closeSync(fd);
       return null;
     }
-    const { settings } = this.#broker;
-    if (settings.setTcpNodelay && settings.listeners[origin.listener]?.socketPath === undefined) {
-      transport.setNoDelay();
-    }
+    if (this.#wantsNoDelay(origin)) transport.setNoDelay();
     return transport;
+  }
+
+  #wantsNoDelay({ listener }: SocketOrigin): boolean {
+    const { settings } = this.#broker;
+    return settings.setTcpNodelay && settings.listeners[listener]?.socketPath === undefined;
+  }
+
+  /** The handshake comes first. */
+  #secure(handover: Handover, origin: SocketOrigin): void {
+    if (typeof handover !== 'number') {
+      this.#tls.accept(new RelayStream(new RelayTransport(handover, origin)), origin);
+      return;
+    }
+    let socket: Socket;
+    try {
+      socket = new Socket({ fd: handover });
+    } catch {
+      closeSync(handover);
+      this.#directory.closed(origin.listener);
+      return;
+    }
+    if (this.#wantsNoDelay(origin)) socket.setNoDelay(true);
+    this.#tls.accept(socket, origin);
+  }
+
+  #refused({ listener, remoteAddress, remotePort }: SocketOrigin, reason: string): void {
+    this.#directory.closed(listener);
+    if (!this.#broker.settings.connectionMessages) return;
+    const client = { clientId: null, address: remoteAddress, port: remotePort, reason };
+    this.#log.write('notice', clientDisconnected(client));
   }
 
   /** These clients connected to another worker with a clean start. */

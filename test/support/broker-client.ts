@@ -199,7 +199,7 @@ class TestTransport implements Transport {
   readonly remoteAddress = '192.0.2.1';
   readonly remotePort: number;
   readonly listener: number;
-  readonly identity = undefined;
+  readonly tls = null;
   connection: Connection | null = null;
   blocked = false;
   isPaused = false;

@@ -10,7 +10,7 @@ sys_interval 10
 allow_anonymous true
 listener 1883
 max_connections 10
-psk_hint one
+bind_interface eth1
 listener 1884 127.0.0.1
 listener 0 /run/m.sock
 plugin /p.so
@@ -45,7 +45,7 @@ test('a changed option is applied or waits, as its row says', () => {
       .replace('sys_interval 10', 'sys_interval 20')
       .replace('/run/a.pid', '/run/b.pid')
       .replace('max_connections 10', 'max_connections 20')
-      .replace('psk_hint one', 'psk_hint two'),
+      .replace('bind_interface eth1', 'bind_interface eth2'),
   );
   assert.deepEqual(named(diff.applied), [
     [undefined, 'sys_interval', 10, 20],
@@ -53,7 +53,7 @@ test('a changed option is applied or waits, as its row says', () => {
   ]);
   assert.deepEqual(named(diff.needRestart), [
     [undefined, 'pid_file', '/run/a.pid', '/run/b.pid'],
-    ['listener 1883', 'psk_hint', 'one', 'two'],
+    ['listener 1883', 'bind_interface', 'eth1', 'eth2'],
   ]);
 });
 

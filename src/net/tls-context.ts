@@ -1,0 +1,174 @@
+/**
+ * From a listener's options and files to what Node needs for TLS, with certificates or pre-shared keys. Main builds
+ * it to find out whether it can be built, the workers to serve with it.
+ *
+ * The parts are tried one by one, so that the error names the option that is wrong [mosq: TLS options].
+ */
+import { constants, X509Certificate } from 'node:crypto';
+import { createSecureContext, type SecureContextOptions, type TlsOptions } from 'node:tls';
+import type { ListenerSettings } from '../config/settings.js';
+
+export type TlsListener = Pick<
+  ListenerSettings,
+  | 'cafile'
+  | 'capath'
+  | 'certfile'
+  | 'ciphers'
+  | 'ciphersTls13'
+  | 'crlfile'
+  | 'keyfile'
+  | 'pskHint'
+  | 'requireCertificate'
+  | 'tlsVersion'
+>;
+
+/** Text of a file, or of the certificates of a folder, by its path. */
+export type TlsFiles = ReadonlyMap<string, string>;
+
+/** Mosquitto's own list [mosq: ciphers]; it has the ciphers of pre-shared keys, too. */
+const DEFAULT_CIPHERS = 'DEFAULT:!aNULL:!eNULL:!LOW:!EXPORT:!SSLv2:@STRENGTH';
+const DEFAULT_SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+
+/** OpenSSL 3 keeps TLS 1.1 out by its security level; who asks for it [mosq: tls_version] wants it to work. */
+const WITH_OLD_VERSIONS = ':@SECLEVEL=0';
+
+const MIN_VERSIONS = { 'tlsv1.1': 'TLSv1.1', 'tlsv1.2': 'TLSv1.2', 'tlsv1.3': 'TLSv1.3' } as const;
+
+/** Whether clients of the listener have to speak TLS. */
+export function isTls({ certfile, pskHint }: Pick<TlsListener, 'certfile' | 'pskHint'>): boolean {
+  return certfile !== undefined || pskHint !== undefined;
+}
+
+/**
+ * Options for `tls.createServer`, without what depends on connections.
+ * @returns the error line of the first part that cannot be used
+ */
+export function tlsOptions(listener: TlsListener, files: TlsFiles): TlsOptions | { fault: string } {
+  const parts = partsOf(listener, files);
+  let options: SecureContextOptions = {};
+  for (const { part, fault, unusable } of parts) {
+    options = { ...options, ...part };
+    const reason = unusable ?? faultOf(options);
+    if (reason === KEY_MISMATCH) return { fault: 'Error: Server certificate/key are inconsistent.' };
+    if (reason !== null) return { fault: `${fault} (${reason})` };
+  }
+  return { ...options, ...handshakeOptions(listener) };
+}
+
+interface Part {
+  part: SecureContextOptions;
+  /** Mosquitto's line where it does not work. */
+  fault: string;
+  /** Why it cannot be used, where the library would not notice. */
+  unusable?: string | null;
+}
+
+const KEY_MISMATCH = 'key values mismatch';
+
+function partsOf(listener: TlsListener, files: TlsFiles): Part[] {
+  const { cafile, capath, certfile, keyfile, crlfile, pskHint } = listener;
+  const ciphers = listener.ciphers ?? DEFAULT_CIPHERS;
+  const suites = listener.ciphersTls13 ?? DEFAULT_SUITES;
+  const oldVersions = listener.tlsVersion === 'tlsv1.1' ? WITH_OLD_VERSIONS : '';
+  const parts: Part[] = [
+    {
+      part: {
+        minVersion: MIN_VERSIONS[listener.tlsVersion ?? 'tlsv1.2'],
+        // The keys belong to ciphers that TLS 1.3 does not have [mosq: psk_hint].
+        maxVersion: pskHint === undefined ? 'TLSv1.3' : 'TLSv1.2',
+      },
+      fault: `Error: Unsupported tls_version "${listener.tlsVersion}".`,
+    },
+    {
+      part: { ciphers: `${ciphers}${oldVersions}` },
+      fault: `Error: Unable to set TLS ciphers. Check cipher list "${ciphers}".`,
+    },
+    {
+      part: { ciphers: `${suites}:${ciphers}${oldVersions}` },
+      fault: `Error: Unable to set TLS 1.3 ciphersuites. Check cipher_tls13 list "${suites}".`,
+      unusable: suites.split(':').every((suite) => suite.startsWith('TLS_')) ? null : 'no cipher match',
+    },
+  ];
+  if (certfile === undefined || keyfile === undefined) return parts;
+  // Without a list of authorities Node would trust those of the Web.
+  const ca = [cafile, capath].flatMap((file) => (file === undefined ? [] : certificatesIn(files.get(file)!)));
+  parts.push({
+    part: { ca },
+    fault: `Error: Unable to load CA certificates. Check cafile "${cafile ?? capath}".`,
+    unusable: cafile === undefined ? null : certificatesFault(files.get(cafile)!),
+  });
+  if (crlfile !== undefined) {
+    const crl = blocksIn(files.get(crlfile)!, 'X509 CRL');
+    parts.push({
+      part: { crl },
+      fault: `Error: Unable to load certificate revocation file "${crlfile}". Check crlfile.`,
+      unusable: crl.length === 0 ? 'there is no list in it' : null,
+    });
+  }
+  parts.push(
+    {
+      part: { cert: files.get(certfile)! },
+      fault: `Error: Unable to load server certificate "${certfile}". Check certfile.`,
+    },
+    {
+      part: { key: files.get(keyfile)! },
+      fault: `Error: Unable to load server key file "${keyfile}". Check keyfile.`,
+    },
+  );
+  return parts;
+}
+
+/** @returns `null` where the library takes the options */
+function faultOf(options: SecureContextOptions): string | null {
+  try {
+    createSecureContext(options);
+    return null;
+  } catch (error) {
+    return opensslReason(error);
+  }
+}
+
+/** `no start line` of `error:0480006C:PEM routines::no start line`. */
+export function opensslReason(error: unknown): string {
+  const { reason, message } = error as Error & { reason?: string };
+  return reason ?? message;
+}
+
+function handshakeOptions({ certfile, pskHint, requireCertificate }: TlsListener): TlsOptions {
+  const { SSL_OP_NO_COMPRESSION, SSL_OP_NO_RENEGOTIATION, SSL_OP_NO_TICKET } = constants;
+  const asksForCertificate = certfile !== undefined && requireCertificate;
+  // A resumed session would not be looked up in the list of revoked certificates, nor tell the identity of its key.
+  const secureOptions =
+    SSL_OP_NO_COMPRESSION |
+    SSL_OP_NO_RENEGOTIATION |
+    (asksForCertificate || pskHint !== undefined ? SSL_OP_NO_TICKET : 0);
+  return {
+    secureOptions,
+    honorCipherOrder: true,
+    requestCert: asksForCertificate,
+    // It is looked at when the handshake is over: then the log can say whose it was.
+    rejectUnauthorized: false,
+    ...(pskHint !== undefined && { pskIdentityHint: pskHint }),
+  };
+}
+
+/** The certificates of a PEM text. */
+export function certificatesIn(text: string): string[] {
+  return blocksIn(text, '(?:TRUSTED |X509 )?CERTIFICATE');
+}
+
+function blocksIn(text: string, label: string): string[] {
+  return text.match(new RegExp(`-----BEGIN ${label}-----[^]*?-----END ${label}-----`, 'g')) ?? [];
+}
+
+/** @returns why a file that has to have certificates cannot be used, `null` where it can */
+function certificatesFault(text: string): string | null {
+  const blocks = certificatesIn(text);
+  if (blocks.length === 0) return 'there is no certificate in it';
+  try {
+    for (const block of blocks) new X509Certificate(block);
+    return null;
+  } catch (error) {
+    return opensslReason(error);
+  }
+}

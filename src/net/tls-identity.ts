@@ -1,0 +1,103 @@
+/** Whom a TLS handshake has proved, from certificates [mosq: use_identity_as_username, use_subject_as_username]. */
+import { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import type { TlsIdentity } from '../auth/authenticator.js';
+
+/** @returns `undefined` where the client has shown no certificate */
+export function certificateIdentity(socket: TLSSocket): TlsIdentity | undefined {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  return {
+    kind: 'certificate',
+    commonName: firstCommonName(socket),
+    subject: subjectText(certificate.subject),
+  };
+}
+
+function firstCommonName(socket: TLSSocket): string | undefined {
+  const commonNames = socket.getPeerCertificate().subject?.CN as string | string[] | undefined;
+  const [first] = Array.isArray(commonNames) ? commonNames : [commonNames];
+  // A NUL could make another name of it in a program that ends strings there.
+  return first === undefined || first.includes('\0') ? undefined : first;
+}
+
+/**
+ * The subject in the order and with the escapes of RFC 2253: `CN=test client,OU=Production,O=Server`.
+ * @param subject as Node has it: a line each, the first of the certificate first, escaped but for letters beyond ASCII
+ */
+export function subjectText(subject: string): string {
+  return subject
+    .split('\n')
+    .reverse()
+    .map((part) => part.replaceAll(' + ', '+').replace(/[^\x00-\x7f]+/g, escapeBytes))
+    .join(',');
+}
+
+function escapeBytes(text: string): string {
+  return [...Buffer.from(text)]
+    .map((byte) => `\\${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+    .join('');
+}
+
+/** Codes of a certificate that is right but for its dates. */
+const DATE_FAULTS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
+
+/** Certificates in a chain: more than any authority uses. */
+const CHAIN_MAX = 10;
+
+export interface Trust {
+  /** In PEM. */
+  authorities: readonly string[];
+  /** [mosq: disable_client_cert_date_checks] */
+  anyDate: boolean;
+}
+
+/**
+ * Why the client's certificate is not good enough: a clause for the log, `null` where it is.
+ * @param socket of a server that has asked for a certificate
+ */
+export function certificateFault(socket: TLSSocket, trust: Trust): string | null {
+  if (socket.authorized) return null;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return 'it has shown no certificate (require_certificate)';
+  const code = String(socket.authorizationError);
+  if (trust.anyDate && DATE_FAULTS.has(code) && isIssuedBy(certificate, trust.authorities)) return null;
+  return `its certificate "${subjectText(certificate.subject)}" ${FAULTS.get(code) ?? `is not accepted (${code})`}`;
+}
+
+const NO_AUTHORITY = 'is not signed by an authority that is trusted here (cafile, capath)';
+
+const FAULTS: ReadonlyMap<string, string> = new Map([
+  ['CERT_HAS_EXPIRED', 'has expired'],
+  ['CERT_NOT_YET_VALID', 'is not valid yet'],
+  ['CERT_REVOKED', 'has been revoked (crlfile)'],
+  ['UNABLE_TO_GET_CRL', 'comes from an authority of which there is no list in crlfile'],
+  ['CRL_HAS_EXPIRED', 'cannot be checked: the list in crlfile has expired'],
+  ['CRL_NOT_YET_VALID', 'cannot be checked: the list in crlfile is not valid yet'],
+  ['INVALID_PURPOSE', 'is not meant for clients'],
+  ['UNABLE_TO_GET_ISSUER_CERT', NO_AUTHORITY],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', NO_AUTHORITY],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', NO_AUTHORITY],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', NO_AUTHORITY],
+  ['SELF_SIGNED_CERT_IN_CHAIN', NO_AUTHORITY],
+]);
+
+/**
+ * Whether the certificate leads to an authority. The library names only the last fault of a chain, so behind a date
+ * that does not matter another fault may hide that does.
+ */
+function isIssuedBy(certificate: X509Certificate, authorities: readonly string[]): boolean {
+  const trusted = authorities.map((text) => new X509Certificate(text));
+  let link: X509Certificate | undefined = certificate;
+  for (let length = 0; link !== undefined && length < CHAIN_MAX; length += 1) {
+    const child: X509Certificate = link;
+    if (trusted.some((authority) => authority.ca && isSignedBy(child, authority))) return true;
+    const issuer: X509Certificate | undefined = child.issuerCertificate;
+    link = issuer?.ca && isSignedBy(child, issuer) ? issuer : undefined;
+  }
+  return false;
+}
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
