@@ -106,32 +106,39 @@ export class Autosave {
   }
 
   async #saveOnce(): Promise<boolean> {
-    const { now, changes, write, onSaved } = this.#options;
+    const { now, changes, write } = this.#options;
     this.#startedAt = now();
     changes.reset();
+    let written: { bytes: number } | undefined;
     try {
-      const written = await write();
-      this.#noteSuccess();
-      if (written === undefined) return true;
-      this.#lastDurationMs = Math.max(0, now() - this.#startedAt); // a clock may be set back
-      this.#bytesWritten += written.bytes;
-      this.#last = { finishedAt: now(), durationMs: this.#lastDurationMs, bytes: written.bytes };
-      onSaved?.(this.#last);
-      return true;
+      written = await write();
     } catch (error) {
       this.#noteFailure(error as Error);
       return false;
     }
+    this.#noteSuccess(written?.bytes);
+    return true;
   }
 
-  #noteSuccess(): void {
-    if (this.#failing) this.#options.onRecovery?.();
+  /** @param bytes `undefined` where there was nothing to save */
+  #noteSuccess(bytes: number | undefined): void {
+    const { now, onSaved, onRecovery } = this.#options;
+    const recovered = this.#failing;
     this.#failing = false;
+    if (recovered) onRecovery?.();
+    if (bytes === undefined) return;
+    const finishedAt = now();
+    const durationMs = Math.max(0, finishedAt - this.#startedAt); // a clock may be set back
+    this.#lastDurationMs = durationMs;
+    this.#bytesWritten += bytes;
+    this.#last = { finishedAt, durationMs, bytes };
+    onSaved?.(this.#last);
   }
 
   #noteFailure(error: Error): void {
-    if (!this.#failing) this.#options.onFailure?.(error);
+    const first = !this.#failing;
     this.#failing = true;
+    if (first) this.#options.onFailure?.(error);
   }
 }
 

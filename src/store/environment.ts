@@ -57,9 +57,12 @@ const PAGE_SIZE = 4096;
 
 const TABLES_MAX = 16;
 
-/** lmdb does not notice by itself that it is on a 32-bit machine, and the address space is small there. */
-const MAP_SIZE_32_BIT = 256 * 1024 * 1024;
+/**
+ * Addresses, not memory. A file that outgrows its map gets another one, and the old ones stay: most stores fit into
+ * the first. A 32-bit machine, which lmdb does not notice by itself, has few addresses.
+ */
 const IS_32_BIT = process.arch === 'arm' || process.arch === 'ia32';
+const MAP_SIZE = (IS_32_BIT ? 256 : 1024) * 1024 * 1024;
 
 /** Whether commits of the mode reach the disk. */
 export function isSynced(mode: StoreMode): boolean {
@@ -216,7 +219,7 @@ function openOptions(path: string, mode: StoreMode) {
     // turn would leave the write lock taken for ever.
     batchStartThreshold: 1e9,
     permissionsMode: 0o600,
-    ...(IS_32_BIT && { mapSize: MAP_SIZE_32_BIT }),
+    mapSize: MAP_SIZE,
     ...(isSynced(mode) ? { overlappingSync: true, safeRestore: true } : { noSync: true }),
   };
 }

@@ -11,7 +11,7 @@
  * process that opens it. One that is not sound is put aside under a dated name. A `mosquitto.db` of Mosquitto's is
  * imported; the original stays beside it.
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { StoreMode } from '../model/store-mode.js';
@@ -22,7 +22,7 @@ import { copyStore, Environment } from './environment.js';
 import { findLiveFolder } from './live-folder.js';
 import { LiveNote } from './live-note.js';
 import { migrate } from './migrations.js';
-import { hashOf, SavedFile, syncFile } from './saved-file.js';
+import { hashOf, SavedFile, syncFile, syncFolder } from './saved-file.js';
 import { Store } from './store.js';
 import { type CheckResult, checkInChild, rescueInChild } from './store-child.js';
 import { importContent } from './transfer.js';
@@ -113,8 +113,7 @@ class Startup {
     const found = await this.#takeLive(live, note);
     if (!found) {
       removeStore(live);
-      await this.#makeLive(folder, live);
-      note.write([this.#saved.identity() ?? null]);
+      await this.#makeLive(folder, live, note);
     }
     await openOnce(live, 'autosave');
     const saveSoon = found || this.#kind() === 'mosquitto' || this.#alarms.length > 0;
@@ -137,21 +136,30 @@ class Startup {
     return false;
   }
 
-  /** Makes a live store of the saved state, if there is any. */
-  async #makeLive(folder: string, live: string): Promise<void> {
+  /** Makes a live store of the saved state, if there is any. It appears whole, and not before its note. */
+  async #makeLive(folder: string, live: string, note: LiveNote): Promise<void> {
     const scratch = join(folder, 'scratch');
     rmSync(scratch, { recursive: true, force: true });
     mkdirSync(scratch, { mode: 0o700 });
     try {
-      if (this.#kind() === 'other' && (await this.#isAsLeft())) {
-        copyFileSync(this.#saved.path, live);
-        return;
-      }
-      const source = await this.#findSource(scratch);
-      if (source !== undefined) await copyStore(source, live);
+      const made = await this.#copyOfSaved(scratch);
+      note.write([this.#saved.identity() ?? null]);
+      if (made !== undefined) renameSync(made, live);
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }
+  }
+
+  async #copyOfSaved(scratch: string): Promise<string | undefined> {
+    const made = join(scratch, 'made.mdb');
+    if (this.#kind() === 'other' && (await this.#isAsLeft())) {
+      copyFileSync(this.#saved.path, made);
+      return made;
+    }
+    const source = await this.#findSource(scratch);
+    if (source === undefined) return undefined;
+    await copyStore(source, made);
+    return made;
   }
 
   /** The saved file is the live store itself. */
@@ -162,6 +170,7 @@ class Startup {
       if (!(await this.#isSoundInPlace())) await this.#makeInPlace();
       this.#saved.forgetState();
       await openOnce(path, mode);
+      await syncFolder(dirname(path));
     } catch (error) {
       const reason = `the store ${path} cannot be used: ${(error as Error).message}`;
       if (mode === 'durable') throw new StoreUnavailableError(reason, { cause: error });

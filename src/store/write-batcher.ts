@@ -80,6 +80,9 @@ const RETRY_MS = 500;
 const RETRY_MS_MAX = 10_000;
 const DIRTY_BYTES_MAX = 16 * 1024 * 1024;
 
+/** Cancelled changes that may stay in memory. */
+const CANCELLED_MAX = 1000;
+
 /** Larger transactions are split: each change holds native memory until the commit. */
 const CHANGES_PER_COMMIT_MAX = 50_000;
 
@@ -90,6 +93,8 @@ export class WriteBatcher {
   readonly #timed: boolean;
   #dirty: Change[] = [];
   #dirtyBytes = 0;
+  /** How many of `#dirty` have been cancelled, about. */
+  #cancelled = 0;
   #timer: NodeJS.Timeout | undefined;
   #immediate: NodeJS.Immediate | undefined;
   /** When `#timer` fires, on the clock of `performance.now()`. */
@@ -159,6 +164,7 @@ export class WriteBatcher {
     assert(!this.#closed, 'a change after the store was closed');
     if (change.dirty) {
       change.patient &&= patient;
+      if (!this.#timed) return; // nobody waits for it, it need not be noted again
     } else {
       change.dirty = true;
       change.patient = patient;
@@ -176,6 +182,7 @@ export class WriteBatcher {
     const { waiters } = change;
     change.waiters = null;
     if (waiters !== null) settle(waiters);
+    if (!this.#timed) this.#forgetCancelled();
   }
 
   /**
@@ -250,6 +257,14 @@ export class WriteBatcher {
     this.#closed = true;
     this.#clearSchedule();
     return committed;
+  }
+
+  /** Where flushes are half an hour apart, what was cancelled would pile up. */
+  #forgetCancelled(): void {
+    this.#cancelled += 1;
+    if (this.#cancelled < CANCELLED_MAX || this.#cancelled * 2 < this.#dirty.length) return;
+    this.#dirty = this.#dirty.filter(({ dirty }) => dirty);
+    this.#cancelled = 0;
   }
 
   #schedule(patient: boolean): void {
@@ -355,9 +370,9 @@ export class WriteBatcher {
       this.#failures = 0;
       this.#options.onRecovery();
     }
-    this.#continue();
-    for (const resolve of flushWaiters) resolve(true);
     settle(waiters);
+    for (const resolve of flushWaiters) resolve(true);
+    this.#continue();
   }
 
   #continue(): void {
@@ -374,7 +389,8 @@ export class WriteBatcher {
       change.dirty = true;
       this.#dirtyBytes += change.weight;
     }
-    this.#dirty = [...batch, new Reminder(waiters), ...this.#dirty];
+    const reminders = waiters.length > 0 ? [new Reminder(waiters)] : [];
+    this.#dirty = [...batch, ...reminders, ...this.#dirty];
     if (!this.failing) this.#options.onFailure(error);
     const delay = Math.min(this.#options.retryMs * 2 ** this.#failures, RETRY_MS_MAX);
     this.#failures += 1;

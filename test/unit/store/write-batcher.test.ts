@@ -280,6 +280,21 @@ describe('grouping', () => {
     assert.deepEqual(disk.log, ['a', 'b', 'c', 'commit']);
   });
 
+  test('a window without end does not pile up what was cancelled or changed again', async () => {
+    const { disk, batcher, change } = setUp({ windowMs: Number.POSITIVE_INFINITY });
+    const kept = change('kept');
+    for (let i = 0; i < 10_000; i += 1) {
+      const cancelled = change('cancelled');
+      batcher.add(cancelled, true);
+      batcher.cancel(cancelled);
+      batcher.add(kept);
+    }
+    assert.ok(batcher.dirty < 3000, `${batcher.dirty} in memory`);
+    void batcher.flush();
+    await disk.succeed();
+    assert.deepEqual(disk.log, ['kept', 'commit']);
+  });
+
   test('a flush during a commit is answered by the next commit', async () => {
     const { disk, batcher, change } = setUp();
     batcher.add(change('a'));

@@ -1,0 +1,62 @@
+/** Certificates for a test, made with the openssl command. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Certificates {
+  /** The authority, and another one that nobody trusts. */
+  authority: string;
+  otherAuthority: string;
+  /** A folder with the authority under its hash. */
+  authorityFolder: string;
+  /** For localhost and 127.0.0.1, and for another host. */
+  server: KeyPair;
+  otherHost: KeyPair;
+  client: KeyPair;
+}
+
+export interface KeyPair {
+  certificate: string;
+  key: string;
+}
+
+/** Writes them to the folder. */
+export function makeCertificates(folder: string): Certificates {
+  const authority = makeAuthority(folder, 'authority');
+  const otherAuthority = makeAuthority(folder, 'other-authority');
+  const authorityFolder = join(folder, 'authorities');
+  mkdirSync(authorityFolder);
+  const hash = openssl('x509', '-hash', '-noout', '-in', authority.certificate).trim();
+  writeFileSync(join(authorityFolder, `${hash}.0`), openssl('x509', '-in', authority.certificate));
+  return {
+    authority: authority.certificate,
+    otherAuthority: otherAuthority.certificate,
+    authorityFolder,
+    server: sign(folder, authority, 'localhost', 'DNS:localhost,IP:127.0.0.1'),
+    otherHost: sign(folder, authority, 'other.example', 'DNS:other.example'),
+    client: sign(folder, authority, 'client', 'DNS:client'),
+  };
+}
+
+const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+
+function makeAuthority(folder: string, name: string): KeyPair {
+  const pair = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+  openssl('req', '-x509', ...NEW_KEY, '-keyout', pair.key, '-out', pair.certificate, '-subj', `/CN=${name}`);
+  return pair;
+}
+
+function sign(folder: string, authority: KeyPair, name: string, alternativeNames: string): KeyPair {
+  const pair = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+  const request = join(folder, `${name}.csr`);
+  const extensions = join(folder, `${name}.ext`);
+  writeFileSync(extensions, `subjectAltName=${alternativeNames}\n`);
+  openssl('req', ...NEW_KEY, '-keyout', pair.key, '-out', request, '-subj', `/CN=${name}`);
+  const signer = ['-CA', authority.certificate, '-CAkey', authority.key, '-CAcreateserial', '-days', '2'];
+  openssl('x509', '-req', '-in', request, ...signer, '-out', pair.certificate, '-extfile', extensions);
+  return pair;
+}
+
+function openssl(...args: string[]): string {
+  return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}

@@ -1,0 +1,182 @@
+/** What clients sent over their connections, packet by packet; and a proxy and a scripted server that record it. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+import { decodePacket } from '../../src/mqtt/decode.js';
+import { Framer } from '../../src/mqtt/framer.js';
+import { isPacketError } from '../../src/mqtt/packet-error.js';
+import type { Packet, ProtocolVersion } from '../../src/mqtt/packets.js';
+import { afterTest } from './cleanup.js';
+
+/** The packets of one connection in one direction. */
+class PacketRecord {
+  readonly packets: Packet[] = [];
+  #version: ProtocolVersion = 4;
+  readonly #framer: Framer;
+  readonly #onPacket: (packet: Packet) => void;
+
+  constructor(onPacket: (packet: Packet) => void = () => {}) {
+    this.#onPacket = onPacket;
+    this.#framer = new Framer((buffer, start, bodyStart, end) => {
+      const packet = decodePacket(buffer, start, bodyStart, end, this.#version, 'client');
+      if (isPacketError(packet)) throw new Error(`The client sent what is no packet: ${packet.message}`);
+      if (packet.type === 'connect') this.#version = packet.version;
+      this.packets.push(packet);
+      this.#onPacket(packet);
+      return true;
+    });
+  }
+
+  add(chunk: Buffer): void {
+    const error = this.#framer.push(chunk, chunk.length);
+    if (error !== undefined) throw new Error(error.message);
+  }
+}
+
+const SUBACK = 9;
+
+/** Passes connections on to a broker, and keeps what the clients said. */
+export class RecordingProxy {
+  readonly #server: Server;
+  readonly #records: PacketRecord[] = [];
+  readonly #open = new Set<Socket>();
+  /** Called when a SUBACK has been passed to the client. */
+  onSuback: () => void = () => {};
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** @param listen a port (0 = any free one) or a path */
+  static async start(
+    t: TestContext,
+    brokerPort: number,
+    listen: number | string = 0,
+  ): Promise<RecordingProxy> {
+    const server = createServer();
+    const proxy = new RecordingProxy(server);
+    server.on('connection', (socket) => proxy.#pass(socket, connect(brokerPort, '127.0.0.1')));
+    await startListening(t, server, listen);
+    return proxy;
+  }
+
+  get port(): number {
+    return portOf(this.#server);
+  }
+
+  /** What was said, one list a connection. */
+  get sent(): Packet[][] {
+    return this.#records.map(({ packets }) => packets);
+  }
+
+  /** Waits until the clients, which have ended, have been heard to the end. */
+  async heardAll(): Promise<void> {
+    while (this.#open.size > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #pass(client: Socket, broker: Socket): void {
+    const record = new PacketRecord();
+    this.#records.push(record);
+    this.#open.add(client);
+    client.on('end', () => this.#open.delete(client));
+    client.on('close', () => this.#open.delete(client));
+    client.on('data', (chunk) => {
+      record.add(chunk);
+      broker.write(chunk);
+    });
+    broker.on('data', (chunk) => {
+      client.write(chunk);
+      if (startsPacket(chunk, SUBACK)) this.onSuback();
+    });
+    join(client, broker);
+    join(broker, client);
+  }
+}
+
+function join(from: Socket, to: Socket): void {
+  from.on('end', () => to.end());
+  from.on('error', () => to.destroy());
+}
+
+/** Looks through the packets that begin in this chunk; the broker sends short ones whole. */
+function startsPacket(chunk: Buffer, type: number): boolean {
+  let found = false;
+  const framer = new Framer((buffer, start) => {
+    found ||= buffer[start]! >> 4 === type;
+    return true;
+  });
+  framer.push(chunk, chunk.length);
+  return found;
+}
+
+/** By packet type: the bytes to answer with, in hexadecimal, or to close the connection. */
+export type Script = Partial<Record<Packet['type'], string>>;
+
+/** A server that answers by a script. The first connection gets the first script, the last script serves the rest. */
+export class ScriptedServer {
+  readonly #server: Server;
+  readonly #records: PacketRecord[] = [];
+  readonly #open = new Set<Socket>();
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async start(t: TestContext, ...scripts: Script[]): Promise<ScriptedServer> {
+    const server = createServer();
+    const scripted = new ScriptedServer(server);
+    server.on('connection', (socket) => {
+      const script = scripts[Math.min(scripted.#records.length, scripts.length - 1)]!;
+      scripted.#serve(socket, script);
+    });
+    await startListening(t, server, 0);
+    return scripted;
+  }
+
+  get port(): number {
+    return portOf(this.#server);
+  }
+
+  get sent(): Packet[][] {
+    return this.#records.map(({ packets }) => packets);
+  }
+
+  /** As of the proxy. */
+  async heardAll(): Promise<void> {
+    while (this.#open.size > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #serve(socket: Socket, script: Script): void {
+    this.#open.add(socket);
+    socket.on('end', () => this.#open.delete(socket));
+    socket.on('close', () => this.#open.delete(socket));
+    const record = new PacketRecord(({ type }) => {
+      const answer = script[type];
+      if (answer === 'close') socket.destroy();
+      else if (answer !== undefined) socket.write(Buffer.from(answer, 'hex'));
+    });
+    this.#records.push(record);
+    socket.on('data', (chunk) => record.add(chunk));
+    socket.on('error', () => {});
+  }
+}
+
+async function startListening(t: TestContext, server: Server, listen: number | string): Promise<void> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => {
+    if (typeof listen === 'string') server.listen(listen, resolve);
+    else server.listen(listen, '127.0.0.1', resolve);
+  });
+  afterTest(t, () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
