@@ -141,7 +141,7 @@ export class Broker implements SessionEvents {
     }
     this.cluster.announce(changes);
     for (const { publication, subscription } of session.takeBackShared()) {
-      this.#redeliver(publication, subscription);
+      this.#deliverToGroup(publication, subscription.filter);
     }
     session.subscriptions.clear();
   }
@@ -198,8 +198,11 @@ export class Broker implements SessionEvents {
       if (route === null) return;
       publication.topic = route.topic;
       if ((what & RecordFlag.group) !== 0) {
-        const member = this.routes.group(groupKey)?.nextLocal(route.topic);
+        const group = this.routes.group(groupKey);
+        const member = group?.nextLocal(route.topic);
         if (member !== undefined) this.deliver(publication, member, true);
+        // The last member here left while the message was on its way.
+        else if (group?.members.length === 0) this.#deliverToGroup(publication, groupKey);
         return;
       }
       if (everywhere) {
@@ -347,10 +350,9 @@ export class Broker implements SessionEvents {
   }
 
   /** A member of a shared subscription is gone: another one gets its message [MQTT-4.8.2-5]. */
-  #redeliver(publication: Publication, subscription: Subscription): void {
-    const group = this.routes.group(subscription.filter);
-    const next = group?.nextReader(publication.topic);
-    if (typeof next === 'number') this.cluster.forwardToGroup(publication, next, subscription.filter);
+  #deliverToGroup(publication: Publication, groupKey: string): void {
+    const next = this.routes.group(groupKey)?.nextReader(publication.topic);
+    if (typeof next === 'number') this.cluster.forwardToGroup(publication, next, groupKey);
     else if (next !== undefined) this.deliver(publication, next, true);
   }
 

@@ -85,7 +85,7 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
     };
   }
   if (packet.clientId === '') {
-    if (!settings.allowZeroLengthClientid) {
+    if (!listener.allowZeroLengthClientid) {
       const reasonCode = version === 5 ? ReasonCode.unspecifiedError : ReasonCode.clientIdentifierNotValid;
       connection.broker.log.write(
         'information',

@@ -411,6 +411,9 @@ export class Connection implements Peer {
       );
       return false;
     }
+    if (delivery.topicAlias !== 0 && delivery.withTopic) {
+      this.#sentAliases!.set(publication.topic, delivery.topicAlias);
+    }
     counters[Counter.publishSent]! += 1;
     counters[Counter.packetsSent]! += 1;
     counters[Counter.publishBytesSent]! += publication.payloadEnd - publication.payloadStart;
@@ -421,8 +424,10 @@ export class Connection implements Peer {
   /** Without the mount point, which the client does not know [mosq: mount_point]. */
   #sendUnmounted(publication: Publication): boolean {
     const { topicStart, frameStart } = publication;
-    publication.topicStart += this.mountPoint.length;
-    publication.frameStart = -1;
+    if (isMounted(publication, this.mountPoint)) {
+      publication.topicStart += this.mountPoint.length;
+      publication.frameStart = -1;
+    }
     const sent = writePublish(this.out, publication, this.#delivery, this.packetSizeMax);
     publication.topicStart = topicStart;
     publication.frameStart = frameStart;
@@ -437,8 +442,7 @@ export class Connection implements Peer {
     if (known !== undefined) {
       delivery.topicAlias = known;
     } else if (aliases.size < this.#sentAliasMaximum) {
-      delivery.topicAlias = aliases.size + 1;
-      aliases.set(topic, delivery.topicAlias);
+      delivery.topicAlias = aliases.size + 1; // in force once the packet is written
     } else {
       delivery.topicAlias = 0;
     }
@@ -723,6 +727,15 @@ export class Connection implements Peer {
     }[type];
     this.broker.log.write('debug', line(this.clientId, packetId, reasonCode));
   }
+}
+
+/** Whether the topic begins with the mount point: not where the session subscribed through another listener. */
+function isMounted({ buffer, topicStart, topicEnd }: Publication, mountPoint: Uint8Array): boolean {
+  if (topicEnd - topicStart <= mountPoint.length) return false;
+  for (let i = 0; i < mountPoint.length; i += 1) {
+    if (buffer[topicStart + i] !== mountPoint[i]) return false;
+  }
+  return true;
 }
 
 /** Whether the end of a connection releases its will [mosq: wills]. */

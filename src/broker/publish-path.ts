@@ -71,7 +71,7 @@ export function receivePublish(
       reason = ReasonCode.noMatchingSubscribers;
     }
     connection.acknowledge(mark, route.durable, 'puback', publication.packetId, reason);
-    if (route.remote !== 0) connection.heedCongestion(route.remote);
+    if (route.workers !== 0) connection.heedCongestion(route.workers);
   } else {
     receiveQos2(connection, publication, refusal);
   }
@@ -168,7 +168,7 @@ export function releasePublication(connection: Connection, packetId: number): vo
   }
   routePublication(broker, route, publication, session);
   connection.acknowledge(mark, route.durable, 'pubcomp', packetId, 0);
-  if (route.remote !== 0) connection.heedCongestion(route.remote);
+  if (route.workers !== 0) connection.heedCongestion(route.workers);
 }
 
 /**
@@ -184,18 +184,17 @@ export function routePublication(
 ): boolean {
   if (publication.retain) broker.keepRetained(publication);
   deliverLocally(broker, route, publication, from);
+  let dropped = 0;
   const { groups } = route;
   for (let i = 0; i < groups.length; i += 1) {
     const next = groups[i]!.nextReader(publication.topic);
-    if (typeof next === 'number') broker.cluster.forwardToGroup(publication, next, groups[i]!.key);
+    if (typeof next === 'number') dropped += broker.cluster.forwardToGroup(publication, next, groups[i]!.key);
     else if (next !== undefined) broker.deliver(publication, next, true);
   }
-  if (route.remote !== 0 || publication.retain) {
-    const dropped = broker.cluster.forward(publication, route.remote);
-    if (dropped > 0) {
-      broker.counters[Counter.publishDropped]! += dropped;
-      broker.counters[Counter.dropCongested]! += dropped;
-    }
+  if (route.remote !== 0 || publication.retain) dropped += broker.cluster.forward(publication, route.remote);
+  if (dropped > 0) {
+    broker.counters[Counter.publishDropped]! += dropped;
+    broker.counters[Counter.dropCongested]! += dropped;
   }
   return route.subscriptions.length > 0 || route.remote !== 0 || groups.length > 0;
 }

@@ -20,17 +20,10 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
   for (const request of packet.subscriptions) {
     const filter = withMountPoint(connection, request.filter);
-    const shared = parseSharedFilter(filter);
-    if (shared === 'invalid' || (shared !== undefined && request.noLocal)) {
-      // [MQTT-3.8.3-4]: no local on a shared subscription
-      const text =
-        shared === 'invalid' ? 'Invalid shared subscription.' : lines.protocolFault.sharedNoLocal();
-      connection.fault(ReasonCode.protocolError, text);
-      return;
-    }
     const { subscription, isNew } = subscribe(connection, filter, request, identifier, changes);
     reasonCodes.push(subscription.qos);
-    if (shared === undefined && wantsRetained(request, isNew)) wantRetained.push(subscription);
+    if (parseSharedFilter(filter) === undefined && wantsRetained(request, isNew))
+      wantRetained.push(subscription);
     logSubscribed(connection, request, subscription);
   }
   const answer = (): void => {

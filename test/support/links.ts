@@ -36,18 +36,14 @@ export interface TestLink {
   port: TestPort;
   /** Ends the turn of the event loop. */
   flush(): void;
-  /** How often the link had room again. */
-  relieved: () => number;
 }
 
-export function testLink(worker: number): TestLink {
+/** @param relieved called when the link has room again */
+export function testLink(worker: number, relieved = (): void => {}): TestLink {
   const port = new TestPort();
   const flushList = new FlushList(() => {});
-  let relieved = 0;
-  const link = new Link(worker, port as ConstructorParameters<typeof Link>[1], flushList, () => {
-    relieved += 1;
-  });
-  return { link, port, flush: () => flushList.flushAll(), relieved: () => relieved };
+  const link = new Link(worker, port as ConstructorParameters<typeof Link>[1], flushList, relieved);
+  return { link, port, flush: () => flushList.flushAll() };
 }
 
 /** Puts so much on the link that it is congested. */

@@ -36,17 +36,20 @@ describe('a link between two workers', () => {
   });
 
   test('is congested beyond its window, until half of it has been worked off', () => {
-    const end = testLink(1);
+    let relieved = 0;
+    const end = testLink(1, () => {
+      relieved += 1;
+    });
     congest(end);
     const sent = bytesOf(end.port.take());
     assert.ok(sent > WINDOW_BYTES);
     const tillRelief = sent - WINDOW_BYTES / 2;
     end.link.credit(tillRelief - 1);
-    assert.deepEqual([end.link.congested, end.relieved()], [true, 0]);
+    assert.deepEqual([end.link.congested, relieved], [true, 0]);
     end.link.credit(1);
-    assert.deepEqual([end.link.congested, end.relieved()], [false, 1]);
+    assert.deepEqual([end.link.congested, relieved], [false, 1]);
     end.link.credit(1000);
-    assert.equal(end.relieved(), 1);
+    assert.equal(relieved, 1);
   });
 
   test('reports work in a few credits a window, none of it twice or never', () => {
