@@ -34,7 +34,7 @@ export class LmdbBrokerStore implements BrokerStore {
   }
 
   whenFlushed(callback: () => void): void {
-    void this.#store.flush().then(callback);
+    this.#store.whenCommitted(callback);
   }
 
   refresh(): void {
