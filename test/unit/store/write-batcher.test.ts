@@ -104,7 +104,7 @@ describe('acknowledgements', () => {
   });
 
   test('come when the change is cancelled, and nothing is written', async () => {
-    const { disk, batcher, change } = setUp();
+    const { disk, batcher, change } = setUp({ windowMs: 60_000 });
     const mark = batcher.mark();
     const put = change('a');
     batcher.add(put, true);
