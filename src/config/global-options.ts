@@ -210,7 +210,7 @@ export const generalOptions = {
     repeat: 'last',
     reloadable: false,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'When started as root, continue as this user. `root` stays root; a missing `mosquitto` falls back to `nobody`.',
   },
   websockets_log_level: {

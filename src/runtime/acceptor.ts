@@ -17,16 +17,18 @@ import type { PassedConnection } from '../routing/messages.js';
 export class Acceptor {
   #settings: Settings;
   readonly #log: Log;
-  readonly #pass: (connection: PassedConnection) => void;
+  #pass: ((connection: PassedConnection) => void) | null = null;
+  /** Accepted before anybody could serve them. */
+  #waiting: PassedConnection[] = [];
   readonly #servers: { server: Server; address: ListenAddress }[] = [];
   /** Open connections by listener. */
   readonly #open: number[];
   #accepted = 0;
+  #isOpen = false;
 
-  constructor(settings: Settings, log: Log, pass: (connection: PassedConnection) => void) {
+  constructor(settings: Settings, log: Log) {
     this.#settings = settings;
     this.#log = log;
-    this.#pass = pass;
     this.#open = settings.listeners.map(() => 0);
   }
 
@@ -35,19 +37,33 @@ export class Acceptor {
     return this.#accepted;
   }
 
-  /**
-   * Opens every listener.
-   * @returns whether the broker can run: all are open, or in local-only mode at least one
-   */
-  async open(): Promise<boolean> {
+  /** Whether the broker can run: all listeners are open, or in local-only mode at least one. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Opens every listener. */
+  async open(): Promise<void> {
+    const { listeners, localOnly } = this.#settings;
     let failed = 0;
-    for (const [index, listener] of this.#settings.listeners.entries()) {
-      if (!(await this.#openListener(index, listener))) {
-        failed += 1;
-        if (!this.#settings.localOnly) return false;
-      }
+    for (const [index, listener] of listeners.entries()) {
+      if (await this.#openListener(index, listener)) continue;
+      failed += 1;
+      if (!localOnly) return;
     }
-    return failed < this.#settings.listeners.length;
+    this.#isOpen = failed < listeners.length;
+  }
+
+  /** Passes connections on from now on, first those that came already. */
+  serve(pass: (connection: PassedConnection) => void): void {
+    this.#pass = pass;
+    for (const connection of this.#waiting) pass(connection);
+    this.#waiting = [];
+  }
+
+  /** The paths of its unix sockets. */
+  get unixSockets(): string[] {
+    return this.#servers.flatMap(({ address }) => (address.family === 'unix' ? [address.path] : []));
   }
 
   reload(settings: Settings): void {
@@ -63,7 +79,7 @@ export class Acceptor {
   close(): void {
     for (const { server, address } of this.#servers) {
       server.close();
-      if (address.family === 'unix') rmSync(address.path, { force: true });
+      if (address.family === 'unix') removeSocket(address.path);
     }
     this.#servers.length = 0;
   }
@@ -132,8 +148,17 @@ export class Acceptor {
     if (connectionMessages) {
       this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, listener.port));
     }
-    this.#pass({ handover, listener: index, remoteAddress, remotePort, received: null, tls: null });
+    const connection = { handover, listener: index, remoteAddress, remotePort, received: null, tls: null };
+    if (this.#pass === null) this.#waiting.push(connection);
+    else this.#pass(connection);
   }
+}
+
+/** In a folder of root's it has to stay, and is replaced at the next start. */
+function removeSocket(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {}
 }
 
 /** Keeps the socket here and gives out a port to it. */

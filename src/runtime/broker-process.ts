@@ -23,6 +23,8 @@ import { Acceptor } from './acceptor.js';
 import { readAccessFiles } from './access-files.js';
 import { currentUser } from './broker-user.js';
 import { ExitCode } from './exit-code.js';
+import { HeldLog } from './held-log.js';
+import { dropPrivileges } from './privileges.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
@@ -58,6 +60,13 @@ export function daemonise(): boolean {
   return true;
 }
 
+/** What has to be there before the first worker. */
+interface Prepared {
+  acceptor: Acceptor;
+  store: StoreHost;
+  files: FileTexts;
+}
+
 export class BrokerProcess {
   #settings: Settings;
   #reloading: 'no' | 'yes' | 'once more' = 'no';
@@ -69,12 +78,13 @@ export class BrokerProcess {
   readonly #sys: SysPublisher;
   #stopping = false;
 
-  private constructor(options: BrokerProcessOptions, files: FileTexts, store: StoreHost) {
+  private constructor(options: BrokerProcessOptions, { acceptor, store, files }: Prepared) {
     const { settings, logger } = options;
     this.#options = options;
     this.#settings = settings;
     this.#logger = logger;
     this.#store = store;
+    this.#acceptor = acceptor;
     this.#supervisor = new Supervisor({
       settings,
       store: store.place,
@@ -84,7 +94,6 @@ export class BrokerProcess {
       writeLines: (written) => logger.writeLines(written),
       connectionClosed: (listener) => this.#acceptor.closed(listener),
     });
-    this.#acceptor = new Acceptor(settings, logger, (connection) => this.#supervisor.serve(connection));
     const source = {
       supervisor: this.#supervisor,
       sockets: () => this.#acceptor.accepted,
@@ -95,10 +104,27 @@ export class BrokerProcess {
 
   /** Brings everything up. @returns 0, or the exit code with which the start failed */
   static async start(options: BrokerProcessOptions): Promise<number> {
+    // Ports below 1024 are for root to bind; everything else is done as the user that the broker runs as.
+    const opening = new HeldLog();
+    const acceptor = new Acceptor(options.settings, opening);
+    await acceptor.open();
+    const code = await BrokerProcess.#start(options, acceptor, opening);
+    if (code !== 0) acceptor.close();
+    return code;
+  }
+
+  static async #start(options: BrokerProcessOptions, acceptor: Acceptor, opening: HeldLog): Promise<number> {
     const { settings, logger, logging } = options;
-    const { pidFile } = settings;
+    const { user, pidFile } = settings;
+    const sockets = acceptor.unixSockets;
+    if (!dropPrivileges({ user, environment: process.env, sockets, log: logger })) {
+      return ExitCode.configuration;
+    }
     if (pidFile !== undefined && !writePidFile(pidFile, logger)) return ExitCode.pidFile;
     logger.reconfigure(logOptionsFromSettings(settings, logging));
+    sayHello(settings, logger);
+    opening.release(logger);
+    if (!acceptor.isOpen) return ExitCode.listener;
     const { files, code } = await readFiles(settings, logger);
     if (code !== 0) return code;
     let broker: BrokerProcess | null = null;
@@ -110,8 +136,9 @@ export class BrokerProcess {
       logger.write('error', `Error: ${error.message}`);
       return ExitCode.failure;
     }
-    broker = new BrokerProcess(options, files, store);
-    return broker.#start();
+    broker = new BrokerProcess(options, { acceptor, store, files });
+    await broker.#serve();
+    return 0;
   }
 
   /** Has every worker write what it holds. */
@@ -119,30 +146,13 @@ export class BrokerProcess {
     return this.#supervisor.flushStores();
   }
 
-  async #start(): Promise<number> {
-    const { configFile, localOnly, sysInterval } = this.#settings;
+  async #serve(): Promise<void> {
     this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
-    this.#write('information', lines.starting(VERSION));
-    this.#write(
-      'information',
-      configFile === undefined ? lines.usingDefaultConfig() : lines.configLoaded(configFile),
-    );
-    if (!canPassDescriptors()) {
-      this.#write(
-        'warning',
-        'Warning: The koffi package does not work on this machine: bytes are copied between threads instead of passing sockets.',
-      );
-    }
-    if (localOnly) for (const line of lines.startingInLocalOnlyMode()) this.#write('warning', line);
     await this.#supervisor.start(clientIds(this.#store.sessions()));
-    this.#sys.start(sysInterval);
-    if (!(await this.#acceptor.open())) {
-      await this.#end();
-      return ExitCode.listener;
-    }
+    this.#sys.start(this.#settings.sysInterval);
+    this.#acceptor.serve((connection) => this.#supervisor.serve(connection));
     this.#handleSignals();
     this.#write('information', lines.running(VERSION));
-    return 0;
   }
 
   /** Orderly end: wills out, everything flushed and closed. */
@@ -262,6 +272,21 @@ export class BrokerProcess {
     });
     this.#supervisor.publish(packedRecords([message], RecordFlag.deliver));
   }
+}
+
+function sayHello({ configFile, localOnly }: Settings, logger: Logger): void {
+  logger.write('information', lines.starting(VERSION));
+  logger.write(
+    'information',
+    configFile === undefined ? lines.usingDefaultConfig() : lines.configLoaded(configFile),
+  );
+  if (!canPassDescriptors()) {
+    logger.write(
+      'warning',
+      'Warning: The koffi package does not work on this machine: bytes are copied between threads instead of passing sockets.',
+    );
+  }
+  if (localOnly) for (const line of lines.startingInLocalOnlyMode()) logger.write('warning', line);
 }
 
 /** The texts of all files that the settings name, and 0 or the exit code that is due for a fault of them. */

@@ -102,7 +102,8 @@ async function start(t: TestContext, command: readonly string[], options: Broker
 
   const config = options.config ?? '';
   const configFile = join(folder, 'broker.conf');
-  writeFileSync(configFile, fill(/^\s*listener\s/m.test(config) ? config : `${openListener}\n${config}`));
+  const listening = /^\s*listener\s/m.test(config) ? config : `${openListener}\n${config}`;
+  writeFileSync(configFile, fill(/^user /m.test(config) ? listening : `user root\n${listening}`));
   const args = ['-c', configFile, ...(options.args ?? []).map(fill)];
   const program = new Program(t, 'broker', [...command, ...args], { env: options.env ?? {} });
   await program.waitForLine(/version \S+ running$/, { timeoutMs: startTimeoutMs });
