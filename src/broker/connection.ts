@@ -513,9 +513,17 @@ export class Connection implements Peer {
     const { broker, session } = this;
     session.pump(broker.now);
     if (this.retainedDelivery.isEmpty) return;
-    const { upgradeOutgoingQos: upgradeQos } = broker.settings;
-    const waitingBytes = (): number => this.out.waitingBytes;
-    this.retainedDelivery.pump({ session, waitingBytes, upgradeQos, now: broker.now });
+    const { upgradeOutgoingQos: upgradeQos, maxQueuedMessages: backlogMax } = broker.settings;
+    const { out } = this;
+    this.retainedDelivery.pump({
+      session,
+      get blocked() {
+        return out.blocked;
+      },
+      backlogMax,
+      upgradeQos,
+      now: broker.now,
+    });
   }
 
   // ----------------------------------------------------------------- holding back

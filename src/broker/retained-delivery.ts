@@ -8,14 +8,8 @@ import type { Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
 import type { RetainedCursor } from './ports.js';
 
-/** Bytes waiting for the socket beyond which delivery pauses. */
-const BACKLOG_MAX = 256 * 1024;
-
-/** Messages waiting in the session's queue beyond which delivery pauses. */
-const QUEUE_MAX = 16;
-
 /** Messages read at a time. */
-const PIECE = 64;
+const PIECE = 16;
 
 interface Waiting {
   cursor: RetainedCursor;
@@ -25,7 +19,10 @@ interface Waiting {
 /** What delivery has to know of the connection at the moment. */
 export interface RetainedPace {
   session: Session;
-  waitingBytes(): number;
+  /** The peer does not take bytes. */
+  blocked: boolean;
+  /** QoS 0 messages that may wait for it; 0 = no limit [mosq: max_queued_messages]. */
+  backlogMax: number;
   /** `upgrade_outgoing_qos` */
   upgradeQos: boolean;
   /** Milliseconds since the epoch. */
@@ -40,15 +37,16 @@ export class RetainedDelivery {
     this.#waiting.push({ cursor, subscription });
   }
 
-  /** Sends on, as far as the client takes it. */
+  /** Sends on, as far as the client takes it: it comes again when the socket or the session has room. */
   pump(pace: RetainedPace): void {
     for (let next = this.#waiting.peek(); next !== undefined; next = this.#waiting.peek()) {
-      if (next.cursor.done) {
+      if (next.cursor.done || isOver(next.subscription)) {
         this.#waiting.shift();
         continue;
       }
-      if (pace.session.queuedCount >= QUEUE_MAX || pace.waitingBytes() > BACKLOG_MAX) return;
-      deliverPiece(next, pace);
+      const limit = pace.blocked ? 0 : roomFor(next.subscription, pace);
+      if (limit === 0) return;
+      deliverPiece(next, limit, pace);
     }
   }
 
@@ -57,8 +55,19 @@ export class RetainedDelivery {
   }
 }
 
-function deliverPiece({ cursor, subscription }: Waiting, { session, upgradeQos, now }: RetainedPace): void {
-  for (const message of cursor.next(PIECE)) {
+/** Nothing comes any more for what was unsubscribed [MQTT-3.10.4-2]. */
+function isOver(subscription: Subscription): boolean {
+  return subscription.session.subscriptions.get(subscription.filter) !== subscription;
+}
+
+/** Neither the backlog of QoS 0 nor the queue of QoS 1 and 2 is to be needed: they have their limits. */
+function roomFor({ qos }: Subscription, { session, backlogMax }: RetainedPace): number {
+  return Math.min(PIECE, qos === 0 ? backlogMax || PIECE : session.windowRoom);
+}
+
+function deliverPiece({ cursor, subscription }: Waiting, limit: number, pace: RetainedPace): void {
+  const { session, upgradeQos, now } = pace;
+  for (const message of cursor.next(limit)) {
     if (message.expiresAt !== 0 && message.expiresAt <= now) continue;
     const qos = upgradeQos || subscription.qos < message.qos ? subscription.qos : message.qos;
     session.deliver(message, qos, true, subscription.identifiers, null);

@@ -188,6 +188,12 @@ export class Session {
     return this.#queue.length + this.#unread;
   }
 
+  /** How many QoS 1 and 2 messages could be sent at once, and need not wait. */
+  get windowRoom(): number {
+    if (this.peer === null || this.queuedCount > 0 || this.#unsent.length > 0) return 0;
+    return Math.max(0, this.peer.sendMaximum - this.#inflight.size);
+  }
+
   /** The packet id last given to a message, to be kept with the session. */
   get lastPacketId(): number {
     return this.#lastPacketId;

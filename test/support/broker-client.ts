@@ -108,6 +108,11 @@ export class BrokerClient {
     return this.expectPacket('unsuback', { packetId }).reasonCodes;
   }
 
+  /** The same without looking at what answers. */
+  unsubscribeWithout(...filters: string[]): void {
+    this.send({ type: 'unsubscribe', packetId: this.nextPacketId(), filters, properties: {} });
+  }
+
   /** Leaves in good order. */
   disconnect(reasonCode = 0, properties: Properties = {}): void {
     this.send({ type: 'disconnect', reasonCode, properties });
