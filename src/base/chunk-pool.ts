@@ -3,13 +3,15 @@
  * as the kernel has it. A connection that says one thing a minute holds no buffer in between; a busy one moves up
  * to large chunks, so that a burst leaves in one system call.
  */
-const SIZES = [1024, 4096, 16_384, 65_536] as const;
+const SIZES = [1024, 4096, 16_384, 65_536, 262_144, 1_048_576] as const;
 
 /** Chunks of each size kept for reuse; more are left to the garbage collector. */
-const SPARE_MAX = [256, 128, 64, 64] as const;
+const SPARE_MAX = [256, 128, 64, 64, 8, 2] as const;
 
-/** Sizes by number: 0 is the smallest. */
-export const LARGEST_SIZE = SIZES.length - 1;
+const LARGEST_SIZE = SIZES.length - 1;
+
+/** Sizes by number: 0 is the smallest. The largest in which small packets are collected; others hold one each. */
+export const COLLECTING_SIZE_MAX = 3;
 
 const spare: Buffer[][] = SIZES.map(() => []);
 
@@ -21,8 +23,9 @@ export function takeChunk(size: number, atLeast: number): Buffer {
   return spare[fit]!.pop() ?? Buffer.allocUnsafeSlow(SIZES[fit]!);
 }
 
-/** Gives a chunk back. The caller must not touch it afterwards. */
+/** Gives a chunk back; a buffer that is no chunk is left alone. The caller must not touch it afterwards. */
 export function returnChunk(chunk: Buffer): void {
+  if (chunk.length !== chunk.buffer.byteLength) return;
   const size = SIZES.indexOf(chunk.length as (typeof SIZES)[number]);
   if (size >= 0 && spare[size]!.length < SPARE_MAX[size]!) spare[size]!.push(chunk);
 }

@@ -5,6 +5,7 @@
  *   push: [ frame | frame | fra ]     kept: [ fra ]
  *   push: [ me | frame | frame ]      kept: [ frame ] handed over, then on in place
  */
+import { returnChunk, takeChunk } from '../base/chunk-pool.js';
 import { PacketError } from './packet-error.js';
 import { ReasonCode } from './reason-codes.js';
 
@@ -28,6 +29,9 @@ const LAST_SHIFT = 21;
 /** Bytes first set aside for a packet that is cut off. From there the space doubles as its bytes really arrive. */
 const KEPT_BYTES_MIN = 64;
 
+/** From here on that space is lent by the pool: large packets follow one another. */
+const LENT_BYTES_MIN = 16 * 1024;
+
 const NOTHING = Buffer.alloc(0);
 
 export class Framer {
@@ -36,7 +40,7 @@ export class Framer {
   readonly #onFrame: OnFrame;
   #stopped = false;
   /** The beginning of a packet that is not complete, or after a stop whatever came; `#keptLength` bytes of it. */
-  #kept = NOTHING;
+  #kept: Buffer = NOTHING;
   #keptLength = 0;
   /** Where the packet last looked at ends. */
   #end = 0;
@@ -72,8 +76,11 @@ export class Framer {
     this.#stopped = false;
     const kept = this.#kept;
     const length = this.#keptLength;
-    this.#release();
-    return this.push(kept, length);
+    this.#kept = NOTHING;
+    this.#keptLength = 0;
+    const fault = this.push(kept, length);
+    returnChunk(kept);
+    return fault;
   }
 
   /**
@@ -123,8 +130,10 @@ export class Framer {
     this.#keep(buffer, at, at + taken, frameLength);
     if (this.#keptLength === frameLength) {
       const frame = this.#kept;
-      this.#release();
+      this.#kept = NOTHING;
+      this.#keptLength = 0;
       this.#stopped = !this.#onFrame(frame, 0, bodyStart, frameLength);
+      returnChunk(frame);
     }
     return at + taken;
   }
@@ -164,8 +173,10 @@ export class Framer {
     const length = this.#keptLength + end - start;
     if (length > this.#kept.length) {
       const space = Math.max(KEPT_BYTES_MIN, 2 * length);
-      const larger = Buffer.allocUnsafe(lengthMax < length ? space : Math.min(space, lengthMax));
+      const bytes = lengthMax < length ? space : Math.min(space, lengthMax);
+      const larger = bytes < LENT_BYTES_MIN ? Buffer.allocUnsafe(bytes) : takeChunk(0, bytes);
       larger.set(this.#kept.subarray(0, this.#keptLength));
+      returnChunk(this.#kept);
       this.#kept = larger;
     }
     this.#kept.set(buffer.subarray(start, end), this.#keptLength);
@@ -173,6 +184,7 @@ export class Framer {
   }
 
   #release(): void {
+    returnChunk(this.#kept);
     this.#kept = NOTHING;
     this.#keptLength = 0;
   }

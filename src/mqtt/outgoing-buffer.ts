@@ -5,7 +5,7 @@
  *   reserve ─► chunk ──flush──► transport ──(kernel took it)──► chunk goes back to the pool
  *                    └─ while the transport is still busy: full chunks wait in `waiting`
  */
-import { LARGEST_SIZE, returnChunk, takeChunk } from '../base/chunk-pool.js';
+import { COLLECTING_SIZE_MAX, returnChunk, takeChunk } from '../base/chunk-pool.js';
 
 /** Where the bytes go: a socket, or a link to another thread. */
 export interface ByteSink {
@@ -144,7 +144,7 @@ export class OutgoingBuffer {
 
   /** The chunk is full: write it now, or queue it behind the one being written. */
   #handOn(chunk: Buffer): void {
-    if (this.#size < LARGEST_SIZE) this.#size += 1;
+    if (this.#size < COLLECTING_SIZE_MAX) this.#size += 1;
     if (this.#closed) return;
     if (this.#busy === null) this.#write(chunk, this.length);
     else this.#waiting.push({ chunk, length: this.length });
