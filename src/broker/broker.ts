@@ -4,7 +4,7 @@
  *
  * Time comes in through `clock` and `tick`; the world through the interfaces in `ports.ts`.
  */
-import { OPEN_ACL } from '../auth/acl-check.js';
+import { type ClientAcl, OPEN_ACL } from '../auth/acl-check.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -231,11 +231,22 @@ export class Broker implements SessionEvents {
   dropped(session: Session, reason: DropReason): void {
     this.counters[Counter.publishDropped]! += 1;
     this.counters[Counter[DROP_COUNTERS[reason]]]! += 1;
+    if (session.dropCounts !== null) session.dropCounts[reason] += 1;
+    session.unreportedDrops ??= new Map();
+    session.unreportedDrops.set(reason, (session.unreportedDrops.get(reason) ?? 0) + 1);
     if (reason !== 'queue full' && reason !== 'backlog') return;
     session.droppedSinceConnect += 1;
     if (session.droppedSinceConnect === 1) {
       this.log.write('notice', lines.outgoingMessagesDropped(session.clientId));
     }
+  }
+
+  /** Says how many messages for a client were dropped, and why. @param during what the time is called */
+  reportDrops(session: Session, during: 'while it was connected' | 'while it was away'): void {
+    const { clientId, unreportedDrops } = session;
+    if (unreportedDrops === null) return;
+    session.unreportedDrops = null;
+    this.log.write('notice', lines.messagesDropped(clientId, during, unreportedDrops));
   }
 
   // ----------------------------------------------------------------- wills
@@ -268,7 +279,7 @@ export class Broker implements SessionEvents {
     const { record, keeper, subscriptions, contents } = loaded;
     const session = this.createSession(record.clientId, record.protocolVersion);
     session.username = record.username;
-    session.rights = this.access.aclOf(null, session.username, session.clientId);
+    session.rights = this.#rightsWhileAway(session);
     session.expiryInterval = record.sessionExpiry;
     // It was connected when the broker ended: its time begins now.
     session.disconnectedAt = record.disconnectedAt || this.now;
@@ -323,9 +334,15 @@ export class Broker implements SessionEvents {
     Object.assign(this.#limits, settings);
     for (const session of this.sessions.values()) {
       if (session.peer !== null) continue; // its connection sees to it
-      session.rights = this.access.aclOf(session.listener, session.username, session.clientId);
+      session.rights = this.#rightsWhileAway(session);
     }
     for (const connection of this.connections) connection.reload();
+  }
+
+  /** Access rules do not apply to bridges [mosq: local_username]. */
+  #rightsWhileAway({ clientId, username, listener }: Session): ClientAcl | null {
+    const isBridge = this.settings.bridges.some(({ localClientid }) => localClientid === clientId);
+    return isBridge ? null : this.access.aclOf(listener, username, clientId);
   }
 
   /** Orderly end: every will is published, delays ignored, then every connection is closed. */

@@ -353,6 +353,7 @@ export class Connection implements Peer {
 
   /** After the CONNACK: what was missed, then what the client sent meanwhile. */
   start(): void {
+    this.broker.reportDrops(this.session, 'while it was away');
     this.session.attach(this, this.broker.now);
     this.transport.resume();
     const fault = this.#framer.resume();
@@ -685,6 +686,7 @@ export class Connection implements Peer {
   #leaveSession(cause: CloseCause): void {
     const { broker, session, will } = this;
     session.detach(broker.now);
+    broker.reportDrops(session, 'while it was connected');
     this.will = null;
     if (session.outlivesConnection) broker.keepDisconnected(session);
     if (will !== null) {

@@ -259,6 +259,13 @@ export const droppingTooLargeOutgoingPublish = (clientId: string, bytes: number)
 export const outgoingMessagesDropped = (clientId: string) =>
   `Outgoing messages are being dropped for client ${clientId}.`;
 
+/** Ours: how many messages a client did not get, by reason. */
+export const messagesDropped = (clientId: string, during: string, drops: ReadonlyMap<string, number>) => {
+  const total = [...drops.values()].reduce((sum, count) => sum + count, 0);
+  const reasons = [...drops].map(([reason, count]) => `${reason} ${count}`).join(', ');
+  return `Messages dropped for client ${clientId} ${during}: ${total} (${reasons}).`;
+};
+
 /** D */
 export const receivedPuback = (clientId: string, packetId: number, reasonCode: number) =>
   `Received PUBACK from ${clientId} (Mid: ${packetId}, RC:${reasonCode})`;

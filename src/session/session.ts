@@ -26,11 +26,6 @@ const AHEAD_MAX = 100;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
-/** What a client may do [mosq: acl_file]. */
-export interface TopicRights {
-  canRead(topic: string): boolean;
-}
-
 /** A connected client, as its session sees it. */
 export interface Peer {
   /** How many QoS 1 and 2 messages it takes unacknowledged: its receive maximum or `max_inflight_messages`. */
@@ -68,8 +63,6 @@ export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired';
 /** What a session reports to the broker. */
 export interface SessionEvents {
   dropped(session: Session, reason: DropReason): void;
-  /** Something changed that `autosave_on_changes` counts. */
-  changed(): void;
   /** A point of time before changes to what is kept. */
   mark(): number;
   /** Calls back once what was changed since the mark is stored. */
@@ -93,12 +86,6 @@ interface InflightMessage {
   entry: KeptEntry | null;
   /** False while it waits to be stored before it is sent for the first time. */
   sent: boolean;
-}
-
-interface UnsentMessage {
-  packetId: number;
-  message: InflightMessage;
-  stored: boolean;
 }
 
 interface QueuedMessage {
@@ -125,10 +112,6 @@ export class Session {
   readonly clientId: string;
   version: ProtocolVersion;
   username: string | undefined = undefined;
-  /** Index of the listener through which the client came last; `null` = not known, after a restart. */
-  listener: number | null = null;
-  /** `null`: the client may read everything. They stay in force while the client is away. */
-  rights: TopicRights | null = null;
   /** Seconds the session outlives its connection; 0 = it ends with it. */
   expiryInterval = 0;
   /** Milliseconds since the epoch when the client went away; 0 while it is connected. */
@@ -137,8 +120,6 @@ export class Session {
   readonly subscriptions = new Map<string, Subscription>();
   /** Number of the last message routed here, where overlapping subscriptions are to give one copy. */
   lastSerial = 0;
-  /** The highest QoS of the subscriptions that match that message. */
-  highestQos: Qos = 0;
   /** Messages that were dropped for this client since it connected. */
   droppedSinceConnect = 0;
   readonly #limits: SessionLimits;
@@ -160,8 +141,6 @@ export class Session {
   readonly #received = new Map<number, ReceivedMessage>();
   /** How many of them came on earlier connections. */
   #receivedEarlier = 0;
-  /** In flight, but not sent before they are stored. */
-  readonly #awaitingStore = new RingQueue<UnsentMessage>();
   /** Keeps the session where it outlives its connection. */
   keeper: SessionKeeper | null = null;
 
@@ -176,22 +155,12 @@ export class Session {
     return this.expiryInterval > 0;
   }
 
-  mayRead({ topic }: Publication): boolean {
-    return this.rights === null || this.rights.canRead(topic);
-  }
-
   get inflightCount(): number {
     return this.#inflight.size;
   }
 
   get queuedCount(): number {
     return this.#queue.length + this.#unread;
-  }
-
-  /** How many QoS 1 and 2 messages could be sent at once, and need not wait. */
-  get windowRoom(): number {
-    if (this.peer === null || this.queuedCount > 0 || this.#unsent.length > 0) return 0;
-    return Math.max(0, this.peer.sendMaximum - this.#inflight.size);
   }
 
   /** The packet id last given to a message, to be kept with the session. */
@@ -219,8 +188,7 @@ export class Session {
     identifiers: readonly number[] | null,
     shared: Subscription | null,
   ): void {
-    const { peer, rights } = this;
-    if (rights !== null && !rights.canRead(publication.topic)) return;
+    const { peer } = this;
     if (qos === 0) {
       if (peer !== null) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#queueQos0(publication, retain, identifiers, shared);
@@ -285,10 +253,6 @@ export class Session {
       if (state === 'awaiting PUBCOMP') {
         peer.sendPubrel(packetId);
       } else if (publication !== null && sent) {
-        if (!this.mayRead(publication)) {
-          this.#complete(packetId);
-          continue;
-        }
         if (this.#inflight.size - this.#unsent.length >= peer.sendMaximum) return;
         if (!peer.sendPublish(publication, qos, retain, true, packetId, identifiers)) {
           this.#complete(packetId);
@@ -314,13 +278,10 @@ export class Session {
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const { publication, qos, retain, identifiers, shared, entry } = next;
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
-      // The rights may have changed since it was queued, by a reload or by the client's coming back as another user.
-      const forbidden = !this.mayRead(publication);
-      if (!expired && !forbidden && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
+      if (!expired && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
       this.#queue.shift();
       this.#uncount(next);
-      if (forbidden || expired || qos === 0) entry?.remove();
-      if (forbidden) continue;
+      if (expired || qos === 0) entry?.remove();
       if (expired) this.#events.dropped(this, 'expired');
       else if (qos === 0) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#send(peer, publication, qos, retain, identifiers, shared, entry);
@@ -489,39 +450,21 @@ export class Session {
     };
     this.#inflightBytes += bytes;
     this.#inflight.set(packetId, message);
-    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
+    if (storeFirst) this.#events.whenSettled(mark, () => this.#sendStored(packetId, message));
   }
 
   /**
    * A QoS 2 message leaves when it is stored. Sent before that, it could come again under another packet id after
    * a crash: its publisher has no PUBCOMP yet and releases it once more.
    */
-  #sendWhenStored(packetId: number, message: InflightMessage, mark: number): void {
-    const unsent = { packetId, message, stored: false };
-    this.#awaitingStore.push(unsent);
-    this.#events.whenSettled(mark, () => {
-      unsent.stored = true;
-      this.#sendStored();
-    });
-  }
-
-  /** In their order, whatever was stored first [MQTT-4.6.0-6]. */
-  #sendStored(): void {
-    for (let next = this.#awaitingStore.peek(); next?.stored; next = this.#awaitingStore.peek()) {
-      this.#awaitingStore.shift();
-      const { packetId, message } = next;
-      const { publication, qos, retain, identifiers } = message;
-      if (this.#inflight.get(packetId) !== message || publication === null) continue;
-      message.sent = true;
-      if (!this.mayRead(publication)) {
-        this.#complete(packetId);
-        continue;
-      }
-      const { peer } = this;
-      if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) continue;
-      this.#complete(packetId);
-      this.#events.dropped(this, 'too large');
-    }
+  #sendStored(packetId: number, message: InflightMessage): void {
+    const { peer } = this;
+    const { publication, qos, retain, identifiers } = message;
+    if (this.#inflight.get(packetId) !== message || message.sent || publication === null) return;
+    message.sent = true;
+    if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) return;
+    this.#complete(packetId);
+    this.#events.dropped(this, 'too large');
   }
 
   /** Keeps that the message is on its way, for a process that ends before it is acknowledged. */
@@ -547,7 +490,6 @@ export class Session {
     const message = this.#inflight.get(packetId)!;
     this.#inflightBytes -= message.bytes;
     this.#inflight.delete(packetId);
-    this.#events.changed();
     if (this.#unsent.length > 0) this.#unsent = this.#unsent.filter((id) => id !== packetId);
     message.entry?.remove();
   }
@@ -574,7 +516,6 @@ export class Session {
       this.#events.dropped(this, 'queue full');
       return;
     }
-    this.#events.changed();
     this.#queuedBytes += bytes;
     if (qos > 0) this.#queuedCount += 1;
     const kept = publication.keep();
