@@ -1,6 +1,6 @@
 /** Starts `store-check-program.ts`: a store that may be damaged is never opened by the broker itself first. */
 import { spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { StoreMode } from '../model/store-mode.js';
 import type { CheckReport } from './store-check.js';
@@ -26,10 +26,11 @@ export async function checkInChild(path: string, mode: StoreMode): Promise<Check
   return { verdict: report.damagedRecords === 0 ? 'sound' : 'partly damaged', report };
 }
 
-/** Copies what reads to `target`, a new file. */
+/** Copies what reads to `target`, a new file; there is none where the damaged one does not even open. */
 export async function rescueInChild(path: string, mode: StoreMode, target: string): Promise<void> {
   const { ended } = await run(['rescue', path, mode, target], path);
-  if (ended !== undefined) await run(['rescue', path, mode, target, 'backwards'], path);
+  const opened = existsSync(target);
+  if (ended !== undefined && opened) await run(['rescue', path, mode, target, 'backwards'], path);
 }
 
 interface ChildResult {
