@@ -16,7 +16,7 @@ import { receivedLines, sentLines } from './debug-lines.js';
 import {
   CONNECTION_LOST,
   connectionRefusal,
-  dialErrorText,
+  dialFailure,
   ExitCode,
   KEEP_ALIVE_EXCEEDED,
   NOT_CONNECTED,
@@ -67,6 +67,11 @@ export class ClientRun {
   start(role: ClientRole): void {
     this.#role = role;
     this.#dial();
+  }
+
+  /** Whether the way to the broker is open, connected or not yet. */
+  get isOpen(): boolean {
+    return this.#link !== undefined && !this.#link.isClosed;
   }
 
   /** The present connection: only while a role's methods run, or `isConnected`. */
@@ -138,7 +143,8 @@ export class ClientRun {
       return;
     }
     if (this.settings.debug && error.stage === 'tls') print(`OpenSSL Error: ${error.message}\n`);
-    this.fail(dialErrorText(error), 1);
+    const { text, exitCode } = dialFailure(error);
+    this.fail(text, exitCode);
   }
 
   #closed(): void {
@@ -192,7 +198,7 @@ export class ClientRun {
   }
 
   #refused(packet: ConnackPacket): void {
-    const { text, exitCode } = connectionRefusal(packet, this.#connect.version);
+    const { text, exitCode } = connectionRefusal(packet, this.#connect.version, this.settings.program);
     this.error(text);
     const comment = this.#role!.refusalComment?.(packet);
     if (comment !== undefined) this.error(comment);

@@ -229,10 +229,8 @@ function checkTls(tls: TlsSettings): void {
   if (tls.pskIdentity === undefined) fail('--psk-identity required if --psk used.');
 }
 
-/** A topic alias may stand for the topic [mosq: -L with nothing behind its slash]. */
-function checkPublish({ topics, message, properties }: ClientSettings): void {
-  const hasTopic = topics.length > 0 || properties.publish.some(({ rule }) => rule.key === 'topicAlias');
-  if (hasTopic && message !== undefined) return;
+function checkPublish({ topics, message }: ClientSettings): void {
+  if (topics.length > 0 && message !== undefined) return;
   throw new UsageError('Error: Both topic and message must be supplied.', 'usage');
 }
 

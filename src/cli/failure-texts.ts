@@ -2,13 +2,19 @@
 import type { ConnackPacket, ProtocolVersion } from '../mqtt/packets.js';
 import { ReasonCode, reasonText } from '../mqtt/reason-codes.js';
 import type { DialError } from '../net/dial.js';
+import { ProxyError } from '../net/proxy-error.js';
 import { systemErrorText } from '../net/system-error.js';
+import type { ProgramName } from './client-settings.js';
 
 /** Exit codes that stand for an error of Mosquitto's library. */
 export const ExitCode = {
+  /** All that goes wrong before there is a connection. */
+  failure: 1,
   protocolError: 2,
   notConnected: 4,
   connectionLost: 7,
+  notAuthorised: 11,
+  proxy: 16,
   keepAlive: 19,
   timeout: 27,
   /** Ended before the broker took the connection. */
@@ -27,18 +33,32 @@ const SYSTEM_TEXTS: ReadonlyMap<string, string> = new Map([
   ['EHOSTUNREACH', 'No route to host'],
 ]);
 
-export function dialErrorText({ stage, cause }: DialError): string {
+/** Why there is no connection, and the exit code for it. */
+export function dialFailure({ stage, cause }: DialError): { text: string; exitCode: number } {
   switch (stage) {
     case 'lookup':
-      return 'Unable to connect (Lookup error).';
+      return { text: 'Unable to connect (Lookup error).', exitCode: ExitCode.failure };
     case 'proxy':
-      return 'Unable to connect (Proxy error).';
+      return proxyFailure(cause);
     case 'tls':
-      return 'Unable to connect (A TLS error occurred).';
+      return { text: 'Unable to connect (A TLS error occurred).', exitCode: ExitCode.failure };
     case 'websocket':
-      return 'Unable to connect (A network protocol error occurred when communicating with the broker).';
-    case 'connect':
-      return `Error: ${SYSTEM_TEXTS.get(errorCode(cause)) ?? systemErrorText(connectError(cause))}`;
+      return { text: PROTOCOL_ERROR, exitCode: ExitCode.failure };
+    case 'connect': {
+      const text = SYSTEM_TEXTS.get(errorCode(cause)) ?? systemErrorText(connectError(cause));
+      return { text: `Error: ${text}`, exitCode: ExitCode.failure };
+    }
+  }
+}
+
+function proxyFailure(error: unknown): { text: string; exitCode: number } {
+  switch (error instanceof ProxyError ? error.kind : 'failed') {
+    case 'not-allowed':
+      return { text: 'Error: Authorisation failed', exitCode: ExitCode.notAuthorised };
+    case 'unreachable':
+      return { text: NOT_CONNECTED, exitCode: ExitCode.notConnected };
+    case 'failed':
+      return { text: 'Error: Proxy error', exitCode: ExitCode.proxy };
   }
 }
 
@@ -65,16 +85,18 @@ const RETURN_CODE_TEXTS: readonly string[] = [
 export function connectionRefusal(
   { reasonCode }: ConnackPacket,
   version: ProtocolVersion,
+  program: ProgramName,
 ): { text: string; exitCode: number } {
   if (version !== 5) {
     const text = RETURN_CODE_TEXTS[reasonCode] ?? 'unknown reason';
     return { text: `Connection error: Connection Refused: ${text}`, exitCode: reasonCode };
   }
-  // A broker of before MQTT 5.0 answers with its own code for the same thing.
-  if (reasonCode === 1 || reasonCode === ReasonCode.unsupportedProtocolVersion) {
-    const exitCode = ReasonCode.unsupportedProtocolVersion;
-    const advice = 'Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.';
-    return { text: `Connection error: ${reasonText(exitCode)}. ${advice}`, exitCode };
+  if (reasonCode === ReasonCode.unsupportedProtocolVersion) {
+    const advice =
+      program === 'mosquitto_rr'
+        ? 'mosquitto_rr only supports connecting to an MQTT v5 broker'
+        : 'Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.';
+    return { text: `Connection error: ${reasonText(reasonCode)}. ${advice}`, exitCode: reasonCode };
   }
   return { text: `Connection error: ${reasonText(reasonCode)}`, exitCode: reasonCode };
 }

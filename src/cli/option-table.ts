@@ -178,7 +178,8 @@ export const OPTION_TABLE: readonly OptionRow[] = [
     since: '1.5',
     set: (settings, value) => {
       const topic = applyBrokerUrl(settings, value);
-      if (topic !== '') addTopic(settings, topic, '-L topic');
+      // A filter for nothing would only have the broker end the connection.
+      if (topic !== '' || settings.program !== 'mosquitto_sub') addTopic(settings, topic, '-L topic');
     },
   },
   {

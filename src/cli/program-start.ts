@@ -7,7 +7,7 @@ import { parseOptions } from './option-parser.js';
 import { optionsFileWords } from './options-file.js';
 import { toProperties } from './property-option.js';
 import { flushOutput, print, printError } from './stdio.js';
-import { UsageError } from './usage-error.js';
+import { UsageError, usageErrorText } from './usage-error.js';
 
 /** Exit code for all that is wrong before the connection. */
 const FAILURE = 1;
@@ -50,10 +50,8 @@ async function showText(program: ProgramName, request: 'help' | 'version'): Prom
 
 async function showError(program: ProgramName, error: unknown): Promise<void> {
   if (error instanceof UsageError) {
-    printError(error.message);
+    printError(usageErrorText(program, error));
     if (error.hint === 'usage') await showText(program, 'help');
-    if (error.hint === 'two-blank-lines') printError('');
-    if (error.hint !== 'none') printError(`\nUse '${program} --help' to see usage.`);
   } else if (error instanceof SetupError) {
     printError(error.message);
   } else {

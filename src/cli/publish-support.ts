@@ -3,7 +3,7 @@ import type { PublishRefusal } from '../client/client-connection.js';
 import type { ClientEvent } from '../client/client-events.js';
 import type { OutgoingMessage } from '../client/client-session.js';
 import type { ConnackPacket, ProtocolVersion } from '../mqtt/packets.js';
-import { reasonText } from '../mqtt/reason-codes.js';
+import { ConnectReturnCode, reasonText } from '../mqtt/reason-codes.js';
 import type { ClientSettings } from './client-settings.js';
 import { PROTOCOL_ERROR } from './failure-texts.js';
 import { toProperties } from './property-option.js';
@@ -42,6 +42,8 @@ export function refusalText(refusal: PublishRefusal): string {
   switch (refusal) {
     case 'not-connected':
       return 'Error: Client not connected when trying to publish.';
+    case 'no-topic':
+      return "Error: Invalid input. Does your topic contain '+' or '#'?";
     case 'qos-not-supported':
       return 'Error: Message QoS not supported on broker, try a lower QoS.';
     case 'too-large':
@@ -50,8 +52,9 @@ export function refusalText(refusal: PublishRefusal): string {
 }
 
 /** A second line after the reason for which the broker did not take the connection. */
-export function refusalComment(_packet: ConnackPacket, version: ProtocolVersion): string {
-  return version === 5 ? PROTOCOL_ERROR : 'Error: The connection was refused';
+export function refusalComment({ reasonCode }: ConnackPacket, version: ProtocolVersion): string {
+  const isReturnCode = version !== 5 && reasonCode <= ConnectReturnCode.notAuthorized;
+  return isReturnCode ? 'Error: The connection was refused' : PROTOCOL_ERROR;
 }
 
 /** What is said of a message that the broker did not take (MQTT 5.0). */

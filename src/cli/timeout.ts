@@ -16,7 +16,7 @@ export function endAfterTimeout(run: ClientRun, mayTell: () => boolean): void {
     setTimeout(() => {
       if (!mayTell()) return;
       run.error(TIMED_OUT);
-      if (run.isConnected) run.disconnect(ExitCode.timeout, ReasonCode.disconnectWithWillMessage);
+      if (run.isOpen) run.disconnect(ExitCode.timeout, ReasonCode.disconnectWithWillMessage);
       else process.exit(ExitCode.timeout);
     }, timeoutSeconds * 1000);
   };

@@ -1,4 +1,5 @@
 /** The TLS options as Node's TLS takes them. Loaded only when TLS is used. */
+import { setEngine } from 'node:crypto';
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConnectionOptions, SecureVersion } from 'node:tls';
@@ -93,6 +94,7 @@ function addCertificate(options: ConnectionOptions, tls: TlsSettings): void {
     // Node passes no password to an engine.
     throw new SetupError('Error: Problem setting TLS engine key pass sha, is it a 40 character hex string?');
   }
+  if (engine !== undefined) loadEngine(engine);
   if (certFile === undefined || keyFile === undefined) return;
   options.cert = readFile(certFile);
   if (keyForm === 'engine' && engine !== undefined) {
@@ -100,6 +102,14 @@ function addCertificate(options: ConnectionOptions, tls: TlsSettings): void {
     options.privateKeyIdentifier = keyFile;
   } else {
     options.key = readFile(keyFile);
+  }
+}
+
+function loadEngine(engine: string): void {
+  try {
+    setEngine(engine);
+  } catch {
+    throw new SetupError(`Error: Problem setting TLS engine, is ${engine} a valid engine?`);
   }
 }
 

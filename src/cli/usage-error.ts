@@ -15,3 +15,10 @@ export class UsageError extends Error {
     this.hint = hint;
   }
 }
+
+/** The lines for standard error, with the hint at `--help`, without the last newline. */
+export function usageErrorText(program: string, { message, hint }: UsageError): string {
+  if (hint === 'none' || hint === 'usage') return message;
+  const blankLines = hint === 'one-blank-line' ? '\n' : '\n\n';
+  return `${message}\n${blankLines}Use '${program} --help' to see usage.`;
+}

@@ -28,7 +28,7 @@ import type {
   PublishPacket,
   SubscriptionRequest,
 } from '../mqtt/packets.js';
-import { ReasonCode } from '../mqtt/reason-codes.js';
+import { ConnectReturnCode, ReasonCode } from '../mqtt/reason-codes.js';
 import type { ClientEvent, ClientFault } from './client-events.js';
 import type { ClientSession, InFlightMessage, OutgoingMessage } from './client-session.js';
 
@@ -41,7 +41,7 @@ export interface ClientConnectionOptions {
 }
 
 /** Why a message cannot be published on this connection. */
-export type PublishRefusal = 'not-connected' | 'qos-not-supported' | 'too-large';
+export type PublishRefusal = 'not-connected' | 'no-topic' | 'qos-not-supported' | 'too-large';
 
 type State = 'idle' | 'connecting' | 'connected' | 'closed';
 
@@ -191,10 +191,19 @@ export class ClientConnection {
     if (isPacketError(packet)) {
       this.#fail(packet.reasonCode, packet.message);
     } else {
+      if (packet.type === 'connack') this.#translateOldRefusal(packet);
       if (this.#trace) this.#onEvent({ kind: 'received', packet });
       this.#received(packet);
     }
     return this.#state !== 'closed';
+  }
+
+  /** A server that does not know MQTT 5.0 says so with the return code of its own version. */
+  #translateOldRefusal(packet: ConnackPacket): void {
+    const isOldRefusal = packet.reasonCode === ConnectReturnCode.unacceptableProtocolVersion;
+    if (this.#options.connect.version === 5 && isOldRefusal) {
+      packet.reasonCode = ReasonCode.unsupportedProtocolVersion;
+    }
   }
 
   #received(packet: Packet): void {
@@ -344,6 +353,7 @@ export class ClientConnection {
 
   #refuse(message: OutgoingMessage): PublishRefusal | undefined {
     if (this.#state !== 'connected') return 'not-connected';
+    if (message.topic === '' && message.properties.topicAlias === undefined) return 'no-topic';
     const { maximumQos, maximumPacketSize } = this.#server;
     if (maximumQos !== undefined && message.qos > maximumQos) return 'qos-not-supported';
     if (maximumPacketSize !== undefined && this.#publishLength(message) > maximumPacketSize)

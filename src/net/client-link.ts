@@ -46,6 +46,11 @@ export class ClientLink {
     this.#armTimer();
   }
 
+  /** Whether it has ended, on which side ever. */
+  get isClosed(): boolean {
+    return this.#onClosed === undefined;
+  }
+
   /** So much waits to be sent that producers should wait. */
   get isCongested(): boolean {
     return this.#stream.writableLength > UNSENT_BYTES_MAX;

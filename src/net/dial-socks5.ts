@@ -1,6 +1,7 @@
 /** The way through a SOCKS5 proxy [RFC 1928] with user name and password [RFC 1929]; the proxy looks names up. */
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { ProxyError, type ProxyErrorKind } from './proxy-error.js';
 
 export interface SocksProxy {
   host: string;
@@ -17,32 +18,30 @@ const Method = { none: 0, password: 2 } as const;
 
 const AddressType = { ipv4: 1, name: 3, ipv6: 4 } as const;
 
-const REPLIES: readonly string[] = [
-  'succeeded',
-  'general SOCKS server failure',
-  'connection not allowed by ruleset',
-  'network unreachable',
-  'host unreachable',
-  'connection refused',
-  'TTL expired',
-  'command not supported',
-  'address type not supported',
-];
+const REPLY_SUCCEEDED = 0;
 
-/** Has the proxy connect `stream` to the server. @throws when it does not */
+/** Replies to CONNECT that say more than "failed" [RFC 1928, 6]. */
+const REPLY_KINDS: ReadonlyMap<number, ProxyErrorKind> = new Map([
+  [2, 'not-allowed'],
+  [3, 'unreachable'],
+  [4, 'unreachable'],
+  [5, 'unreachable'],
+]);
+
+/** Has the proxy connect `stream` to the server. @throws ProxyError, or the stream's own error */
 export async function passProxy(
   stream: Duplex,
   proxy: SocksProxy,
   server: { host: string; port: number },
 ): Promise<void> {
-  const withPassword = proxy.username !== undefined;
-  stream.write(Buffer.of(VERSION, 1, withPassword ? Method.password : Method.none));
+  const methods = proxy.username === undefined ? [Method.none] : [Method.none, Method.password];
+  stream.write(Buffer.of(VERSION, methods.length, ...methods));
   const [version, method] = await readExactly(stream, 2);
-  if (version !== VERSION) throw new Error('The proxy does not speak SOCKS5.');
-  if (method !== (withPassword ? Method.password : Method.none)) {
-    throw new Error('The proxy wants another way of authentication.');
+  if (version !== VERSION) throw new ProxyError('failed', 'The proxy does not speak SOCKS5.');
+  if (!methods.some((offered) => offered === method)) {
+    throw new ProxyError('not-allowed', 'The proxy wants another way of authentication.');
   }
-  if (withPassword) await authenticate(stream, proxy.username!, proxy.password ?? '');
+  if (method === Method.password) await authenticate(stream, proxy.username!, proxy.password ?? '');
   stream.write(connectRequest(server.host, server.port));
   await readReply(stream);
 }
@@ -50,13 +49,13 @@ export async function passProxy(
 async function authenticate(stream: Duplex, username: string, password: string): Promise<void> {
   stream.write(Buffer.concat([Buffer.of(PASSWORD_VERSION), counted(username), counted(password)]));
   const [, status] = await readExactly(stream, 2);
-  if (status !== 0) throw new Error('The proxy refuses the user name or password.');
+  if (status !== 0) throw new ProxyError('failed', 'The proxy refuses the user name or password.');
 }
 
 /** A text behind its length in one byte. */
 function counted(text: string): Buffer {
   const bytes = Buffer.from(text);
-  if (bytes.length > 255) throw new Error('A name for the proxy is longer than 255 bytes.');
+  if (bytes.length > 255) throw new ProxyError('failed', 'A name for the proxy is longer than 255 bytes.');
   return Buffer.concat([Buffer.of(bytes.length), bytes]);
 }
 
@@ -97,8 +96,10 @@ function ipv6Groups(text: string): number[] {
 /** The answer carries the address that the proxy uses, which nobody needs. */
 async function readReply(stream: Duplex): Promise<void> {
   const [version, reply, , type] = await readExactly(stream, 4);
-  if (version !== VERSION) throw new Error('The proxy does not speak SOCKS5.');
-  if (reply !== 0) throw new Error(`The proxy answers: ${REPLIES[reply!] ?? `code ${reply}`}.`);
+  if (version !== VERSION) throw new ProxyError('failed', 'The proxy does not speak SOCKS5.');
+  if (reply !== REPLY_SUCCEEDED) {
+    throw new ProxyError(REPLY_KINDS.get(reply!) ?? 'failed', `The proxy answers with code ${reply}.`);
+  }
   const length =
     type === AddressType.ipv4 ? 4 : type === AddressType.ipv6 ? 16 : (await readExactly(stream, 1))[0]!;
   await readExactly(stream, length + 2);
@@ -112,7 +113,7 @@ function readExactly(stream: Duplex, length: number): Promise<Buffer> {
       if (bytes !== null && bytes.length === length) finish(() => resolve(bytes));
       else if (bytes !== null || stream.readableEnded || stream.destroyed) closed();
     };
-    const closed = () => finish(() => reject(new Error('The proxy closed the connection.')));
+    const closed = () => finish(() => reject(new ProxyError('failed', 'The proxy closed the connection.')));
     const failed = (error: Error) => finish(() => reject(error));
     const finish = (settle: () => void) => {
       stream.off('readable', look).off('end', closed).off('close', closed).off('error', failed);

@@ -232,7 +232,6 @@ describe('options that do not go together', () => {
   const rows: [letter: string, words: string, text: string, hint?: Hint][] = [
     ['P', '-t a', 'Both topic and message must be supplied.', 'usage'],
     ['P', '-m a', 'Both topic and message must be supplied.', 'usage'],
-    ['P', '-m a -L mqtt://host/', 'Both topic and message must be supplied.', 'usage'],
     ['S', '-d', 'You must specify a topic to subscribe to (-t) or unsubscribe from (-U).'],
     ['R', '-t a -m b', 'All of topic, message, and response topic must be supplied.'],
     ['R', '-e a -m b', 'All of topic, message, and response topic must be supplied.'],
@@ -278,7 +277,7 @@ describe('options that do not go together', () => {
     check('P', ['--no-tls', '--psk', 'aa', '--cert', 'x', '-t', 'a', '-n']);
     check('S', ['-U', 'a']);
     check('S', ['-x', '60', '-t', 'a']);
-    check('P', ['-m', 'a', '-D', 'publish', 'topic-alias', '3']);
+    check('P', ['-m', 'a', '-L', 'mqtt://host/']);
   });
 });
 
@@ -311,6 +310,8 @@ describe('settings', () => {
     ],
     ['S', ['-L', 'ws://host/%20/+/#'], { host: 'host', port: 1883, webSocket: true, topics: ['%20/+/#'] }],
     ['P', ['-L', 'wss://host/a', '-p', '99'], { host: 'host', port: 99, webSocket: true }],
+    ['P', ['-L', 'mqtt://host/'], { topics: [''] }],
+    ['S', ['-L', 'mqtt://host/', '-t', 'a'], { topics: ['a'] }],
     ['P', ['-L', 'mqtts://host/a'], { port: 8883, webSocket: false }],
     [
       'P',
