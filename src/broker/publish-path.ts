@@ -253,24 +253,14 @@ function resolveAlias(connection: Connection, publication: Publication): boolean
     connection.fault(ReasonCode.protocolError, lines.protocolFault.invalidTopicAlias(alias));
     return false;
   }
-  replaceTopic(publication, topic);
+  publication.replaceTopic(topic);
   return true;
 }
 
 /** [mosq: mount_point] */
 function prependMountPoint(connection: Connection, publication: Publication): void {
   const { buffer, topicStart, topicEnd } = publication;
-  replaceTopic(publication, Buffer.concat([connection.mountPoint, buffer.subarray(topicStart, topicEnd)]));
-}
-
-/** Puts another topic before the payload, in a new buffer. */
-function replaceTopic(publication: Publication, topic: Uint8Array): void {
-  publication.buffer = Buffer.concat([topic, publication.payload()]);
-  publication.frameStart = -1;
-  publication.topicStart = 0;
-  publication.topicEnd = topic.length;
-  publication.payloadStart = topic.length;
-  publication.payloadEnd = publication.buffer.length;
+  publication.replaceTopic(Buffer.concat([connection.mountPoint, buffer.subarray(topicStart, topicEnd)]));
 }
 
 function logReceived(connection: Connection, publication: Publication): void {

@@ -97,6 +97,16 @@ export class Publication {
     );
   }
 
+  /** Puts another topic before the payload, in a new buffer. */
+  replaceTopic(topic: Uint8Array): void {
+    this.buffer = Buffer.concat([topic, this.payload()]);
+    this.frameStart = -1;
+    this.topicStart = 0;
+    this.topicEnd = topic.length;
+    this.payloadStart = topic.length;
+    this.payloadEnd = this.buffer.length;
+  }
+
   /** This object is about to describe another message. */
   forget(): void {
     this.record = null;

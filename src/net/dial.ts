@@ -2,7 +2,7 @@
  * Outgoing connections: from a description of the way to a stream of bytes that MQTT can be spoken on. What few need
  * (TLS, a proxy, WebSockets) is loaded when it is asked for, since the command-line clients must start fast.
  */
-import { connect, type NetConnectOpts, type TcpNetConnectOpts } from 'node:net';
+import { connect, type NetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SocksProxy } from './dial-socks5.js';
 import type { TlsTarget } from './dial-tls.js';
@@ -18,6 +18,8 @@ export interface DialTarget {
   proxy?: SocksProxy | undefined;
   tls?: TlsTarget | undefined;
   webSocket?: boolean;
+  /** Given the socket as soon as it begins to connect, so that it can be set up, or destroyed when it takes too long. */
+  onSocket?: (socket: Socket) => void;
 }
 
 /** On which part of the way a connection failed. */
@@ -66,7 +68,8 @@ async function step<T>(stage: DialStage, stream: Duplex, result: Promise<T>): Pr
 const LOOPBACK = ['127.0.0.1', '::1'];
 
 async function openSocket(target: DialTarget): Promise<Duplex> {
-  const { proxy, unixSocket, bindAddress, noDelay = false } = target;
+  const { proxy, unixSocket, bindAddress, noDelay = false, onSocket } = target;
+  const openPath = (options: NetConnectOpts): Promise<Duplex> => openStream(options, onSocket);
   if (unixSocket !== undefined) return openPath({ path: unixSocket });
   const { host, port } = proxy ?? target;
   const options: TcpNetConnectOpts = { host, port, noDelay };
@@ -76,9 +79,10 @@ async function openSocket(target: DialTarget): Promise<Duplex> {
   return openPath({ ...options, host: first! }).catch(() => openPath({ ...options, host: second! }));
 }
 
-function openPath(options: NetConnectOpts): Promise<Duplex> {
+function openStream(options: NetConnectOpts, onSocket: DialTarget['onSocket']): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = connect(options);
+    onSocket?.(socket);
     const refuse = (error: Error) =>
       reject(new DialError(isLookupError(error) ? 'lookup' : 'connect', error));
     socket.once('error', refuse);

@@ -26,6 +26,11 @@ const AHEAD_MAX = 100;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
+/** What a client may do [mosq: acl_file]. */
+export interface TopicRights {
+  canRead(topic: string): boolean;
+}
+
 /** A connected client, as its session sees it. */
 export interface Peer {
   /** How many QoS 1 and 2 messages it takes unacknowledged: its receive maximum or `max_inflight_messages`. */
@@ -63,6 +68,8 @@ export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired';
 /** What a session reports to the broker. */
 export interface SessionEvents {
   dropped(session: Session, reason: DropReason): void;
+  /** Something changed that `autosave_on_changes` counts. */
+  changed(): void;
   /** A point of time before changes to what is kept. */
   mark(): number;
   /** Calls back once what was changed since the mark is stored. */
@@ -86,6 +93,12 @@ interface InflightMessage {
   entry: KeptEntry | null;
   /** False while it waits to be stored before it is sent for the first time. */
   sent: boolean;
+}
+
+interface UnsentMessage {
+  packetId: number;
+  message: InflightMessage;
+  stored: boolean;
 }
 
 interface QueuedMessage {
@@ -112,6 +125,10 @@ export class Session {
   readonly clientId: string;
   version: ProtocolVersion;
   username: string | undefined = undefined;
+  /** Index of the listener through which the client came last; `null` = not known, after a restart. */
+  listener: number | null = null;
+  /** `null`: the client may read everything. They stay in force while the client is away. */
+  rights: TopicRights | null = null;
   /** Seconds the session outlives its connection; 0 = it ends with it. */
   expiryInterval = 0;
   /** Milliseconds since the epoch when the client went away; 0 while it is connected. */
@@ -120,8 +137,16 @@ export class Session {
   readonly subscriptions = new Map<string, Subscription>();
   /** Number of the last message routed here, where overlapping subscriptions are to give one copy. */
   lastSerial = 0;
+  /** The highest QoS of the subscriptions that match that message. */
+  highestQos: Qos = 0;
   /** Messages that were dropped for this client since it connected. */
   droppedSinceConnect = 0;
+  /** Messages dropped and not reported yet, by reason. */
+  unreportedDrops: Map<DropReason, number> | null = null;
+  /** Counts of dropped messages for whoever wants to know; the owner's object. */
+  dropCounts: Record<DropReason, number> | null = null;
+  /** QoS 0 waits for the client whatever `queue_qos0_messages` says: a lazy bridge connects because of it. */
+  queuesQos0 = false;
   readonly #limits: SessionLimits;
   readonly #events: SessionEvents;
   #lastPacketId = 0;
@@ -136,11 +161,14 @@ export class Session {
   /** Sequence of the last message that went into `#queue`. */
   #lastSequence = 0;
   #queuedBytes = 0;
+  #leftQueue = 0;
   /** QoS 1 and 2 messages that wait: those that the limits count. */
   #queuedCount = 0;
   readonly #received = new Map<number, ReceivedMessage>();
   /** How many of them came on earlier connections. */
   #receivedEarlier = 0;
+  /** In flight, but not sent before they are stored. */
+  readonly #awaitingStore = new RingQueue<UnsentMessage>();
   /** Keeps the session where it outlives its connection. */
   keeper: SessionKeeper | null = null;
 
@@ -155,12 +183,27 @@ export class Session {
     return this.expiryInterval > 0;
   }
 
+  mayRead({ topic }: Publication): boolean {
+    return this.rights === null || this.rights.canRead(topic);
+  }
+
   get inflightCount(): number {
     return this.#inflight.size;
   }
 
   get queuedCount(): number {
     return this.#queue.length + this.#unread;
+  }
+
+  /** How many QoS 1 and 2 messages could be sent at once, and need not wait. */
+  get windowRoom(): number {
+    if (this.peer === null || this.queuedCount > 0 || this.#unsent.length > 0) return 0;
+    return Math.max(0, this.peer.sendMaximum - this.#inflight.size);
+  }
+
+  /** How many messages have ever left the queue. */
+  get leftQueue(): number {
+    return this.#leftQueue;
   }
 
   /** The packet id last given to a message, to be kept with the session. */
@@ -188,7 +231,8 @@ export class Session {
     identifiers: readonly number[] | null,
     shared: Subscription | null,
   ): void {
-    const { peer } = this;
+    const { peer, rights } = this;
+    if (rights !== null && !rights.canRead(publication.topic)) return;
     if (qos === 0) {
       if (peer !== null) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#queueQos0(publication, retain, identifiers, shared);
@@ -253,6 +297,10 @@ export class Session {
       if (state === 'awaiting PUBCOMP') {
         peer.sendPubrel(packetId);
       } else if (publication !== null && sent) {
+        if (!this.mayRead(publication)) {
+          this.#complete(packetId);
+          continue;
+        }
         if (this.#inflight.size - this.#unsent.length >= peer.sendMaximum) return;
         if (!peer.sendPublish(publication, qos, retain, true, packetId, identifiers)) {
           this.#complete(packetId);
@@ -278,10 +326,13 @@ export class Session {
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       const { publication, qos, retain, identifiers, shared, entry } = next;
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
-      if (!expired && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
+      // The rights may have changed since it was queued, by a reload or by the client's coming back as another user.
+      const forbidden = !this.mayRead(publication);
+      if (!expired && !forbidden && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
       this.#queue.shift();
       this.#uncount(next);
-      if (expired || qos === 0) entry?.remove();
+      if (forbidden || expired || qos === 0) entry?.remove();
+      if (forbidden) continue;
       if (expired) this.#events.dropped(this, 'expired');
       else if (qos === 0) this.#sendQos0(peer, publication, retain, identifiers);
       else this.#send(peer, publication, qos, retain, identifiers, shared, entry);
@@ -397,6 +448,13 @@ export class Session {
     return message.publication;
   }
 
+  /** The other side has forgotten them, and uses their packet ids for other messages now. */
+  forgetReceived(): void {
+    for (const { entry } of this.#received.values()) entry?.remove();
+    this.#received.clear();
+    this.#receivedEarlier = 0;
+  }
+
   // ----------------------------------------------------------------- private
 
   #windowIsOpen(peer: Peer, bytes: number): boolean {
@@ -427,7 +485,7 @@ export class Session {
     shared: Subscription | null,
     queued: KeptEntry | null,
   ): void {
-    const packetId = this.#nextPacketId();
+    const packetId = this.nextPacketId();
     const storeFirst = this.keeper !== null && qos === 2;
     if (!storeFirst && !peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
       queued?.remove();
@@ -450,21 +508,39 @@ export class Session {
     };
     this.#inflightBytes += bytes;
     this.#inflight.set(packetId, message);
-    if (storeFirst) this.#events.whenSettled(mark, () => this.#sendStored(packetId, message));
+    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
   }
 
   /**
    * A QoS 2 message leaves when it is stored. Sent before that, it could come again under another packet id after
    * a crash: its publisher has no PUBCOMP yet and releases it once more.
    */
-  #sendStored(packetId: number, message: InflightMessage): void {
-    const { peer } = this;
-    const { publication, qos, retain, identifiers } = message;
-    if (this.#inflight.get(packetId) !== message || message.sent || publication === null) return;
-    message.sent = true;
-    if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) return;
-    this.#complete(packetId);
-    this.#events.dropped(this, 'too large');
+  #sendWhenStored(packetId: number, message: InflightMessage, mark: number): void {
+    const unsent = { packetId, message, stored: false };
+    this.#awaitingStore.push(unsent);
+    this.#events.whenSettled(mark, () => {
+      unsent.stored = true;
+      this.#sendStored();
+    });
+  }
+
+  /** In their order, whatever was stored first [MQTT-4.6.0-6]. */
+  #sendStored(): void {
+    for (let next = this.#awaitingStore.peek(); next?.stored; next = this.#awaitingStore.peek()) {
+      this.#awaitingStore.shift();
+      const { packetId, message } = next;
+      const { publication, qos, retain, identifiers } = message;
+      if (this.#inflight.get(packetId) !== message || publication === null) continue;
+      message.sent = true;
+      if (!this.mayRead(publication)) {
+        this.#complete(packetId);
+        continue;
+      }
+      const { peer } = this;
+      if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) continue;
+      this.#complete(packetId);
+      this.#events.dropped(this, 'too large');
+    }
   }
 
   /** Keeps that the message is on its way, for a process that ends before it is acknowledged. */
@@ -490,12 +566,13 @@ export class Session {
     const message = this.#inflight.get(packetId)!;
     this.#inflightBytes -= message.bytes;
     this.#inflight.delete(packetId);
+    this.#events.changed();
     if (this.#unsent.length > 0) this.#unsent = this.#unsent.filter((id) => id !== packetId);
     message.entry?.remove();
   }
 
   /** Ids count up through the whole range and skip what is in flight [MQTT-2.2.1-3]. */
-  #nextPacketId(): number {
+  nextPacketId(): number {
     let id = this.#lastPacketId;
     do {
       id = id === PACKET_ID_MAX ? 1 : id + 1;
@@ -516,6 +593,7 @@ export class Session {
       this.#events.dropped(this, 'queue full');
       return;
     }
+    this.#events.changed();
     this.#queuedBytes += bytes;
     if (qos > 0) this.#queuedCount += 1;
     const kept = publication.keep();
@@ -546,7 +624,8 @@ export class Session {
     identifiers: readonly number[] | null,
     shared: Subscription | null,
   ): void {
-    if (this.#limits.queueQos0Messages) this.#enqueue(publication, 0, retain, identifiers, shared);
+    if (this.queuesQos0 || this.#limits.queueQos0Messages)
+      this.#enqueue(publication, 0, retain, identifiers, shared);
   }
 
   /** An online client's queue may be longer by its window [mosq: max_queued_messages]. */
@@ -558,6 +637,7 @@ export class Session {
   }
 
   #uncount(message: QueuedMessage): void {
+    this.#leftQueue += 1;
     this.#queuedBytes -= message.publication.payloadLength;
     if (message.qos > 0) this.#queuedCount -= 1;
   }
