@@ -1,7 +1,8 @@
 /** Options that do not go together, or not without one another. */
+import { adviceAbout, builtInPlugin } from './built-in-plugins.js';
 import type { ConfigMessages, Fault, Place } from './config-messages.js';
 import { placeText } from './config-messages.js';
-import type { BridgeSection, Context, Draft, ListenerSection, Section } from './draft.js';
+import type { BridgeSection, Context, Draft, ListenerSection, PluginSection, Section } from './draft.js';
 import { bridgeClientIds } from './draft.js';
 import type { KnownOption, OptionName } from './option-schema.js';
 import { settingName } from './option-types.js';
@@ -70,6 +71,23 @@ export function crossCheck(draft: Draft, hostname: string, messages: ConfigMessa
   for (const listener of draft.listeners) checkListener(listener, messages);
   for (const bridge of draft.bridges) checkBridge(bridge, messages);
   checkLocalClientIds(draft.bridges, hostname, messages);
+  for (const plugin of draft.plugins) checkPlugin(plugin, messages);
+}
+
+function checkPlugin({ path, place, options }: PluginSection, messages: ConfigMessages): void {
+  const builtIn = builtInPlugin(path);
+  if (builtIn === undefined) {
+    messages.error({ error: `Error: Unable to load plugin "${path}".`, help: adviceAbout(path) }, place);
+  } else if (!options.some(({ key }) => key === builtIn.optionKey)) {
+    const option = `plugin_opt_${builtIn.optionKey}`;
+    messages.error(
+      {
+        error: `Error: The plugin "${path}" has no '${option}'.`,
+        help: `A line '${option} FILE' must follow.`,
+      },
+      place,
+    );
+  }
 }
 
 function checkListener(listener: ListenerSection, messages: ConfigMessages): void {
@@ -87,6 +105,18 @@ function checkListener(listener: ListenerSection, messages: ConfigMessages): voi
   }
   if (certificate === undefined && key === undefined) checkWithoutTls(listener, messages);
   if (values.enableProxyProtocol === 2) checkBehindProxy(listener, messages);
+  checkWithoutEngine(listener, messages);
+}
+
+/** A key that is in an engine cannot be had otherwise, so a listener without the engine would not be what was meant. */
+function checkWithoutEngine({ given, values }: ListenerSection, messages: ConfigMessages): void {
+  for (const name of ['tls_engine', 'tls_engine_kpass_sha1', 'tls_keyform'] as const) {
+    const place = given.get(name);
+    if (place === undefined || (name === 'tls_keyform' && values.tlsKeyform !== 'engine')) continue;
+    const help =
+      'Current versions of OpenSSL have no engines: put the key into a file and name it with keyfile.';
+    messages.error({ error: `Error: '${name}' is not available.`, help }, place);
+  }
 }
 
 function checkWithoutTls({ given, values }: ListenerSection, messages: ConfigMessages): void {

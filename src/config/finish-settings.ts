@@ -1,4 +1,5 @@
 /** A draft without errors to settings: defaults are filled in, inheritance is resolved. */
+import { builtInPlugin } from './built-in-plugins.js';
 import {
   type BridgeSection,
   bridgeClientIds,
@@ -29,16 +30,62 @@ type GlobalSettings = Omit<Settings, 'configFile' | 'localOnly' | 'listeners' | 
 export function finishSettings(draft: Draft, surroundings: Surroundings): Settings {
   const localOnly = !draft.listenerDeclared;
   const global = globalSettings(draft, localOnly);
+  const plugins = draft.plugins.map(pluginSettings);
+  const listeners = localOnly
+    ? localListeners(global, surroundings.ports)
+    : draft.listeners.map((section) => listenerSettings(section, draft, global));
   return {
     ...global,
     configFile: surroundings.configFile,
     localOnly,
-    listeners: localOnly
-      ? localListeners(global, surroundings.ports)
-      : draft.listeners.map((section) => listenerSettings(section, draft, global)),
+    listeners: listeners.map((listener) => withPlugins(listener, plugins, draft.perListenerSettings)),
     bridges: draft.bridges.map((section) => bridgeSettings(section, global, surroundings.hostname)),
-    plugins: draft.plugins.map(pluginSettings),
+    plugins,
   };
+}
+
+/**
+ * The files that plugins name. The first that can decide does: plugins for all listeners, then the file that is an
+ * option of the same scope, then what belongs to the listener [mosq: global_plugin].
+ */
+function withPlugins(
+  listener: ListenerSettings,
+  plugins: readonly PluginSettings[],
+  perListenerSettings: boolean,
+): ListenerSettings {
+  const forAll = plugins.filter(({ global }) => global);
+  const own = listener.plugins.map((index) => plugins[index]!).filter(({ global }) => !global);
+  const order = (setting: 'aclFile' | 'passwordFile'): PluginFile | undefined => {
+    const option = listener[setting];
+    const fromOption = option === undefined ? undefined : { file: option, refusesSpecialChars: false };
+    const fromOwn = pluginFile(own, setting);
+    return (
+      pluginFile(forAll, setting) ?? (perListenerSettings ? (fromOwn ?? fromOption) : (fromOption ?? fromOwn))
+    );
+  };
+  const acl = order('aclFile');
+  return {
+    ...listener,
+    aclFile: acl?.file,
+    passwordFile: order('passwordFile')?.file,
+    aclRefusesSpecialChars: acl?.refusesSpecialChars ?? false,
+  };
+}
+
+interface PluginFile {
+  readonly file: string;
+  readonly refusesSpecialChars: boolean;
+}
+
+function pluginFile(
+  plugins: readonly PluginSettings[],
+  setting: 'aclFile' | 'passwordFile',
+): PluginFile | undefined {
+  const plugin = plugins.find(({ path }) => builtInPlugin(path)?.setting === setting);
+  if (plugin === undefined) return undefined;
+  const { optionKey } = builtInPlugin(plugin.path)!;
+  const option = plugin.options.findLast(({ key }) => key === optionKey)!;
+  return { file: option.value, refusesSpecialChars: plugin.authPluginDenySpecialChars };
 }
 
 /** [mosq: allow_anonymous] Not given, it is what local-only mode needs, and the safe choice otherwise. */
@@ -77,6 +124,7 @@ function listenerSettings(section: ListenerSection, draft: Draft, global: Global
     port: section.port,
     host: section.host,
     socketPath: section.socketPath,
+    aclRefusesSpecialChars: false,
     plugins: section.plugins.map((plugin) => draft.plugins.indexOf(plugin)),
   };
   return {

@@ -20,7 +20,7 @@ export const generalOptions = {
     repeat: 'last',
     reloadable: false,
     since: '1.4.13',
-    effective: false,
+    effective: true,
     doc: 'Refuse access without asking the plugin when client id or user name contains `+`, `#` or `/`.',
   },
   check_retain_source: {
@@ -61,7 +61,7 @@ export const generalOptions = {
     repeat: 'add',
     reloadable: false,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'As `plugin`, but for all listeners even under `per_listener_settings`.',
   },
   include_dir: {
@@ -119,7 +119,7 @@ export const generalOptions = {
     repeat: 'add',
     reloadable: false,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Load a plugin under a name, for `plugin_use` to attach to listeners.',
   },
   'plugin_opt_*': {
@@ -130,7 +130,7 @@ export const generalOptions = {
     reloadable: false,
     since: '2.0',
     aliases: ['auth_opt_*'],
-    effective: false,
+    effective: true,
     doc: 'Option handed to the plugin named last; what follows `plugin_opt_` is its name there.',
   },
   queue_qos0_messages: {
@@ -391,8 +391,8 @@ export const securityOptions = {
     reloadable: false,
     since: '2.0',
     aliases: ['auth_plugin'],
-    effective: false,
-    doc: 'Load a plugin for the whole broker, or for the current listener under `per_listener_settings`.',
+    effective: true,
+    doc: "Mosquitto's own plugin for password files or ACL files, by its path: the same as `password_file` and `acl_file`. For the whole broker, or for the current listener under `per_listener_settings`. There are no others: any other name stops the start.",
   },
   psk_file: {
     type: { kind: 'string', syntax: 'FILE' },

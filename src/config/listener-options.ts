@@ -179,7 +179,7 @@ export const listenerOptions = {
     repeat: 'add',
     reloadable: false,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Attach a plugin loaded with `plugin_load` to this listener.',
   },
   port: {
@@ -368,7 +368,7 @@ export const listenerTlsOptions = {
     reloadable: false,
     since: '1.6',
     effective: 'note',
-    note: 'TLS engines are not part of current OpenSSL versions',
+    note: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
     doc: 'OpenSSL engine that holds the key.',
   },
   tls_engine_kpass_sha1: {
@@ -379,7 +379,7 @@ export const listenerTlsOptions = {
     reloadable: false,
     since: '1.6',
     effective: 'note',
-    note: 'TLS engines are not part of current OpenSSL versions',
+    note: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
     doc: "SHA-1 of the password of the engine's key.",
   },
   tls_keyform: {
@@ -390,7 +390,7 @@ export const listenerTlsOptions = {
     reloadable: false,
     since: '1.6',
     effective: 'note',
-    note: 'TLS engines are not part of current OpenSSL versions',
+    note: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
     doc: 'Whether `keyfile` is a file or the name of a key in the engine.',
   },
   tls_version: {

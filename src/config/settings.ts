@@ -33,6 +33,8 @@ export type ListenerSettings = SettingsOf<RowsOf<'listener'>> &
     readonly host: string | undefined;
     /** Path of the Unix socket when `port` is 0. */
     readonly socketPath: string | undefined;
+    /** Clients with `+`, `#` or `/` in their names have no rights [mosq: auth_plugin_deny_special_chars]. */
+    readonly aclRefusesSpecialChars: boolean;
     /** Plugins attached to this listener only: their places in `Settings.plugins`. */
     readonly plugins: readonly number[];
   };
@@ -100,6 +102,7 @@ export function defaultListener(port: number, host?: string): ListenerSettings {
     port,
     host,
     socketPath: undefined,
+    aclRefusesSpecialChars: false,
     plugins: [],
   };
 }

@@ -14,14 +14,18 @@ import type { ListenerSettings, Settings } from '../config/settings.js';
 import { isTls } from '../net/tls-context.js';
 import type { FileTexts } from '../routing/messages.js';
 
-interface ListenerRules {
-  access: ListenerAccess;
+interface AclRules {
   /** `null` without an `acl_file`. */
   acl: AclChecker | null;
+  refusesSpecialChars: boolean;
+}
+
+interface ListenerRules extends AclRules {
+  access: ListenerAccess;
 }
 
 /** The rules for sessions of which no listener is known, where listeners differ [mosq: per_listener_settings]. */
-const NOBODY = compileAcl([]);
+const NOBODY = { acl: compileAcl([]), refusesSpecialChars: false };
 
 export class WorkerAccess implements Access {
   readonly #authenticator = new Authenticator({
@@ -56,13 +60,15 @@ export class WorkerAccess implements Access {
   }
 
   aclOf(listener: number | null, username: string | undefined, clientId: string): ClientAcl | null {
-    const acl = listener === null ? this.#commonAcl() : this.#listeners[listener]!.acl;
-    return acl === null ? null : acl.forClient(username, clientId);
+    const { acl, refusesSpecialChars } = listener === null ? this.#commonRules() : this.#listeners[listener]!;
+    if (acl === null) return null;
+    const isRefused = refusesSpecialChars && (hasSpecialChars(username ?? '') || hasSpecialChars(clientId));
+    return (isRefused ? NOBODY.acl : acl).forClient(username, clientId);
   }
 
-  #commonAcl(): AclChecker | null {
+  #commonRules(): AclRules {
     const [first, ...others] = this.#listeners;
-    return others.every(({ acl }) => acl === first!.acl) ? first!.acl : NOBODY;
+    return others.every(({ acl }) => acl === first!.acl) ? first! : NOBODY;
   }
 }
 
@@ -72,6 +78,7 @@ function rulesOf(settings: Settings, files: FileTexts): ListenerRules[] {
   return settings.listeners.map((listener) => ({
     access: listenerAccess(listener, settings, parsedOnce(passwords, listener.passwordFile, passwordsOf)),
     acl: parsedOnce(acls, listener.aclFile, aclFrom),
+    refusesSpecialChars: listener.aclRefusesSpecialChars,
   }));
 
   function passwordsOf(file: string): PasswordFile {
@@ -85,6 +92,11 @@ function rulesOf(settings: Settings, files: FileTexts): ListenerRules[] {
     assert(parsed.ok, 'main has checked the ACL file');
     return compileAcl(parsed.rules);
   }
+}
+
+/** [mosq: auth_plugin_deny_special_chars] */
+function hasSpecialChars(name: string): boolean {
+  return /[+#/]/.test(name);
 }
 
 function parsedOnce<T>(

@@ -838,10 +838,10 @@ const brokenConfigs: readonly BrokenConfig[] = [
   },
   {
     name: 'plugin option with a short name',
-    text: 'plugin /usr/lib/x.so\nauth_opt_db x\n',
+    text: 'plugin /usr/lib/acl_file.so\nplugin_opt_acl_file /a\nauth_opt_db x\n',
     lines: [
       "Error: Invalid 'auth_opt_' config option.",
-      'Error found at mosquitto.conf:2.',
+      'Error found at mosquitto.conf:3.',
       "What follows 'auth_opt_' has at least 3 characters; 'db' has 2.",
     ],
   },
@@ -855,6 +855,33 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ],
   },
   {
+    name: 'a plugin that is not known',
+    text: 'listener 1883\nplugin /usr/lib/mosquitto_dynamic_security.so\nplugin_opt_config_file /d.json\n',
+    lines: [
+      'Error: Unable to load plugin "/usr/lib/mosquitto_dynamic_security.so".',
+      'Error found at mosquitto.conf:2.',
+      "Use 'password_file' and 'acl_file' instead.",
+    ],
+  },
+  {
+    name: 'a plugin without its file',
+    text: 'global_plugin /usr/lib/mosquitto_password_file.so\n',
+    lines: [
+      'Error: The plugin "/usr/lib/mosquitto_password_file.so" has no \'plugin_opt_password_file\'.',
+      'Error found at mosquitto.conf:1.',
+      "A line 'plugin_opt_password_file FILE' must follow.",
+    ],
+  },
+  {
+    name: 'a TLS engine',
+    text: 'listener 8883\ntls_engine pkcs11\n',
+    lines: [
+      "Error: 'tls_engine' is not available.",
+      'Error found at mosquitto.conf:2.',
+      'Current versions of OpenSSL have no engines: put the key into a file and name it with keyfile.',
+    ],
+  },
+  {
     name: 'plugin_load without a path',
     text: 'plugin_load acl\n',
     lines: [
@@ -865,10 +892,10 @@ const brokenConfigs: readonly BrokenConfig[] = [
   },
   {
     name: 'plugin_load twice',
-    text: 'plugin_load acl /usr/lib/a.so\nplugin_load acl /usr/lib/b.so\n',
+    text: 'plugin_load acl /usr/lib/acl_file.so\nplugin_opt_acl_file /a\nplugin_load acl /usr/lib/b.so\n',
     lines: [
       "Error: Duplicate plugin name 'acl'.",
-      'Error found at mosquitto.conf:2.',
+      'Error found at mosquitto.conf:3.',
       "Each plugin has a name of its own; 'acl' is the one at mosquitto.conf:1.",
     ],
   },

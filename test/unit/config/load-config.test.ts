@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { loadConfig, localOnlyWarnings } from '../../../src/config/load-config.js';
-import { defaultSettings } from '../../../src/config/settings.js';
+import { defaultSettings, type ListenerSettings } from '../../../src/config/settings.js';
 import { load, memorySource, settingsOf, texts } from './config-support.js';
 
 describe('lines', () => {
@@ -256,7 +256,7 @@ describe('listeners', () => {
 describe('per_listener_settings', () => {
   test('security options belong to the listener before them', () => {
     const result = load(
-      'per_listener_settings true\nlistener 1\nallow_anonymous true\npassword_file /p1\nlistener 2\nacl_file /a2\nauto_id_prefix two-\nplugin /x.so\n',
+      'per_listener_settings true\nlistener 1\nallow_anonymous true\npassword_file /p1\nlistener 2\nacl_file /a2\nauto_id_prefix two-\nplugin /x/mosquitto_acl_file.so\nplugin_opt_acl_file /a\n',
     );
     assert.ok(result.ok);
     const { settings } = result;
@@ -272,7 +272,7 @@ describe('per_listener_settings', () => {
       ]),
       [
         [true, '/p1', undefined, 'auto-', []],
-        [false, undefined, '/a2', 'two-', [0]],
+        [false, undefined, '/a', 'two-', [0]],
       ],
     );
     assert.equal(settings.plugins[0]?.global, false);
@@ -296,7 +296,7 @@ describe('per_listener_settings', () => {
 
   test('global_plugin stays global', () => {
     const { plugins, listeners } = settingsOf(
-      'per_listener_settings true\nlistener 1\nglobal_plugin /g.so\n',
+      'per_listener_settings true\nlistener 1\nglobal_plugin /g/mosquitto_acl_file.so\nplugin_opt_acl_file /a\n',
     );
     assert.equal(plugins[0]?.global, true);
     assert.deepEqual(listeners[0]?.plugins, []);
@@ -306,28 +306,80 @@ describe('per_listener_settings', () => {
 describe('plugins', () => {
   test('options go to the one named last', () => {
     const { plugins, listeners } = settingsOf(
-      'plugin_load one /1.so\nplugin_opt_file a\nplugin_load two /2 b.so\nplugin_opt_file b\nlistener 1\nplugin_use one\nauth_opt_name c\nauth_plugin_deny_special_chars false\nplugin_use one\n',
+      'plugin_load one /1/acl_file.so\nplugin_opt_acl_file a\nplugin_load two /2 b/password-file.so\nplugin_opt_password_file b\nlistener 1\nplugin_use one\nauth_opt_name c\nauth_plugin_deny_special_chars false\nplugin_use one\n',
     );
     assert.deepEqual(plugins, [
       {
         name: 'one',
-        path: '/1.so',
+        path: '/1/acl_file.so',
         global: false,
         options: [
-          { key: 'file', value: 'a' },
+          { key: 'acl_file', value: 'a' },
           { key: 'name', value: 'c' },
         ],
         authPluginDenySpecialChars: false,
       },
       {
         name: 'two',
-        path: '/2 b.so',
+        path: '/2 b/password-file.so',
         global: false,
-        options: [{ key: 'file', value: 'b' }],
+        options: [{ key: 'password_file', value: 'b' }],
         authPluginDenySpecialChars: true,
       },
     ]);
     assert.deepEqual(listeners[0]?.plugins, [0]);
+    assert.deepEqual(filesOf(listeners), [['a', undefined, false]]);
+  });
+
+  const acl = (name: string) => `/usr/lib/mosquitto_acl_file.so\nplugin_opt_acl_file ${name}\n`;
+  const passwords = (name: string) =>
+    `/usr/lib/mosquitto_password_file.so\nplugin_opt_password_file ${name}\n`;
+  const filesOf = (listeners: readonly ListenerSettings[]) =>
+    listeners.map(({ aclFile, passwordFile, aclRefusesSpecialChars }) => [
+      aclFile,
+      passwordFile,
+      aclRefusesSpecialChars,
+    ]);
+
+  test('stand for the files that they name', () => {
+    const { listeners } = settingsOf(`listener 1\nlistener 2\nplugin ${acl('/a')}plugin ${passwords('/p')}`);
+    assert.deepEqual(filesOf(listeners), [
+      ['/a', '/p', true],
+      ['/a', '/p', true],
+    ]);
+  });
+
+  test('come before the option of the same name', () => {
+    const { listeners } = settingsOf(`listener 1\nacl_file /first\nplugin ${acl('/a')}`);
+    assert.deepEqual(filesOf(listeners), [['/a', undefined, true]]);
+  });
+
+  test('of one listener come after the option for all', () => {
+    const { listeners } = settingsOf(
+      `acl_file /all\nplugin_load one ${acl('/a')}listener 1\nplugin_use one\nlistener 2\n`,
+    );
+    assert.deepEqual(filesOf(listeners), [
+      ['/all', undefined, false],
+      ['/all', undefined, false],
+    ]);
+  });
+
+  test('belong to their listener under per_listener_settings, unless they are global', () => {
+    const { listeners } = settingsOf(
+      `per_listener_settings true\nlistener 1\nacl_file /one\nplugin ${acl('/a')}listener 2\nacl_file /two\nglobal_plugin ${passwords('/p')}`,
+    );
+    assert.deepEqual(filesOf(listeners), [
+      ['/a', '/p', true],
+      ['/two', '/p', false],
+    ]);
+  });
+
+  test('work in local only mode', () => {
+    const { listeners } = settingsOf(`plugin ${acl('/a')}`);
+    assert.deepEqual(filesOf(listeners), [
+      ['/a', undefined, true],
+      ['/a', undefined, true],
+    ]);
   });
 });
 
@@ -498,6 +550,8 @@ describe('what wins over the file', () => {
 });
 
 test('settings are plain data: a worker thread can be given them', () => {
-  const settings = settingsOf('listener 1\nconnection a\naddress h\ntopic #\nplugin /x.so\n');
+  const settings = settingsOf(
+    'listener 1\nconnection a\naddress h\ntopic #\nplugin /x/mosquitto_acl_file.so\nplugin_opt_acl_file /a\n',
+  );
   assert.deepEqual(structuredClone(settings), settings);
 });

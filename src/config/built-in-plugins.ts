@@ -1,0 +1,36 @@
+/**
+ * Mosquitto's plugins for password and ACL files are its own code once more [mosq: plugin]; lines that load them do
+ * here what `password_file` and `acl_file` do. There are no other plugins: a broker that started without the one that
+ * checks its clients would be open to everybody.
+ */
+
+/** The option of the plugin that names its file, and the setting that it stands for. */
+export interface BuiltInPlugin {
+  readonly optionKey: 'acl_file' | 'password_file';
+  readonly setting: 'aclFile' | 'passwordFile';
+}
+
+const plugins: readonly (BuiltInPlugin & { readonly name: RegExp })[] = [
+  { name: /^(lib)?(mosquitto_)?acl_file$/, optionKey: 'acl_file', setting: 'aclFile' },
+  { name: /^(lib)?(mosquitto_)?password_file$/, optionKey: 'password_file', setting: 'passwordFile' },
+];
+
+/** @param path as the configuration has it: `/usr/lib/x86_64-linux-gnu/mosquitto_acl_file.so` */
+export function builtInPlugin(path: string): BuiltInPlugin | undefined {
+  const name = basename(path)
+    .replace(/\.(so(\.\d+)*|dylib|dll)$/, '')
+    .replaceAll('-', '_');
+  return plugins.find((plugin) => plugin.name.test(name));
+}
+
+function basename(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}
+
+/** What to do instead of loading another plugin. */
+export function adviceAbout(path: string): string {
+  const name = basename(path);
+  if (name.includes('dynamic_security')) return "Use 'password_file' and 'acl_file' instead.";
+  if (name.includes('persist')) return "Use 'persistence true' instead.";
+  return "Only Mosquitto's own password-file and acl-file plugins are known here; nobody would do what this one does.";
+}
