@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-/** The broker program: arguments and configuration in, a running broker or an exit code out. */
+/**
+ * The program: a broker from its arguments and configuration, or one of the subcommands `midge db` and `midge acl`.
+ */
 import { hostname } from 'node:os';
 import { configIsGood, parseCommandLine, type RunCommand } from './config/cli-args.js';
 import { configExitCode, loadConfig } from './config/load-config.js';
@@ -15,6 +17,9 @@ if (exitCode !== undefined) process.exitCode = exitCode;
 
 /** @returns the exit code, or `undefined` while the broker runs */
 async function main(args: readonly string[]): Promise<number | undefined> {
+  const [word, ...rest] = args;
+  if (word === 'db') return (await import('./cli/db.js')).runDbCommand(rest);
+  if (word === 'acl') return explainAccess(rest);
   const command = parseCommandLine(args, VERSION);
   switch (command.kind) {
     case 'print':
@@ -25,6 +30,19 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     case 'run':
       return run(command);
   }
+}
+
+/** `midge acl explain …` */
+async function explainAccess(args: readonly string[]): Promise<number> {
+  const [{ aclExplain }, { machineFiles }] = await Promise.all([
+    import('./cli/acl-explain.js'),
+    import('./cli/acl-explain-files.js'),
+  ]);
+  const [verb, ...question] = args;
+  const { exitCode, stdout, stderr } = aclExplain(verb === 'explain' ? question : args, machineFiles);
+  process.stdout.write(stdout);
+  process.stderr.write(stderr);
+  return exitCode;
 }
 
 /** Reads and checks; opens, binds and writes nothing. */

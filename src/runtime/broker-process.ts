@@ -18,6 +18,7 @@ import { canPassDescriptors } from '../net/descriptor.js';
 import { systemErrorText } from '../net/system-error.js';
 import type { FileTexts } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
+import { isLeftByFailedCommit } from '../store/environment.js';
 import { StoreUnavailableError } from '../store/startup.js';
 import { Acceptor } from './acceptor.js';
 import { readAccessFiles } from './access-files.js';
@@ -247,7 +248,9 @@ export class BrokerProcess {
     process.on('SIGUSR1', () => this.#store.save());
     process.on('SIGUSR2', () => this.#supervisor.printSubscriptions());
     process.on('uncaughtException', (error) => this.#fail(error));
-    process.on('unhandledRejection', (error) => this.#fail(error));
+    process.on('unhandledRejection', (error) => {
+      if (!isLeftByFailedCommit(error)) this.#fail(error);
+    });
   }
 
   /** A fault of ours in main: said, and the end; whoever started the broker starts it again. */

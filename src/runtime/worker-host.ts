@@ -28,6 +28,7 @@ import type {
 import { RecordFlag } from '../routing/wire.js';
 import { ChangeCounter } from '../store/autosave.js';
 import { LmdbBrokerStore } from '../store/broker-store.js';
+import { isLeftByFailedCommit } from '../store/environment.js';
 import { Store } from '../store/store.js';
 import { TlsListeners } from './tls-listeners.js';
 import { WorkerAccess } from './worker-access.js';
@@ -374,7 +375,7 @@ class WorkerHost {
   }
 
   readonly #rejected = (error: unknown): void => {
-    if (error instanceof Error && error.message.startsWith('Commit failed')) return;
+    if (isLeftByFailedCommit(error)) return;
     this.#reject(error);
   };
 }
