@@ -17,7 +17,7 @@ export const bridgeOptions = {
     since: '1.4',
     duplicate: "Error: Invalid bridge configuration, 'address' only allowed once.",
     aliases: ['addresses'],
-    effective: false,
+    effective: true,
     doc: 'Where the other broker is: one or more, separated by spaces. An IPv6 address needs its port.',
   },
   bridge_attempt_unsubscribe: {
@@ -27,7 +27,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'After connecting, unsubscribe from topics that an earlier version of the bridge may have subscribed to.',
   },
   bridge_bind_address: {
@@ -37,8 +37,18 @@ export const bridgeOptions = {
     repeat: 'error',
     reloadable: true,
     since: '2.0',
-    effective: false,
+    effective: true,
     doc: 'Local address of the outgoing connection.',
+  },
+  bridge_max_drain_rate: {
+    type: { kind: 'int', min: 0 },
+    default: 0,
+    scope: 'bridge',
+    repeat: 'last',
+    reloadable: true,
+    since: 'midge',
+    effective: true,
+    doc: 'Messages a second at which the backlog is sent after the connection is back; 0 is as fast as it goes.',
   },
   bridge_max_packet_size: {
     type: { kind: 'int', min: 0, tooSmall: { use: 0 } },
@@ -47,7 +57,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.0',
-    effective: false,
+    effective: true,
     doc: 'Largest packet, in bytes, sent to the other broker; 0 is no limit. Larger messages are dropped.',
   },
   bridge_max_topic_alias: {
@@ -63,7 +73,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Most topic aliases in each direction, with MQTT 5.',
   },
   bridge_outgoing_retain: {
@@ -73,7 +83,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.0',
-    effective: false,
+    effective: true,
     doc: 'When false, nothing is sent as a retained message.',
   },
   bridge_protocol_version: {
@@ -83,7 +93,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Version of MQTT spoken with the other broker.',
   },
   bridge_receive_maximum: {
@@ -100,7 +110,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Most QoS 1 and 2 messages that the other broker may have on the way to us, with MQTT 5.',
   },
   bridge_reload_type: {
@@ -114,7 +124,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'After a reload, use new settings at the next connection or at once.',
   },
   bridge_session_expiry_interval: {
@@ -124,7 +134,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Seconds that the other broker keeps the session of this bridge, with MQTT 5.',
   },
   bridge_tcp_keepalive: {
@@ -135,7 +145,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Probe a silent connection: after so many seconds, every so many seconds, this often.',
   },
   bridge_tcp_user_timeout: {
@@ -150,7 +160,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Milliseconds that sent bytes may stay unacknowledged before the connection is given up.',
   },
   cleansession: {
@@ -160,7 +170,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Ask the other broker to forget the session when the connection ends.',
   },
   connection: {
@@ -170,7 +180,7 @@ export const bridgeOptions = {
     repeat: 'add',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Begin a bridge to another broker.',
   },
   idle_timeout: {
@@ -184,7 +194,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'A lazy bridge disconnects after so many seconds without traffic.',
   },
   keepalive_interval: {
@@ -200,7 +210,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Seconds without traffic after which the connection is checked.',
   },
   local_cleansession: {
@@ -211,7 +221,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.0',
-    effective: false,
+    effective: true,
     doc: 'Whether messages for the other broker are dropped while the bridge is down.',
   },
   local_clientid: {
@@ -223,7 +233,7 @@ export const bridgeOptions = {
     reloadable: true,
     since: '1.4',
     printedName: 'bridge local clientd',
-    effective: false,
+    effective: true,
     doc: 'Client id of the bridge on this broker.',
   },
   local_password: {
@@ -234,7 +244,7 @@ export const bridgeOptions = {
     reloadable: true,
     since: '1.4',
     printedName: 'bridge local_password',
-    effective: false,
+    effective: true,
     doc: 'Password of the bridge on this broker, which does not check it.',
   },
   local_username: {
@@ -245,7 +255,7 @@ export const bridgeOptions = {
     reloadable: true,
     since: '1.4',
     printedName: 'bridge local_username',
-    effective: false,
+    effective: true,
     doc: 'User name of the bridge on this broker, which does not check it.',
   },
   notification_topic: {
@@ -256,7 +266,7 @@ export const bridgeOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Where the state of the bridge is published.',
   },
   notifications: {
@@ -266,7 +276,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Publish the state of the bridge, 1 or 0, to both brokers.',
   },
   notifications_local_only: {
@@ -276,7 +286,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.5',
-    effective: false,
+    effective: true,
     doc: 'Publish the state of the bridge to this broker only.',
   },
   remote_clientid: {
@@ -289,7 +299,7 @@ export const bridgeOptions = {
     since: '1.4',
     aliases: ['clientid'],
     printedName: 'bridge remote clientid',
-    effective: false,
+    effective: true,
     doc: 'Client id of the bridge on the other broker.',
   },
   remote_password: {
@@ -301,7 +311,7 @@ export const bridgeOptions = {
     since: '1.4',
     aliases: ['password'],
     printedName: 'bridge remote_password',
-    effective: false,
+    effective: true,
     doc: 'Password on the other broker.',
   },
   remote_username: {
@@ -313,7 +323,7 @@ export const bridgeOptions = {
     since: '1.4',
     aliases: ['username'],
     printedName: 'bridge remote_username',
-    effective: false,
+    effective: true,
     doc: 'User name on the other broker.',
   },
   restart_timeout: {
@@ -324,7 +334,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Wait between two attempts: always the same, or growing at random from BASE to CAP and starting again after a connection that stood for STABLE seconds.',
   },
   round_robin: {
@@ -334,7 +344,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Treat all addresses alike, instead of going back to the first as soon as it answers.',
   },
   start_type: {
@@ -349,7 +359,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Stay connected; connect only while there is something to send; or connect once and never again.',
   },
   threshold: {
@@ -359,7 +369,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Number of queued messages that makes a lazy bridge connect.',
   },
   topic: {
@@ -374,7 +384,7 @@ export const bridgeOptions = {
     repeat: 'add',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Topics that are passed on, in which direction, and what is put before them on either side. Several lines add up.',
   },
   try_private: {
@@ -384,7 +394,7 @@ export const bridgeOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Announce the connection as a bridge, which Mosquitto and Midge use to prevent loops.',
   },
 } as const satisfies OptionTable;
@@ -397,7 +407,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.6',
-    effective: false,
+    effective: true,
     doc: 'Protocol name sent in the TLS handshake, for a port shared with others.',
   },
   bridge_cafile: {
@@ -407,7 +417,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Certificates, in PEM, of the authorities that may vouch for the other broker. Turns TLS on.',
   },
   bridge_capath: {
@@ -417,7 +427,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'As `bridge_cafile`: a directory of such files under their hashed names.',
   },
   bridge_certfile: {
@@ -427,7 +437,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Certificate of the bridge, in PEM.',
   },
   bridge_ciphers: {
@@ -437,7 +447,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Ciphers of TLS 1.2, as an OpenSSL cipher list.',
   },
   'bridge_ciphers_tls1.3': {
@@ -447,7 +457,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Cipher suites of TLS 1.3, separated by colons.',
   },
   bridge_identity: {
@@ -457,7 +467,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Identity for TLS with a pre-shared key.',
   },
   bridge_insecure: {
@@ -467,7 +477,7 @@ export const bridgeTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: "Do not check that the other broker's certificate belongs to its host name.",
   },
   bridge_keyfile: {
@@ -477,7 +487,7 @@ export const bridgeTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Private key of `bridge_certfile`, in PEM.',
   },
   bridge_psk: {
@@ -487,7 +497,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Pre-shared key, in hexadecimal.',
   },
   bridge_require_ocsp: {
@@ -507,7 +517,7 @@ export const bridgeTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Trust the authorities that the operating system trusts. Turns TLS on.',
   },
   bridge_tls_version: {
@@ -526,7 +536,7 @@ export const bridgeTlsOptions = {
     repeat: 'error',
     reloadable: true,
     since: '1.4',
-    effective: false,
+    effective: true,
     doc: 'Lowest version of TLS for the connection.',
   },
 } as const satisfies OptionTable;

@@ -6,7 +6,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { TlsSession } from '../auth/authenticator.js';
-import type { Settings } from '../config/settings.js';
+import type { BridgeSettings, Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
 import type { StoreMode } from '../model/store-mode.js';
 import type { Interest } from './route-table.js';
@@ -97,6 +97,8 @@ export type MainToWorker =
   | { kind: 'flush' }
   /** SIGHUP. */
   | { kind: 'reload'; settings: Settings; files: FileTexts; logMask: number }
+  /** The bridges that this worker runs from now on; after `ready`, and after each `reload`. */
+  | { kind: 'bridges'; bridges: BridgeSettings[] }
   /** SIGUSR2. */
   | { kind: 'print-subscriptions' }
   /** Tests only: fall, as a bug would make the worker fall. */

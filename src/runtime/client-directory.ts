@@ -41,6 +41,11 @@ export class ClientDirectory {
     return this.#entries.size;
   }
 
+  /** The worker on which the session of a client id lives. */
+  workerOf(clientId: string): number | undefined {
+    return this.#entries.get(clientId)?.worker;
+  }
+
   claim(worker: number, claim: Claim): void {
     const { clientId } = claim;
     const entry = this.#entries.get(clientId);

@@ -20,6 +20,7 @@ import type {
   WorkerStart,
   WorkerToMain,
 } from '../routing/messages.js';
+import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
 
 const WORKER_FILE = fileURLToPath(new URL('../../workers/connection-worker.js', import.meta.url));
@@ -71,6 +72,7 @@ export class Supervisor {
   readonly #workersMax: number;
   readonly #workers: (WorkerEntry | null)[] = new Array(WORKERS_MAX).fill(null);
   readonly #directory: ClientDirectory;
+  readonly #bridges = new BridgeAssignment();
   /** Messages collected over this turn of the event loop. */
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
@@ -129,6 +131,7 @@ export class Supervisor {
       shares[next]!.push(clientId);
       next = (next + 1) % first;
     }
+    this.#assignBridges(first);
     for (const share of shares) this.#startWorker(share);
     await ready;
     this.#watch = setInterval(() => this.#watchLoad(), WATCH_MS);
@@ -156,7 +159,11 @@ export class Supervisor {
     this.#files = files;
     this.#logMask = logMask;
     this.#directory.clientsMax = settings.globalMaxClients;
-    for (const entry of this.#living()) this.#tell(entry, { kind: 'reload', settings, files, logMask });
+    this.#assignBridges([...this.#living()].length);
+    for (const entry of this.#living()) {
+      this.#tell(entry, { kind: 'reload', settings, files, logMask });
+      if (entry.ready) this.#tellBridges(entry);
+    }
   }
 
   printSubscriptions(): void {
@@ -217,6 +224,15 @@ export class Supervisor {
   }
 
   // ----------------------------------------------------------------- workers
+
+  #assignBridges(workerCount: number): void {
+    const { bridges } = this.#settings;
+    this.#bridges.assign(bridges, workerCount, (clientId) => this.#directory.workerOf(clientId));
+  }
+
+  #tellBridges(entry: WorkerEntry): void {
+    this.#tell(entry, { kind: 'bridges', bridges: this.#bridges.of(entry.worker) });
+  }
 
   *#living(): Generator<WorkerEntry> {
     for (const entry of this.#workers) if (entry !== null) yield entry;
@@ -354,6 +370,7 @@ export class Supervisor {
 
   #workerReady(entry: WorkerEntry): void {
     entry.ready = true;
+    this.#tellBridges(entry);
     const fixed = this.#settings.workerThreads !== 'auto';
     if (fixed && this.#onReady !== null) {
       const ready = [...this.#living()].filter((one) => one.ready).length;

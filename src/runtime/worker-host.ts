@@ -7,6 +7,7 @@ import { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
+import { socketUplink } from '../bridge/socket-uplink.js';
 import { Broker } from '../broker/broker.js';
 import { Connection } from '../broker/connection.js';
 import type { Handover } from '../broker/ports.js';
@@ -14,6 +15,7 @@ import { WorkerLog } from '../log/log.js';
 import { clientDisconnected } from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
 import { FlushList } from '../mqtt/outgoing-buffer.js';
+import { monotonicMs } from '../net/monotonic-clock.js';
 import { RelayStream, RelayTransport } from '../net/relay.js';
 import { type SocketOrigin, SocketTransport } from '../net/socket-transport.js';
 import type { TlsTransport } from '../net/tls-transport.js';
@@ -30,6 +32,7 @@ import { ChangeCounter } from '../store/autosave.js';
 import { LmdbBrokerStore } from '../store/broker-store.js';
 import { isLeftByFailedCommit } from '../store/environment.js';
 import { Store } from '../store/store.js';
+import { BridgeHost } from './bridge-host.js';
 import { TlsListeners } from './tls-listeners.js';
 import { WorkerAccess } from './worker-access.js';
 import { WorkerDirectory } from './worker-directory.js';
@@ -65,6 +68,7 @@ class WorkerHost {
   readonly #store: Store;
   readonly #brokerStore: LmdbBrokerStore;
   readonly #broker: Broker;
+  readonly #bridges: BridgeHost;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   readonly #linkPorts = new Map<number, MessagePort>();
@@ -110,6 +114,10 @@ class WorkerHost {
       flushList: this.#flushList,
       clock: Date.now,
     });
+    this.#bridges = new BridgeHost(
+      { broker: this.#broker, uplink: socketUplink, monotonicMs, random: Math.random },
+      (handler) => this.#guarded(handler),
+    );
   }
 
   begin(): void {
@@ -187,6 +195,9 @@ class WorkerHost {
         return;
       case 'flush':
         void this.#store.flush().then(() => this.#tell({ kind: 'flushed' }));
+        return;
+      case 'bridges':
+        this.#bridges.assign(message.bridges);
         return;
       case 'print-subscriptions':
         for (const line of this.#broker.describeSubscriptions()) process.stdout.write(`${line}\n`);
@@ -283,6 +294,7 @@ class WorkerHost {
   #addPeer(worker: number, port: MessagePort): void {
     const link = new Link(worker, port, this.#flushList, () => {
       for (const connection of this.#broker.connections) connection.relieve();
+      this.#bridges.relieve();
     });
     this.#broker.cluster.add(link);
     this.#linkPorts.set(worker, port);
@@ -298,6 +310,7 @@ class WorkerHost {
     this.#broker.routes.forgetWorker(worker);
     this.#broker.cluster.remove(worker);
     for (const connection of this.#broker.connections) connection.relieve();
+    this.#bridges.relieve();
     this.#catchingUp.delete(worker);
     this.#readyWhenCaughtUp();
   }
@@ -363,6 +376,7 @@ class WorkerHost {
   #stop(): void {
     clearInterval(this.#timer);
     this.#broker.stop();
+    this.#bridges.stop();
     this.#flushList.flushAll();
     this.#directory.flush();
     void this.#store.close().then((committed) => {

@@ -54,6 +54,7 @@ describe('the table', () => {
       ours,
     );
     assert.deepEqual(ours.sort(), [
+      'bridge_max_drain_rate',
       'group_commit_interval',
       'log_format',
       'persistence_mode',

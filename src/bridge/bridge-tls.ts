@@ -1,0 +1,94 @@
+/** The `bridge_*` TLS options as Node's TLS takes them. Files are read at each connection. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ConnectionOptions, SecureVersion } from 'node:tls';
+import type { BridgeSettings } from '../config/settings.js';
+import type { TlsTarget } from '../net/dial-tls.js';
+import { systemErrorText } from '../net/system-error.js';
+
+/** The lowest version to take. */
+const VERSIONS: Readonly<Record<NonNullable<BridgeSettings['bridgeTlsVersion']>, SecureVersion>> = {
+  'tlsv1.1': 'TLSv1.1',
+  'tlsv1.2': 'TLSv1.2',
+  'tlsv1.3': 'TLSv1.3',
+};
+
+/** Ciphers with a pre-shared key, which OpenSSL does not offer unasked. */
+const PSK_CIPHERS = 'PSK';
+
+/** Where systems keep the authorities that they trust. */
+const OS_CERTIFICATE_FILES = [
+  process.env.SSL_CERT_FILE,
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/** Names under which OpenSSL finds certificates in a directory, such as `f88ed8fa.0`. */
+const HASHED_NAME = /^[0-9a-f]{8}\.\d+$/;
+
+/** @returns `undefined` for a bridge without TLS @throws Error whose message is a clause for people */
+export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarget | undefined> {
+  const { bridgeIdentity: identity, bridgePsk: psk } = settings;
+  const { bridgeCafile, bridgeCapath, bridgeTlsUseOsCerts } = settings;
+  const hasAuthorities = bridgeCafile !== undefined || bridgeCapath !== undefined || bridgeTlsUseOsCerts;
+  if (psk === undefined && !hasAuthorities) return undefined;
+  const options: ConnectionOptions = { minVersion: VERSIONS[settings.bridgeTlsVersion ?? 'tlsv1.2'] };
+  if (settings.bridgeAlpn !== undefined) options.ALPNProtocols = [settings.bridgeAlpn];
+  const ciphers = cipherList(settings);
+  if (ciphers !== undefined) options.ciphers = ciphers;
+  if (psk !== undefined && identity !== undefined) {
+    options.ciphers ??= PSK_CIPHERS;
+    return {
+      options,
+      preSharedKey: { identity, key: Buffer.from(psk.length % 2 === 0 ? psk : `0${psk}`, 'hex') },
+    };
+  }
+  options.ca = await authorities(settings);
+  const { bridgeCertfile, bridgeKeyfile } = settings;
+  if (bridgeCertfile !== undefined) options.cert = await read('bridge_certfile', bridgeCertfile);
+  if (bridgeKeyfile !== undefined) options.key = await read('bridge_keyfile', bridgeKeyfile);
+  return { options, anyHostName: settings.bridgeInsecure };
+}
+
+/** Node takes the suites of TLS 1.3 and the ciphers of older versions as one list. */
+function cipherList(settings: BridgeSettings): string | undefined {
+  const lists = [settings.bridgeCiphersTls13, settings.bridgeCiphers].filter((list) => list !== undefined);
+  return lists.length === 0 ? undefined : lists.join(':');
+}
+
+async function authorities(settings: BridgeSettings): Promise<Buffer[]> {
+  const { bridgeCafile, bridgeCapath, bridgeTlsUseOsCerts } = settings;
+  const certificates: Buffer[] = [];
+  if (bridgeCafile !== undefined) certificates.push(await read('bridge_cafile', bridgeCafile));
+  if (bridgeCapath !== undefined) certificates.push(...(await readHashed(bridgeCapath)));
+  if (bridgeTlsUseOsCerts) certificates.push(await osCertificates());
+  return certificates;
+}
+
+async function readHashed(path: string): Promise<Buffer[]> {
+  const names = await readdir(path).catch((error) => {
+    throw unreadable('bridge_capath', path, error);
+  });
+  const hashed = names.filter((name) => HASHED_NAME.test(name));
+  return Promise.all(hashed.map((name) => read('bridge_capath', join(path, name))));
+}
+
+async function osCertificates(): Promise<Buffer> {
+  for (const path of OS_CERTIFICATE_FILES) {
+    const certificates = path === undefined ? null : await readFile(path).catch(() => null);
+    if (certificates !== null) return certificates;
+  }
+  throw new Error("the system's certificates are nowhere to be found (bridge_tls_use_os_certs)");
+}
+
+function read(option: string, path: string): Promise<Buffer> {
+  return readFile(path).catch((error) => {
+    throw unreadable(option, path, error);
+  });
+}
+
+function unreadable(option: string, path: string, error: unknown): Error {
+  return new Error(`${option} ${path} cannot be read: ${systemErrorText(error)}`);
+}

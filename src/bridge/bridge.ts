@@ -1,0 +1,479 @@
+/**
+ * One bridge: a client of another broker that lives inside this one [mosq: connection].
+ *
+ *            ┌──────────────────────── back-off ◄────────────────────────────┐
+ *            ▼                                                               │ failed, refused, lost
+ *   claiming ──► (lazy: resting) ──► dialling ──► connecting ──► connected ──┤
+ *                     ▲   └─ threshold ─▲                                    │ lazy and idle
+ *                     └──────────────────────────────────────────────────────┘
+ *
+ * `LocalEnd` keeps messages in whatever state the bridge is, `RemoteEnd` is there while it is connected. Nothing here
+ * waits: the way to the other broker (`Uplink`) calls back, and `tick` brings the time.
+ */
+import { assertNever } from '../base/assert.js';
+import type { Broker } from '../broker/broker.js';
+import type { BridgeSettings } from '../config/settings.js';
+import * as bridgeLines from '../log/bridge-lines.js';
+import { clientDisconnected } from '../log/mosquitto-lines.js';
+import { Counter } from '../metrics/counters.js';
+import type { ConnackPacket, SubackPacket } from '../mqtt/packets.js';
+import { reasonText } from '../mqtt/reason-codes.js';
+import { BacklogAge } from './backlog-age.js';
+import { BridgeReport } from './bridge-report.js';
+import { Incoming } from './incoming.js';
+import { LocalEnd } from './local-end.js';
+import { AddressList, Backoff, PROBE_MS, type Random } from './reconnect.js';
+import { connectPacket, type Demands, firstDemands, lesserDemands, refusalText } from './remote-connect.js';
+import { RemoteConnection } from './remote-connection.js';
+import { RemoteEnd } from './remote-end.js';
+import { TopicMap } from './topic-map.js';
+import type { Channel, Uplink } from './uplink.js';
+
+/** Milliseconds that the other broker may take for its CONNACK. */
+const CONNACK_TIMEOUT_MS = 30_000;
+
+export interface BridgeWorld {
+  broker: Broker;
+  uplink: Uplink;
+  /** Milliseconds on a clock that only goes forward. */
+  monotonicMs: () => number;
+  random: Random;
+}
+
+/** A connection to the other broker, from CONNECT on. */
+interface Line {
+  channel: Channel;
+  remote: RemoteConnection;
+}
+
+type State =
+  | { kind: 'claiming' }
+  | { kind: 'waiting'; untilMs: number }
+  | { kind: 'resting' }
+  | { kind: 'dialling'; giveUp: () => void }
+  | ({ kind: 'connecting'; deadlineMs: number } & Line)
+  | ({ kind: 'connected'; sinceMs: number; end: RemoteEnd; incoming: Incoming } & Line)
+  | { kind: 'over' };
+
+export class Bridge {
+  readonly #world: BridgeWorld;
+  readonly #broker: Broker;
+  readonly #local: LocalEnd;
+  readonly #report: BridgeReport;
+  readonly #age = new BacklogAge();
+  #settings: BridgeSettings;
+  /** Settings that come into force with the next connection. */
+  #nextSettings: BridgeSettings | null = null;
+  #topics!: TopicMap;
+  #addresses!: AddressList;
+  #backoff!: Backoff;
+  #demands!: Demands;
+  #state: State = { kind: 'over' };
+  #lastError = '';
+  /** That error is in the log, and no connection came about since. */
+  #isErrorLogged = false;
+  /** Messages that the other broker refused on earlier connections. */
+  #refused = 0;
+  #probe: (() => void) | null = null;
+  #probedAtMs = 0;
+  #reportedAtMs = Number.NEGATIVE_INFINITY;
+  /** The backlog at the beginning of this connection. */
+  #backlog = 0;
+
+  constructor(world: BridgeWorld, settings: BridgeSettings) {
+    this.#world = world;
+    this.#broker = world.broker;
+    this.#settings = settings;
+    this.#report = new BridgeReport(world.broker, settings.name);
+    this.#local = new LocalEnd(world.broker, settings, new TopicMap(settings.topic));
+    this.#apply(settings);
+  }
+
+  get settings(): BridgeSettings {
+    return this.#nextSettings ?? this.#settings;
+  }
+
+  start(): void {
+    this.#broker.refreshNow();
+    this.#report.notify(this.#settings, false);
+    this.#begin();
+  }
+
+  /** New settings: at once where there is no connection to lose, or where that is wanted [mosq: bridge_reload_type]. */
+  change(settings: BridgeSettings): void {
+    this.#broker.refreshNow();
+    this.#nextSettings = settings;
+    const isUp = this.#state.kind === 'connected';
+    if (isUp && settings.bridgeReloadType === 'lazy') return;
+    if (isUp) this.#leave();
+    this.#abandon();
+    this.#begin();
+  }
+
+  /** The bridge is not in the configuration any more. */
+  remove(): void {
+    this.#broker.refreshNow();
+    if (this.#state.kind === 'connected') this.#leave();
+    this.#abandon();
+    this.#state = { kind: 'over' };
+    this.#local.end();
+    this.#report.notify(this.#settings, false);
+    this.#report.clear();
+  }
+
+  /** The broker ends. The connection closes without DISCONNECT, so that the will tells of it [mosq: state topic]. */
+  stop(): void {
+    const state = this.#state;
+    if (state.kind === 'connected') {
+      state.remote.close();
+      state.channel.end();
+      this.#local.detach();
+    }
+    this.#abandon();
+    this.#state = { kind: 'over' };
+  }
+
+  /** Some link to another worker has room again. */
+  relieve(): void {
+    if (this.#state.kind === 'connected' && this.#state.incoming.isRelieved) this.#state.channel.resume();
+  }
+
+  /** To be called a few times a second. */
+  tick(): void {
+    this.#broker.refreshNow();
+    const nowMs = this.#world.monotonicMs();
+    const state = this.#state;
+    switch (state.kind) {
+      case 'waiting':
+        if (nowMs >= state.untilMs) this.#begin();
+        break;
+      case 'resting':
+        if (this.#isUrged) this.#begin();
+        break;
+      case 'connecting':
+        if (nowMs >= state.deadlineMs) this.#lose('it does not answer the CONNECT');
+        break;
+      case 'connected':
+        this.#tickConnected(state, nowMs);
+        break;
+      case 'claiming':
+      case 'dialling':
+      case 'over':
+        break;
+      default:
+        assertNever(state);
+    }
+    this.#reportFigures(nowMs);
+  }
+
+  // ----------------------------------------------------------------- towards a connection
+
+  #apply(settings: BridgeSettings): void {
+    this.#settings = settings;
+    this.#nextSettings = null;
+    this.#topics = new TopicMap(settings.topic);
+    this.#addresses = new AddressList(settings.address, settings.roundRobin);
+    this.#backoff = new Backoff(settings.restartTimeout, this.#world.random);
+    this.#demands = firstDemands(settings);
+    this.#local.change(settings, this.#topics);
+  }
+
+  /** Enough waits for a lazy bridge to connect. */
+  get #isUrged(): boolean {
+    const { startType, threshold } = this.#settings;
+    return startType !== 'lazy' || (this.#local.session?.queuedCount ?? 0) >= threshold;
+  }
+
+  #begin(): void {
+    if (this.#nextSettings !== null) this.#apply(this.#nextSettings);
+    const state: State = { kind: 'claiming' };
+    this.#state = state;
+    this.#local.claim(
+      () => {
+        if (this.#state !== state) return;
+        this.#broker.refreshNow();
+        if (this.#local.keepsMessages) this.#local.open();
+        if (this.#isUrged) this.#dial();
+        else this.#rest();
+      },
+      (why) => {
+        if (this.#state === state) this.#failed(why, 0);
+      },
+    );
+  }
+
+  #rest(): void {
+    this.#state = { kind: 'resting' };
+    this.#reportState(0);
+  }
+
+  #dial(): void {
+    const address = this.#addresses.current;
+    this.#log('notice', bridgeLines.connectingBridge(this.#settings.name, address.host, address.port));
+    const giveUp = this.#world.uplink.open(
+      this.#settings,
+      address,
+      (channel) => this.#opened(channel),
+      (why) => {
+        this.#broker.refreshNow();
+        this.#failed(why, 0);
+      },
+    );
+    this.#state = { kind: 'dialling', giveUp };
+  }
+
+  #opened(channel: Channel): void {
+    const { broker, monotonicMs } = this.#world;
+    broker.refreshNow();
+    const packet = connectPacket(this.#settings, this.#demands, broker.settings.maxPacketSize);
+    const remote: RemoteConnection = new RemoteConnection(packet, channel, broker.flushList, {
+      connack: (connack) => this.#connack(connack),
+      publish: (publication) => {
+        if (this.#state.kind !== 'connected') return;
+        this.#state.end.lastTrafficMs = monotonicMs();
+        this.#state.incoming.publish(publication);
+        if (this.#state.incoming.isCongested) this.#state.channel.pause();
+      },
+      acknowledged: (type, packetId, reasonCode) => {
+        if (this.#state.kind !== 'connected') return;
+        this.#state.end.lastTrafficMs = monotonicMs();
+        this.#state.end.acknowledged(type, packetId, reasonCode);
+      },
+      subscribed: (suback) => this.#subscribed(suback),
+      disconnected: ({ reasonCode }) => this.#lose(`it ends the connection: ${reasonText(reasonCode)}`),
+      failed: (why) => this.#lose(why),
+    });
+    this.#state = { kind: 'connecting', deadlineMs: monotonicMs() + CONNACK_TIMEOUT_MS, channel, remote };
+    channel.serve({
+      received: (buffer, length) => {
+        broker.counters[Counter.bytesReceived]! += length;
+        remote.receive(buffer, length, monotonicMs(), broker.refreshNow());
+      },
+      drained: () => {
+        broker.refreshNow();
+        remote.out.written();
+        if (this.#state.kind === 'connected') this.#state.end.pump();
+      },
+      closed: (why) => {
+        broker.refreshNow();
+        this.#lose(why === '' ? 'it closes the connection' : why);
+      },
+    });
+    this.#log('debug', bridgeLines.bridgeSendingConnect(this.#settings.remoteClientid));
+    remote.start(monotonicMs());
+    channel.resume();
+  }
+
+  #connack(packet: ConnackPacket): void {
+    const state = this.#state;
+    if (state.kind !== 'connecting') return;
+    this.#log('debug', bridgeLines.receivedConnack(this.#local.clientId));
+    if (packet.reasonCode === 0) this.#connected(state, packet);
+    else this.#refuse(packet);
+  }
+
+  /** Asks for less where that may help, and tries again later where it does not. */
+  #refuse(packet: ConnackPacket): void {
+    const { name } = this.#settings;
+    const why = refusalText(packet, this.#demands.version);
+    this.#log('error', bridgeLines.connectionRefused(why));
+    const lesser = lesserDemands(this.#demands, packet);
+    if (lesser === null) {
+      this.#lose(`it refuses the connection: ${why}`);
+      return;
+    }
+    if (lesser.version !== this.#demands.version) this.#log('warning', bridgeLines.remoteLacksVersion5(name));
+    this.#demands = lesser;
+    this.#abandon();
+    this.#begin();
+  }
+
+  #connected({ channel, remote }: Line, connack: ConnackPacket): void {
+    const nowMs = this.#world.monotonicMs();
+    const { bridgeMaxPacketSize, bridgeMaxTopicAlias, cleansession } = this.#settings;
+    const { maximumPacketSize = Number.MAX_SAFE_INTEGER, topicAliasMaximum = 0 } = connack.properties;
+    remote.accept(connack, {
+      packetSizeMax: Math.min(bridgeMaxPacketSize || Number.MAX_SAFE_INTEGER, maximumPacketSize),
+      aliasesMax: Math.min(bridgeMaxTopicAlias, topicAliasMaximum),
+    });
+    const session = this.#local.open();
+    // MQTT 3.1 does not say whether it remembers: only what was asked for is known.
+    const isRemembered = remote.version === 3 ? !cleansession : connack.sessionPresent;
+    if (!isRemembered) session.forgetReceived();
+    const { broker } = this.#world;
+    const incoming = new Incoming(broker, session, this.#topics, remote, () => {
+      this.#lose('a worker that stores its messages has died');
+    });
+    const end = new RemoteEnd({
+      broker,
+      settings: this.#settings,
+      topics: this.#topics,
+      demands: this.#demands,
+      session,
+      remote,
+      incoming,
+      connack,
+      takenOver: () => this.#lose('a client of this broker has taken its local_clientid'),
+      drained: () => this.#drained(),
+      nowMs,
+    });
+    this.#state = { kind: 'connected', sinceMs: nowMs, channel, remote, end, incoming };
+    this.#backlog = session.queuedCount + session.inflightCount;
+    this.#report.notify(this.#settings, true);
+    const { host, port } = this.#addresses.current;
+    this.#log('notice', bridgeLines.bridgeConnected(this.#settings.name, host, port, this.#backlog));
+    this.#isErrorLogged = false;
+    this.#reportState(0);
+    end.introduce();
+    for (const { subscription, cursor } of this.#local.retained(session)) {
+      end.addRetained(subscription, cursor);
+    }
+    this.#local.attach(session, end);
+    end.pump();
+  }
+
+  #subscribed({ reasonCodes }: SubackPacket): void {
+    for (const reasonCode of reasonCodes) {
+      if (reasonCode < 0x80) continue;
+      const filters = this.#topics.remoteFilters.map(({ filter }) => filter).join(', ');
+      const why = reasonText(reasonCode);
+      this.#log('warning', bridgeLines.subscriptionRefused(this.#settings.name, filters, why));
+    }
+  }
+
+  // ----------------------------------------------------------------- while connected
+
+  #drained(): void {
+    if (this.#state.kind !== 'connected') return;
+    const seconds = Math.round((this.#world.monotonicMs() - this.#state.sinceMs) / 1000);
+    this.#log('information', bridgeLines.backlogDrained(this.#settings.name, this.#backlog, seconds));
+  }
+
+  #tickConnected({ remote, end }: State & { kind: 'connected' }, nowMs: number): void {
+    remote.tick(nowMs);
+    if (this.#state.kind !== 'connected') return;
+    end.tick(nowMs);
+    const { startType, idleTimeout } = this.#settings;
+    if (startType === 'lazy' && end.isIdle && nowMs - end.lastTrafficMs >= idleTimeout * 1000) {
+      this.#log('notice', bridgeLines.idleTimeoutExceeded(this.#local.clientId));
+      this.#leave();
+      this.#begin();
+      return;
+    }
+    if (this.#addresses.wantsProbe && this.#probe === null && nowMs - this.#probedAtMs >= PROBE_MS) {
+      this.#probePrimary(nowMs);
+    }
+  }
+
+  #probePrimary(nowMs: number): void {
+    this.#probedAtMs = nowMs;
+    const { host, port } = this.#addresses.primary;
+    this.#probe = this.#world.uplink.probe(this.#settings, { host, port }, (listens) => {
+      this.#probe = null;
+      if (!listens || this.#state.kind !== 'connected') return;
+      this.#broker.refreshNow();
+      this.#log('notice', bridgeLines.primaryAnswersAgain(this.#settings.name, host, port));
+      this.#addresses.backToPrimary();
+      this.#leave();
+      this.#begin();
+    });
+  }
+
+  // ----------------------------------------------------------------- the end of a connection
+
+  /** In good order. The other side's state topic says so too, which a DISCONNECT without a will would not. */
+  #leave(): void {
+    const state = this.#state;
+    if (state.kind !== 'connected') return;
+    state.end.notify('0');
+    state.remote.disconnect();
+    state.remote.close();
+    state.channel.end();
+    this.#disconnected(state, undefined);
+    this.#state = { kind: 'over' };
+  }
+
+  /** The connection is lost, or did not come about. @param why a clause */
+  #lose(why: string): void {
+    const state = this.#state;
+    if (state.kind !== 'connected' && state.kind !== 'connecting') return;
+    const { host, port } = this.#addresses.current;
+    state.remote.close();
+    state.channel.destroy();
+    let connectedMs = 0;
+    if (state.kind === 'connected') {
+      connectedMs = this.#world.monotonicMs() - state.sinceMs;
+      this.#disconnected(state, why);
+    }
+    this.#failed(`${host}:${port}: ${why}`, connectedMs);
+  }
+
+  #disconnected({ end }: State & { kind: 'connected' }, reason: string | undefined): void {
+    this.#refused += end.refused;
+    this.#local.detach();
+    this.#report.notify(this.#settings, false);
+    const { host: address, port } = this.#addresses.current;
+    const { clientId } = this.#local;
+    this.#log('notice', clientDisconnected({ clientId, address, port, reason }));
+  }
+
+  /** Gives up whatever is under way, without a word. */
+  #abandon(): void {
+    const state = this.#state;
+    this.#probe?.();
+    this.#probe = null;
+    if (state.kind === 'dialling') state.giveUp();
+    if (state.kind === 'connecting') {
+      state.remote.close();
+      state.channel.destroy();
+    }
+  }
+
+  /** @param connectedMs how long the connection had stood; 0 = there was none */
+  #failed(why: string, connectedMs: number): void {
+    const { name, startType } = this.#settings;
+    if (!this.#isErrorLogged || why !== this.#lastError) {
+      const waiting = this.#local.session?.queuedCount ?? 0;
+      this.#log('warning', bridgeLines.bridgeDown(name, why, waiting));
+    }
+    this.#lastError = why;
+    this.#isErrorLogged = true;
+    this.#addresses.moveOn();
+    if (startType === 'once') {
+      this.#state = { kind: 'over' };
+      this.#reportState(0);
+      return;
+    }
+    const { delayMs, wasStable } = this.#backoff.next(connectedMs);
+    if (wasStable) this.#log('information', bridgeLines.stableEnough(name));
+    this.#log('information', bridgeLines.nextBackoff(name, delayMs));
+    this.#state = { kind: 'waiting', untilMs: this.#world.monotonicMs() + delayMs };
+    this.#reportState(this.#broker.now + delayMs);
+  }
+
+  // ----------------------------------------------------------------- what is told
+
+  #reportState(nextTryAt: number): void {
+    const connected = this.#state.kind === 'connected';
+    this.#report.state({ connected, lastError: this.#lastError, nextTryAt });
+  }
+
+  #reportFigures(nowMs: number): void {
+    const { session, dropCounts } = this.#local;
+    const waitingMessages = session?.queuedCount ?? 0;
+    const oldestAgeMs = this.#age.note(session?.leftQueue ?? 0, waitingMessages, nowMs);
+    if (nowMs - this.#reportedAtMs < this.#broker.settings.sysInterval * 1000) return;
+    this.#reportedAtMs = nowMs;
+    const refused = this.#refused + (this.#state.kind === 'connected' ? this.#state.end.refused : 0);
+    this.#report.figures({
+      waitingMessages,
+      waitingBytes: session?.pendingBytes ?? 0,
+      oldestAgeMs,
+      dropped: { ...dropCounts, refused },
+    });
+  }
+
+  #log(type: 'error' | 'warning' | 'notice' | 'information' | 'debug', text: string): void {
+    this.#broker.log.write(type, text);
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Messages that the other broker sends: given their local name, published here with the bridge as their source, and
+ * acknowledged once what they stand for is stored. Access rules do not apply [mosq: bridges].
+ */
+import { Acknowledgements } from '../broker/acknowledgements.js';
+import type { Broker } from '../broker/broker.js';
+import { routePublication } from '../broker/publish-path.js';
+import * as lines from '../log/mosquitto-lines.js';
+import { Counter } from '../metrics/counters.js';
+import type { Publication } from '../mqtt/publication.js';
+import type { Session } from '../session/session.js';
+import type { RemoteConnection } from './remote-connection.js';
+import type { TopicMap } from './topic-map.js';
+
+/** What of one connection to the other broker is on its way in. */
+export class Incoming {
+  readonly #broker: Broker;
+  readonly #session: Session;
+  readonly #topics: TopicMap;
+  readonly #remote: RemoteConnection;
+  readonly #acknowledgements: Acknowledgements;
+  /** Workers that are too busy to be sent more; the connection is not read from meanwhile. */
+  #congestedBy = 0;
+
+  /** @param failed told where what an acknowledgement waits for will not come: the other broker has to send again */
+  constructor(
+    broker: Broker,
+    session: Session,
+    topics: TopicMap,
+    remote: RemoteConnection,
+    failed: () => void,
+  ) {
+    this.#broker = broker;
+    this.#session = session;
+    this.#topics = topics;
+    this.#remote = remote;
+    this.#acknowledgements = new Acknowledgements(broker, failed);
+  }
+
+  /** Whether reading is to stop until `isRelieved`. */
+  get isCongested(): boolean {
+    return this.#congestedBy !== 0;
+  }
+
+  /** Asks again whether the busy workers have room. */
+  get isRelieved(): boolean {
+    if (this.#congestedBy === 0 || this.#broker.cluster.congested(this.#congestedBy)) return false;
+    this.#congestedBy = 0;
+    return true;
+  }
+
+  publish(publication: Publication): void {
+    const { counters } = this.#broker;
+    counters[Counter.publishReceived]! += 1;
+    counters[Counter.publishBytesReceived]! += publication.payloadLength;
+    const { qos, packetId } = publication;
+    const mark = this.#broker.store.mark();
+    const isWanted = this.#rename(publication) && this.#isTaken(publication);
+    if (qos === 2) {
+      if (isWanted) this.#receive(packetId, publication);
+      this.#acknowledge(mark, 0, 'pubrec', packetId);
+    } else {
+      const durable = isWanted ? this.#route(publication) : 0;
+      if (qos === 1) this.#acknowledge(mark, durable, 'puback', packetId);
+    }
+  }
+
+  /** PUBREL: a QoS 2 message goes to its subscribers, once. */
+  release(packetId: number): void {
+    const mark = this.#broker.store.mark();
+    const publication = this.#session.release(packetId);
+    const durable = publication === undefined ? 0 : this.#route(publication);
+    this.#acknowledge(mark, durable, 'pubcomp', packetId);
+  }
+
+  /** PUBREL for a message of ours follows when it is stored that PUBREC came: it is not sent again then. */
+  received(packetId: number, reasonCode: number): void {
+    const mark = this.#broker.store.mark();
+    const known = this.#session.pubrec(packetId, reasonCode);
+    if (!known || reasonCode < 0x80) this.#acknowledge(mark, 0, 'pubrel', packetId);
+  }
+
+  /** @returns false where no topic is left */
+  #rename(publication: Publication): boolean {
+    const { buffer, topicStart, topicEnd } = publication;
+    const topic = Buffer.from(
+      buffer.buffer,
+      buffer.byteOffset + topicStart,
+      topicEnd - topicStart,
+    ).toString();
+    const local = this.#topics.toLocal(topic);
+    if (local === '') return false;
+    if (local !== topic) publication.replaceTopic(Buffer.from(local));
+    return true;
+  }
+
+  #isTaken(publication: Publication): boolean {
+    const { broker, clientId } = { broker: this.#broker, clientId: this.#session.clientId };
+    const { messageSizeLimit, retainAvailable } = broker.settings;
+    publication.origin = clientId;
+    publication.originUsername = this.#session.username ?? '';
+    if (!retainAvailable) publication.retain = false;
+    const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
+    if (route === null) return false;
+    publication.topic = route.topic;
+    if (broker.logs('debug')) {
+      const { dup, qos, retain, packetId, topic, payloadLength } = publication;
+      const line = lines.receivedPublish({ clientId, dup, qos, retain, packetId, topic, payloadLength });
+      broker.log.write('debug', line);
+    }
+    return messageSizeLimit === 0 || publication.payloadLength <= messageSizeLimit;
+  }
+
+  /** The same packet again is answered and not doubled [MQTT-4.3.3-10]. */
+  #receive(packetId: number, publication: Publication): void {
+    const kept = this.#session.received(packetId);
+    if (kept !== undefined && isSame(kept, publication)) return;
+    this.#session.receive(packetId, publication);
+  }
+
+  /** @returns the workers that may store the message */
+  #route(publication: Publication): number {
+    const { routes, cluster } = this.#broker;
+    const route = routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
+    if (route === null) return 0;
+    routePublication(this.#broker, route, publication, this.#session);
+    if (route.remote !== 0 && cluster.congested(route.remote)) this.#congestedBy = route.remote;
+    return route.durable;
+  }
+
+  #acknowledge(
+    mark: number,
+    workers: number,
+    type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
+    packetId: number,
+  ): void {
+    const send = (): void => this.#remote.acknowledge(type, packetId);
+    const { store } = this.#broker;
+    if (workers === 0 && this.#acknowledgements.isEmpty && !store.changedSince(mark)) send();
+    else this.#acknowledgements.add(mark, workers, send);
+  }
+}
+
+function isSame(a: Publication, b: Publication): boolean {
+  return a.topic === b.topic && a.retain === b.retain && Buffer.compare(a.payload(), b.payload()) === 0;
+}

@@ -1,0 +1,171 @@
+/**
+ * The end of a bridge in its own broker: a session under the bridge's local client id, with a subscription for each
+ * topic that goes out. While the bridge is down the session is what keeps messages for it, on disk, under the same
+ * limits as any client's [mosq: local_cleansession].
+ */
+import type { Broker } from '../broker/broker.js';
+import type { RetainedCursor } from '../broker/ports.js';
+import type { BridgeSettings } from '../config/settings.js';
+import { doingLocalSubscribe } from '../log/bridge-lines.js';
+import type { Interest } from '../routing/route-table.js';
+import { type DropReason, NEVER, type Peer, type Session } from '../session/session.js';
+import { Subscription } from '../session/subscription.js';
+import type { TopicMap } from './topic-map.js';
+
+export class LocalEnd {
+  readonly #broker: Broker;
+  readonly clientId: string;
+  #settings: BridgeSettings;
+  #topics: TopicMap;
+  /** Messages that did not go out, since this bridge exists. */
+  readonly dropCounts: Record<DropReason, number> = {
+    'queue full': 0,
+    backlog: 0,
+    'too large': 0,
+    expired: 0,
+  };
+
+  constructor(broker: Broker, settings: BridgeSettings, topics: TopicMap) {
+    this.#broker = broker;
+    this.clientId = settings.localClientid;
+    this.#settings = settings;
+    this.#topics = topics;
+  }
+
+  /** `undefined` while nothing is kept for the bridge. */
+  get session(): Session | undefined {
+    return this.#broker.sessions.get(this.clientId);
+  }
+
+  /** New settings, which `open` brings into force. The local client id stays. */
+  change(settings: BridgeSettings, topics: TopicMap): void {
+    this.#settings = settings;
+    this.#topics = topics;
+  }
+
+  /** Asks main for the client id. @param refused is told why it cannot be had: a clause */
+  claim(granted: () => void, refused: (why: string) => void): void {
+    const { clientId } = this;
+    const durable = !this.#settings.localCleansession;
+    this.#broker.directory.claim({ clientId, cleanStart: !durable, durable, will: null }, ({ verdict }) => {
+      if (verdict === 'granted') granted();
+      else if (verdict === 'full') refused('global_max_clients is reached on this broker');
+      else refused(`a client is connected to this broker as ${clientId}, the bridge's local_clientid`);
+    });
+  }
+
+  /** Whether messages are to be kept while the bridge is down. */
+  get keepsMessages(): boolean {
+    return !this.#settings.localCleansession || this.#settings.startType === 'lazy';
+  }
+
+  /** Makes the session, or takes up the one that is there, and brings its subscriptions in line. */
+  open(): Session {
+    const known = this.#reusable();
+    const session = known ?? this.#broker.createSession(this.clientId, 4);
+    session.version = this.#settings.bridgeProtocolVersion === 'mqttv50' ? 5 : 4;
+    session.username = this.#settings.localUsername;
+    session.rights = null;
+    session.expiryInterval = this.#settings.localCleansession ? 0 : NEVER;
+    // Never, whatever persistent_client_expiration says: while the bridge is in the configuration it will come back.
+    session.disconnectedAt = Number.POSITIVE_INFINITY;
+    session.queuesQos0 = this.#settings.startType === 'lazy';
+    session.dropCounts = this.dropCounts;
+    if (!this.#settings.localCleansession) this.#keep(session);
+    this.#subscribe(session);
+    return session;
+  }
+
+  /** A session that was there before, without its connection, where it may go on. */
+  #reusable(): Session | undefined {
+    const { session } = this;
+    if (session === undefined) return undefined;
+    session.peer?.takenOver(true);
+    if (!this.#settings.localCleansession || session.keeper === null) return session;
+    this.#broker.removeSession(session);
+    return undefined;
+  }
+
+  attach(session: Session, peer: Peer): void {
+    session.attach(peer, this.#broker.now);
+  }
+
+  /** The bridge is down: its session waits for it, or ends. */
+  detach(): void {
+    const { session } = this;
+    if (session === undefined) return;
+    session.detach(Number.POSITIVE_INFINITY);
+    session.keeper?.update({ lastPacketId: session.lastPacketId });
+    if (!this.keepsMessages) this.#broker.removeSession(session);
+  }
+
+  /** The bridge is gone for good, and what was kept for it. */
+  end(): void {
+    const { session } = this;
+    if (session !== undefined) this.#broker.removeSession(session);
+    this.#broker.directory.released(this.clientId);
+  }
+
+  /** The retained messages that go out, without those that the bridge itself has brought in. */
+  *retained(session: Session): Generator<{ subscription: Subscription; cursor: RetainedCursor }> {
+    for (const subscription of session.subscriptions.values()) {
+      const cursor = this.#broker.matchRetained(subscription.filter);
+      const { clientId } = this;
+      yield {
+        subscription,
+        cursor: {
+          get done() {
+            return cursor.done;
+          },
+          next: (limit) => cursor.next(limit).filter(({ origin }) => origin !== clientId),
+        },
+      };
+    }
+  }
+
+  #keep(session: Session): void {
+    const { clientId, username, version: protocolVersion, lastPacketId } = session;
+    const record = {
+      clientId,
+      username,
+      protocolVersion,
+      sessionExpiry: NEVER,
+      expiresAt: 0,
+      disconnectedAt: 0,
+      lastPacketId,
+      will: undefined,
+    };
+    if (session.keeper === null) session.keeper = this.#broker.store.createSession(record);
+    else session.keeper.update(record);
+  }
+
+  #subscribe(session: Session): void {
+    const changes: Interest[] = [];
+    const wanted = new Set(this.#topics.localFilters.map(({ filter }) => filter));
+    for (const subscription of [...session.subscriptions.values()]) {
+      if (!wanted.has(subscription.filter)) this.#unsubscribe(session, subscription, changes);
+    }
+    for (const { filter, qos } of this.#topics.localFilters) {
+      const known = session.subscriptions.get(filter);
+      const subscription = known ?? new Subscription(session, filter);
+      subscription.update({ filter, qos, noLocal: true, retainAsPublished: true, retainHandling: 0 }, 0);
+      if (this.#broker.logs('debug')) {
+        this.#broker.log.write('debug', doingLocalSubscribe(this.clientId, filter));
+      }
+      if (known === undefined) {
+        session.subscriptions.set(filter, subscription);
+        const change = this.#broker.routes.add(subscription);
+        if (change !== null) changes.push(change);
+      }
+      session.keeper?.subscribe(subscription.toRecord(0));
+    }
+    this.#broker.cluster.announce(changes);
+  }
+
+  #unsubscribe(session: Session, subscription: Subscription, changes: Interest[]): void {
+    session.subscriptions.delete(subscription.filter);
+    session.keeper?.unsubscribe(subscription.filter);
+    const change = this.#broker.routes.remove(subscription);
+    if (change !== null) changes.push(change);
+  }
+}
