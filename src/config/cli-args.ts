@@ -163,6 +163,7 @@ An MQTT broker for versions 5.0, 3.1.1 and 3.1 of the protocol.
 
 Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
        midge -c FILE --test-config
+       midge acl explain [--config FILE] [--user NAME] [--client ID] read|write TOPIC
        midge --help | --version
 
   -c, --config FILE     Read this configuration file (also --config-file).

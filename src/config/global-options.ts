@@ -96,7 +96,7 @@ export const generalOptions = {
     default: false,
     scope: 'global',
     repeat: 'last',
-    reloadable: false,
+    reloadable: true,
     since: '1.5',
     deprecated: '',
     effective: true,

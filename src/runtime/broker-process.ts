@@ -4,12 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
-import {
-  compareSettings,
-  listenerName,
-  type OptionChange,
-  type SettingsDiff,
-} from '../config/reload-diff.js';
+import { compareSettings, listenerName, type SettingsDiff } from '../config/reload-diff.js';
 import type { Settings } from '../config/settings.js';
 import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../log/logger.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -23,9 +18,11 @@ import { StoreUnavailableError } from '../store/startup.js';
 import { Acceptor } from './acceptor.js';
 import { readAccessFiles } from './access-files.js';
 import { currentUser } from './broker-user.js';
+import { CertificateWatch } from './certificate-watch.js';
 import { ExitCode } from './exit-code.js';
 import { HeldLog } from './held-log.js';
 import { dropPrivileges } from './privileges.js';
+import { refusedListeners, reloadReport, untilRestart } from './reload-report.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
@@ -71,12 +68,14 @@ interface Prepared {
 export class BrokerProcess {
   #settings: Settings;
   #reloading: 'no' | 'yes' | 'once more' = 'no';
+  #files: FileTexts;
   readonly #options: BrokerProcessOptions;
   readonly #logger: Logger;
   readonly #store: StoreHost;
   readonly #supervisor: Supervisor;
   readonly #acceptor: Acceptor;
   readonly #sys: SysPublisher;
+  readonly #certificates: CertificateWatch;
   #stopping = false;
 
   private constructor(options: BrokerProcessOptions, { acceptor, store, files }: Prepared) {
@@ -85,6 +84,8 @@ export class BrokerProcess {
     this.#settings = settings;
     this.#logger = logger;
     this.#store = store;
+    this.#files = files;
+    this.#certificates = new CertificateWatch(logger);
     this.#acceptor = acceptor;
     this.#supervisor = new Supervisor({
       settings,
@@ -152,6 +153,7 @@ export class BrokerProcess {
     await this.#supervisor.start(clientIds(this.#store.sessions()));
     this.#sys.start(this.#settings.sysInterval);
     this.#acceptor.serve((connection) => this.#supervisor.serve(connection));
+    this.#certificates.start(this.#settings, this.#files);
     this.#handleSignals();
     this.#write('information', lines.running(VERSION));
   }
@@ -169,6 +171,7 @@ export class BrokerProcess {
 
   async #end(): Promise<void> {
     this.#sys.stop();
+    this.#certificates.stop();
     this.#acceptor.close();
     await this.#supervisor.stop();
     await this.#store.close();
@@ -200,42 +203,23 @@ export class BrokerProcess {
       return;
     }
     const changes = compareSettings(this.#settings, read);
-    if (changes.listenersAdded.length > 0 || changes.listenersRemoved.length > 0) {
-      this.#refuseListeners(changes);
-      return;
-    }
-    const settings = inOrderOf(this.#settings, read);
+    const refusal = refusedListeners(changes);
+    for (const [type, text] of refusal) this.#logger.write(type, text);
+    if (refusal.length === 0)
+      this.#apply(untilRestart(inOrderOf(this.#settings, read), changes), files, changes);
+  }
+
+  #apply(settings: Settings, files: FileTexts, changes: SettingsDiff): void {
+    const before = this.#files;
     this.#settings = settings;
+    this.#files = files;
     this.#logger.reconfigure(logOptionsFromSettings(settings, this.#options.logging));
     this.#supervisor.reload(settings, files, this.#logger.mask);
     this.#acceptor.reload(settings);
     this.#store.reload(settings);
     this.#sys.start(settings.sysInterval);
-    this.#describe(changes);
-  }
-
-  /** Workers know a connection's listener by its place in the list. */
-  #refuseListeners({ listenersAdded, listenersRemoved }: SettingsDiff): void {
-    this.#write(
-      'error',
-      'Error: It is not currently possible to add/remove listeners when reloading the config file.',
-    );
-    for (const name of listenersAdded)
-      this.#write('error', `New: ${name}. Restart to open it; nothing was changed.`);
-    for (const name of listenersRemoved) {
-      this.#write('error', `Gone: ${name}. Restart to close it; nothing was changed.`);
-    }
-  }
-
-  #describe({ applied, needRestart }: SettingsDiff): void {
-    if (applied.length > 0) this.#write('information', `Changed: ${optionNames(applied)}.`);
-    if (needRestart.length > 0) {
-      this.#write(
-        'warning',
-        `Warning: Changed, but in force only after a restart: ${optionNames(needRestart)}.`,
-      );
-    }
-    if (applied.length + needRestart.length === 0) this.#write('information', 'No option has changed.');
+    this.#certificates.start(settings, files);
+    for (const [type, text] of reloadReport(changes, before, files)) this.#logger.write(type, text);
   }
 
   #handleSignals(): void {
@@ -323,10 +307,4 @@ function writePidFile(path: string, logger: Logger): boolean {
 
 function* clientIds(sessions: Iterable<{ clientId: string }>): Generator<string> {
   for (const { clientId } of sessions) yield clientId;
-}
-
-function optionNames(changes: readonly OptionChange[]): string {
-  return [
-    ...new Set(changes.map(({ option, section }) => (section ? `${option} (${section})` : option))),
-  ].join(', ');
 }
