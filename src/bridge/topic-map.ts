@@ -13,10 +13,10 @@ export interface BridgeFilter {
   qos: Qos;
 }
 
-/** A line that changes names: from a topic that matches `filter`, `strip` characters go and `prepend` comes. */
+/** A line that changes names: from a topic that matches `filter`, `strip` goes and `prepend` comes. */
 interface Rule {
   filter: string;
-  strip: number;
+  strip: string;
   prepend: string;
 }
 
@@ -41,12 +41,12 @@ export class TopicMap {
       .filter((filter) => !wanted.has(filter));
     this.#toRemote = out.filter(changesNames).map((line) => ({
       filter: localName(line),
-      strip: line.localPrefix?.length ?? 0,
+      strip: line.localPrefix ?? '',
       prepend: line.remotePrefix ?? '',
     }));
     this.#toLocal = incoming.filter(changesNames).map((line) => ({
       filter: remoteName(line),
-      strip: line.remotePrefix?.length ?? 0,
+      strip: line.remotePrefix ?? '',
       prepend: line.localPrefix ?? '',
     }));
   }
@@ -80,10 +80,14 @@ function filters(lines: readonly BridgeTopic[], nameOf: (line: BridgeTopic) => s
   return [...qosOf].map(([filter, qos]) => ({ filter, qos }));
 }
 
-/** The first line that matches decides, whichever subscription brought the message. */
+/**
+ * The first line that matches decides, whichever subscription brought the message. `L` matches `L/#` without
+ * beginning with `L/`: then nothing is cut off [mosq: topic].
+ */
 function mapped(topic: string, rules: readonly Rule[]): string {
   for (const { filter, strip, prepend } of rules) {
-    if (topicMatchesFilter(topic, filter)) return prepend + topic.slice(strip);
+    if (!topicMatchesFilter(topic, filter)) continue;
+    return prepend + (topic.startsWith(strip) ? topic.slice(strip.length) : topic);
   }
   return topic;
 }
