@@ -4,7 +4,7 @@
  */
 import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { assertNever } from '../base/assert.js';
 import type { Settings } from '../config/settings.js';
@@ -44,6 +44,8 @@ interface WorkerEntry {
   ready: boolean;
   /** Connections given to it and not yet reported closed. */
   connections: number;
+  /** The same by the index of their listener. */
+  readonly connectionsOf: number[];
   utilisation: number;
   stopped: (() => void) | null;
   /** Who waits until it has written everything. */
@@ -80,7 +82,8 @@ export class Supervisor {
   /** Accepted while no worker was ready. */
   #unserved: PassedConnection[] = [];
   #scheduled = false;
-  #onReady: (() => void) | null = null;
+  /** What waits for a worker that can serve. */
+  #onReady: (() => void)[] = [];
   #stopping = false;
   #watch: NodeJS.Timeout | undefined;
   #hotSeconds = 0;
@@ -122,7 +125,7 @@ export class Supervisor {
   async start(stored: Iterable<string>): Promise<void> {
     const first = this.#settings.workerThreads === 'auto' ? 1 : this.#workersMax;
     const ready = new Promise<void>((resolve) => {
-      this.#onReady = resolve;
+      this.#onReady.push(resolve);
     });
     const shares: string[][] = Array.from({ length: first }, () => []);
     let next = 0;
@@ -144,7 +147,7 @@ export class Supervisor {
       this.#unserved.push(connection);
       return;
     }
-    target.connections += 1;
+    countConnection(target, connection.listener, 1);
     this.#collect(this.#connections, target.worker, connection);
   }
 
@@ -249,6 +252,7 @@ export class Supervisor {
       counters: new Float64Array(counters),
       ready: false,
       connections: 0,
+      connectionsOf: [],
       utilisation: 0,
       stopped: null,
       flushed: [],
@@ -270,11 +274,13 @@ export class Supervisor {
       sessions,
       peers,
     };
+    for (const { listener } of this.#connections.get(worker) ?? []) countConnection(entry, listener, 1);
     const transferList = [toMain.port2, ...peers.map(({ port }) => port)];
     this.#pool.run(start, { transferList }).then(
       () => this.#ended(entry, undefined),
       (error: unknown) => this.#ended(entry, error),
     );
+    this.#flush(); // what has waited for a worker of this number
   }
 
   /** Makes the link between a new worker and one that runs. @returns the new worker's end */
@@ -286,6 +292,7 @@ export class Supervisor {
 
   /** A worker's task is over: asked for, or by a fault. */
   #ended(entry: WorkerEntry, error: unknown): void {
+    this.#receiveRest(entry);
     this.#workers[entry.worker] = null;
     entry.port.close();
     entry.stopped?.();
@@ -298,9 +305,15 @@ export class Supervisor {
       `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
     );
     for (const other of this.#living()) this.#tell(other, { kind: 'peer-removed', worker: entry.worker });
-    const { wills, sessions } = this.#directory.workerDied(entry.worker);
     const lost = this.#connections.get(entry.worker) ?? [];
     this.#connections.delete(entry.worker);
+    for (const { listener } of lost) countConnection(entry, listener, -1);
+    for (const [listener, open] of entry.connectionsOf.entries()) {
+      for (let i = 0; i < open; i += 1) this.#options.connectionClosed(listener);
+    }
+    this.#answers.delete(entry.worker);
+    this.#discards.delete(entry.worker);
+    const { wills, sessions } = this.#directory.workerDied(entry.worker);
     setTimeout(() => {
       if (this.#stopping) return;
       this.#startWorker(sessions);
@@ -311,9 +324,17 @@ export class Supervisor {
     }, REPLACE_MS);
   }
 
+  /** What the worker said last has been posted, but may not have arrived. */
+  #receiveRest(entry: WorkerEntry): void {
+    for (let next = receiveMessageOnPort(entry.port); next !== undefined; ) {
+      this.#receive(entry, next.message as WorkerToMain);
+      next = receiveMessageOnPort(entry.port);
+    }
+  }
+
   #whenReady(action: () => void): void {
     if (this.#leastLoaded() !== undefined) action();
-    else this.#onReady = action;
+    else this.#onReady.push(action);
   }
 
   #leastLoaded(): WorkerEntry | undefined {
@@ -354,8 +375,10 @@ export class Supervisor {
         this.#pass(entry, message.worker, message.connection);
         return;
       case 'closed':
-        entry.connections -= message.listeners.length;
-        for (const listener of message.listeners) this.#options.connectionClosed(listener);
+        for (const listener of message.listeners) {
+          countConnection(entry, listener, -1);
+          this.#options.connectionClosed(listener);
+        }
         return;
       case 'flushed':
         entry.flushed.shift()?.();
@@ -372,22 +395,20 @@ export class Supervisor {
     entry.ready = true;
     this.#tellBridges(entry);
     const fixed = this.#settings.workerThreads !== 'auto';
-    if (fixed && this.#onReady !== null) {
+    if (fixed && this.#onReady.length > 0) {
       const ready = [...this.#living()].filter((one) => one.ready).length;
       if (ready < this.#workersMax && !this.#watch) return;
     }
-    const action = this.#onReady;
-    this.#onReady = null;
-    action?.();
+    for (const action of this.#onReady.splice(0)) action();
     for (const connection of this.#unserved.splice(0)) this.serve(connection);
   }
 
   /** A connection whose session lives on another worker than the one that has read its CONNECT. */
   #pass(from: WorkerEntry, worker: number, connection: PassedConnection): void {
-    from.connections -= 1;
+    countConnection(from, connection.listener, -1);
     // A worker that is being replaced takes its sessions up again: the connection waits for it.
     const target = this.#workers[worker];
-    if (target) target.connections += 1;
+    if (target) countConnection(target, connection.listener, 1);
     this.#collect(this.#connections, worker, connection);
   }
 
@@ -406,10 +427,12 @@ export class Supervisor {
     this.#scheduled = false;
     for (const entry of this.#living()) {
       const { worker } = entry;
-      const clientIds = this.#discards.get(worker);
-      if (clientIds !== undefined) this.#tell(entry, { kind: 'discard', clientIds });
+      // A session that is to be discarded may have been granted in the same turn: the grant goes first.
       const answers = this.#answers.get(worker);
       if (answers !== undefined) this.#tell(entry, { kind: 'claim-answers', answers });
+      const clientIds = this.#discards.get(worker);
+      if (clientIds !== undefined) this.#tell(entry, { kind: 'discard', clientIds });
+      this.#discards.delete(worker);
       const connections = this.#connections.get(worker);
       if (connections !== undefined) {
         const ports = connections.map(({ handover }) => handover).filter((one) => typeof one !== 'number');
@@ -417,7 +440,7 @@ export class Supervisor {
       }
       this.#connections.delete(worker);
     }
-    this.#discards.clear();
+    // What a worker is to discard or to serve that is being replaced, the next one gets under its number.
     this.#answers.clear();
   }
 
@@ -448,6 +471,12 @@ export class Supervisor {
     const total = now.total - before.total;
     return total === 0 ? 0 : ((now.idle - before.idle) / total) * availableParallelism();
   }
+}
+
+/** A connection comes to the worker, or leaves it. */
+function countConnection(entry: WorkerEntry, listener: number, change: 1 | -1): void {
+  entry.connections += change;
+  entry.connectionsOf[listener] = (entry.connectionsOf[listener] ?? 0) + change;
 }
 
 /** What a worker has to do, for comparison: connections count, unless it is hot already. */

@@ -74,6 +74,8 @@ class WorkerHost {
   readonly #linkPorts = new Map<number, MessagePort>();
   /** Links whose other side has not told all it had yet. */
   readonly #catchingUp = new Set<number>();
+  /** All others know what this worker wants to hear of. */
+  #isKnown = false;
   readonly #counters: Float64Array;
   #utilisation = performance.eventLoopUtilization();
   #timer: NodeJS.Timeout | undefined;
@@ -100,8 +102,8 @@ class WorkerHost {
     this.#brokerStore = new LmdbBrokerStore(this.#store);
     this.#access = new WorkerAccess(start.settings, start.files);
     this.#tls = new TlsListeners(start.settings, start.files, {
-      secured: this.#guarded((transport) => this.#connect(transport, null)),
-      failed: this.#guarded((origin, reason) => this.#refused(origin, reason)),
+      secured: (transport) => this.#connect(transport, null),
+      failed: (origin, reason) => this.#refused(origin, reason),
     });
     this.#broker = new Broker({
       store: this.#brokerStore,
@@ -128,19 +130,18 @@ class WorkerHost {
       if (loaded === undefined) this.#directory.released(clientId);
       else this.#broker.restoreSession(loaded);
     }
-    this.#port.on(
-      'message',
-      this.#guarded((message: MainToWorker) => this.#receive(message)),
-    );
+    // What is thrown from here on, nobody catches: a bug ends the thread with all its connections, and main knows.
+    this.#port.on('message', (message: MainToWorker) => this.#receive(message));
     for (const { worker, port } of this.#start.peers) {
       this.#catchingUp.add(worker);
       this.#addPeer(worker, port);
     }
-    this.#timer = setInterval(
-      this.#guarded(() => this.#tick()),
-      TICK_MS,
-    );
-    this.#readyWhenCaughtUp();
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    // The others have to send what the stored sessions are waiting for, before anybody publishes.
+    this.#broker.cluster.barrier(this.#broker.routes.interests(), () => {
+      this.#isKnown = true;
+      this.#readyWhenCaughtUp();
+    });
   }
 
   #tick(): void {
@@ -149,17 +150,6 @@ class WorkerHost {
     this.#utilisation = utilisation;
     this.#counters[Counter.utilisation] = utilization;
     this.#broker.tick();
-  }
-
-  /** A bug in a handler ends the task, and with it the worker: main replaces it. */
-  #guarded<A extends unknown[]>(handler: (...args: A) => void): (...args: A) => void {
-    return (...args) => {
-      try {
-        handler(...args);
-      } catch (error) {
-        this.#reject(error);
-      }
-    };
   }
 
   #tell(message: WorkerToMain): void {
@@ -298,10 +288,7 @@ class WorkerHost {
     });
     this.#broker.cluster.add(link);
     this.#linkPorts.set(worker, port);
-    port.on(
-      'message',
-      this.#guarded((message: LinkMessage) => this.#receiveFrom(link, message)),
-    );
+    port.on('message', (message: LinkMessage) => this.#receiveFrom(link, message));
   }
 
   #removePeer(worker: number): void {
@@ -367,7 +354,7 @@ class WorkerHost {
   }
 
   #readyWhenCaughtUp(): void {
-    if (this.#catchingUp.size === 0) this.#tell({ kind: 'ready' });
+    if (this.#catchingUp.size === 0 && this.#isKnown) this.#tell({ kind: 'ready' });
   }
 
   // ----------------------------------------------------------------- the end
@@ -390,6 +377,6 @@ class WorkerHost {
 
   readonly #rejected = (error: unknown): void => {
     if (isLeftByFailedCommit(error)) return;
-    this.#reject(error);
+    throw error;
   };
 }

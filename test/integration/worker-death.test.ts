@@ -18,11 +18,12 @@ const memberCount = 12;
 async function startFallible(
   t: TestContext,
   workers: number,
+  env: Record<string, string> = {},
 ): Promise<{ broker: Broker; fallOne: () => Promise<void> }> {
   const folder = makeFolder(t);
   const broker = await startBroker(t, {
     workers,
-    env: { NODE_OPTIONS: `--import ${preload}`, FALL_FOLDER: folder },
+    env: { NODE_OPTIONS: `--import ${preload}`, FALL_FOLDER: folder, ...env },
   });
   let falls = 0;
   const fallOne = async () => {
@@ -165,6 +166,62 @@ test('the only worker dies: the broker goes on with another one', async (t) => {
     await expectWhole(t, broker);
   }
 });
+
+test('a fault in the midst of the broker closes the connections of its worker, too', async (t) => {
+  const { broker, fallOne } = await startFallible(t, 2, { FALL_IN: 'broker' });
+  const clients = [await RawClient.connect(t, broker, 4), await RawClient.connect(t, broker, 4)];
+  await fallOne();
+  const served = await Promise.all(clients.map(isServed));
+  assert.deepEqual(served.toSorted(), [false, true]);
+  await expectWhole(t, broker);
+});
+
+test('sessions that stay are taken up by the worker that comes after: messages of any worker reach them', async (t) => {
+  const { broker, fallOne } = await startFallible(t, 3);
+  const ids = Array.from({ length: memberCount }, (_, index) => `stays-${index}`);
+  for (const clientId of ids) {
+    const client = await RawClient.connect(t, broker, 4, { clientId, cleanStart: false });
+    await client.subscribe(`to/${clientId}`, 1);
+    await client.disconnect();
+  }
+  const publishers: RawClient[] = [];
+  for (let index = 0; index < 6; index++) publishers.push(await RawClient.connect(t, broker, 4));
+  await fallOne();
+  const served = await Promise.all(publishers.map(isServed));
+  const survivors = publishers.filter((_, index) => served[index]);
+  for (const clientId of ids) {
+    const client = await RawClient.connect(t, broker, 4, { clientId, cleanStart: false });
+    assert.ok(client.connack?.sessionPresent, clientId);
+    await client.disconnect();
+  }
+  for (const [index, publisher] of survivors.entries())
+    await publishToAll(publisher, ids, `message ${index}`);
+  for (const clientId of ids) {
+    const client = await RawClient.connect(t, broker, 4, { clientId, cleanStart: false });
+    assert.ok(client.connack?.sessionPresent, clientId);
+    for (const index of survivors.keys()) {
+      const { packetId } = await client.expectPublish(`to/${clientId}`, `message ${index}`);
+      client.sendAck('puback', packetId);
+    }
+    await client.disconnect();
+  }
+});
+
+/** Whether the broker still answers; else it has closed the connection. */
+function isServed(client: RawClient): Promise<boolean> {
+  return client.expectSilence().then(
+    () => true,
+    () => false,
+  );
+}
+
+async function publishToAll(publisher: RawClient, ids: string[], payload: string): Promise<void> {
+  for (const [index, clientId] of ids.entries()) {
+    const packetId = index + 1;
+    publisher.sendPublish(`to/${clientId}`, payload, { qos: 1, packetId });
+    await publisher.expectPacket('puback', { packetId });
+  }
+}
 
 function ascending(a: number, b: number): number {
   return a - b;
