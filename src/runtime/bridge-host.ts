@@ -9,13 +9,10 @@ const TICK_MS = 200;
 export class BridgeHost {
   readonly #world: BridgeWorld;
   readonly #bridges = new Map<string, Bridge>();
-  readonly #guarded: (handler: () => void) => () => void;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param guarded makes a fault in a handler the worker's fault */
-  constructor(world: BridgeWorld, guarded: (handler: () => void) => () => void) {
+  constructor(world: BridgeWorld) {
     this.#world = world;
-    this.#guarded = guarded;
   }
 
   /** From here on these are the worker's bridges. Those that stay as they are are not touched. */
@@ -55,9 +52,8 @@ export class BridgeHost {
   #keepTime(): void {
     clearInterval(this.#timer);
     if (this.#bridges.size === 0) return;
-    const tick = this.#guarded(() => {
+    this.#timer = setInterval(() => {
       for (const bridge of this.#bridges.values()) bridge.tick();
-    });
-    this.#timer = setInterval(tick, TICK_MS);
+    }, TICK_MS);
   }
 }

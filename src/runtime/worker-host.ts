@@ -116,10 +116,8 @@ class WorkerHost {
       flushList: this.#flushList,
       clock: Date.now,
     });
-    this.#bridges = new BridgeHost(
-      { broker: this.#broker, uplink: socketUplink, monotonicMs, random: Math.random },
-      (handler) => this.#guarded(handler),
-    );
+    const { random } = Math;
+    this.#bridges = new BridgeHost({ broker: this.#broker, uplink: socketUplink, monotonicMs, random });
   }
 
   begin(): void {
