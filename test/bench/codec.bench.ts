@@ -1,8 +1,9 @@
 /** The codec: finding frames, decoding and encoding each kind of packet, and checking topics. */
+
+import { isValidUtf8 } from '../../src/base/utf8.js';
 import { decodePacket } from '../../src/mqtt/decode.js';
 import { encodePacket } from '../../src/mqtt/encode.js';
 import { Framer } from '../../src/mqtt/framer.js';
-import { isValidUtf8 } from '../../src/base/utf8.js';
 import { topicMatchesFilter } from '../../src/topic/topic-filter.js';
 import { isValidTopicName } from '../../src/topic/topic-name.js';
 import { type PacketSample, packetSamples } from '../support/packet-samples.js';
