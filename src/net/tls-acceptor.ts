@@ -103,10 +103,12 @@ export class TlsAcceptor {
 
   /** The socket that was given comes back inside of the encrypted one. */
   #take(socket: TLSSocket): SocketOrigin | undefined {
-    // No documented way leads from one to the other; a test watches over this one.
-    const { _parent: parent } = socket as unknown as { _parent: Duplex };
-    const origin = this.#origins.get(parent);
-    this.#origins.delete(parent);
+    // No documented way leads from one to the other; tests watch over this one. A stream that is no socket of the
+    // system has a wrapper in between.
+    const { _parent: parent } = socket as unknown as { _parent: Duplex & { stream?: Duplex } };
+    const stream = parent.stream ?? parent;
+    const origin = this.#origins.get(stream);
+    this.#origins.delete(stream);
     return origin;
   }
 }

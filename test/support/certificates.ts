@@ -60,3 +60,67 @@ function sign(folder: string, authority: KeyPair, name: string, alternativeNames
 function openssl(...args: string[]): string {
   return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
+
+export interface BadClients {
+  /** Signed by an authority that is not trusted. */
+  foreign: KeyPair;
+  expired: KeyPair;
+  /** Expired, and signed by an authority that is not trusted. */
+  foreignExpired: KeyPair;
+  revoked: KeyPair;
+  /** The list that names the revoked one. */
+  revocations: string;
+}
+
+/** Client certificates with which something is wrong, made in the folder of `makeCertificates`. */
+export function makeBadClients(folder: string): BadClients {
+  const authority = { certificate: join(folder, 'authority.crt'), key: join(folder, 'authority.key') };
+  const other = {
+    certificate: join(folder, 'other-authority.crt'),
+    key: join(folder, 'other-authority.key'),
+  };
+  const revoked = sign(folder, authority, 'revoked', 'DNS:revoked');
+  const config = makeRegister(folder);
+  const register = ['-config', config, '-cert', authority.certificate, '-keyfile', authority.key];
+  openssl('ca', ...register, '-revoke', revoked.certificate);
+  const revocations = join(folder, 'revocations.crl');
+  openssl('ca', ...register, '-gencrl', '-crldays', '2', '-out', revocations);
+  return {
+    foreign: sign(folder, other, 'foreign', 'DNS:foreign'),
+    expired: signExpired(folder, config, authority, 'expired'),
+    foreignExpired: signExpired(folder, config, other, 'foreign-expired'),
+    revoked,
+    revocations,
+  };
+}
+
+/** What `openssl ca` needs to keep books. */
+function makeRegister(folder: string): string {
+  const config = join(folder, 'register.conf');
+  const lines = [
+    '[ca]',
+    'default_ca = register',
+    '[register]',
+    `database = ${folder}/register.txt`,
+    `serial = ${folder}/register.serial`,
+    `new_certs_dir = ${folder}`,
+    'default_md = sha256',
+    'policy = any',
+    '[any]',
+    'commonName = supplied',
+  ];
+  writeFileSync(config, `${lines.join('\n')}\n`);
+  writeFileSync(join(folder, 'register.txt'), '');
+  writeFileSync(join(folder, 'register.serial'), '1000\n');
+  return config;
+}
+
+function signExpired(folder: string, config: string, authority: KeyPair, name: string): KeyPair {
+  const pair = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
+  const request = join(folder, `${name}.csr`);
+  openssl('req', ...NEW_KEY, '-keyout', pair.key, '-out', request, '-subj', `/CN=${name}`);
+  const signer = ['-config', config, '-cert', authority.certificate, '-keyfile', authority.key];
+  const dates = ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z'];
+  openssl('ca', '-batch', '-notext', ...signer, ...dates, '-in', request, '-out', pair.certificate);
+  return pair;
+}
