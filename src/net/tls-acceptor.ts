@@ -2,6 +2,7 @@
  * The handshakes of one listener in one worker. Node's TLS server does not listen here: it is given sockets. Who does
  * not get through is told of in one line, with the reason.
  */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { TlsIdentity, TlsSession } from '../auth/authenticator.js';
@@ -29,28 +30,38 @@ export class TlsAcceptor {
   readonly #options: TlsAcceptorOptions;
   readonly #server: Server;
   /** Sockets whose handshake goes on. */
-  readonly #origins = new Map<Duplex, SocketOrigin>();
+  readonly #origins = new Map<Socket, SocketOrigin>();
   /** What clients called themselves, whether or not they have the key. */
   readonly #identities = new WeakMap<TLSSocket, string>();
 
   constructor(options: TlsAcceptorOptions) {
     this.#options = options;
-    const { keys } = options;
-    this.#server = createServer({
-      ...options.options,
+    this.#server = this.#createServer((socket) => this.#take(socket));
+  }
+
+  #createServer(originOf: (socket: TLSSocket) => SocketOrigin | undefined): Server {
+    const { keys, options } = this.#options;
+    const server = createServer({
+      ...options,
       handshakeTimeout: HANDSHAKE_MS,
       ...(keys !== null && {
         pskCallback: (socket: TLSSocket, identity: string) => this.#keyOf(socket, identity, keys),
       }),
     });
-    this.#server.on('secureConnection', (socket) => this.#secured(socket));
-    this.#server.on('tlsClientError', (error, socket) => this.#failed(error, socket));
+    server.on('secureConnection', (socket) => this.#secured(socket, originOf(socket)));
+    server.on('tlsClientError', (error, socket) => this.#failed(error, socket, originOf(socket)));
+    return server;
   }
 
   /** @param stream the encrypted side; this acceptor's from now on */
   accept(stream: Duplex, origin: SocketOrigin): void {
-    this.#origins.set(stream, origin);
-    this.#server.emit('connection', stream);
+    if (stream instanceof Socket) {
+      this.#origins.set(stream, origin);
+      this.#server.emit('connection', stream);
+    } else {
+      // There is no way back from the encrypted socket to a stream, so it gets a server of its own.
+      this.#createServer(() => origin).emit('connection', stream);
+    }
   }
 
   /** Ends the handshakes that go on. */
@@ -63,8 +74,7 @@ export class TlsAcceptor {
     return keys.get(identity) ?? null;
   }
 
-  #secured(socket: TLSSocket): void {
-    const origin = this.#take(socket);
+  #secured(socket: TLSSocket, origin: SocketOrigin | undefined): void {
     if (origin === undefined) return;
     const fault = this.#options.options.requestCert ? certificateFault(socket, this.#options.trust) : null;
     if (fault !== null) {
@@ -86,8 +96,7 @@ export class TlsAcceptor {
     return identity === undefined ? certificateIdentity(socket) : { kind: 'psk', identity };
   }
 
-  #failed(error: Error, socket: TLSSocket): void {
-    const origin = this.#take(socket);
+  #failed(error: Error, socket: TLSSocket, origin: SocketOrigin | undefined): void {
     if (origin !== undefined) this.#options.failed(origin, this.#reasonOf(error, socket));
   }
 
@@ -103,12 +112,10 @@ export class TlsAcceptor {
 
   /** The socket that was given comes back inside of the encrypted one. */
   #take(socket: TLSSocket): SocketOrigin | undefined {
-    // No documented way leads from one to the other; tests watch over this one. A stream that is no socket of the
-    // system has a wrapper in between.
-    const { _parent: parent } = socket as unknown as { _parent: Duplex & { stream?: Duplex } };
-    const stream = parent.stream ?? parent;
-    const origin = this.#origins.get(stream);
-    this.#origins.delete(stream);
+    // No documented way leads from one to the other; tests watch over this one.
+    const { _parent: parent } = socket as unknown as { _parent: Socket };
+    const origin = this.#origins.get(parent);
+    this.#origins.delete(parent);
     return origin;
   }
 }
