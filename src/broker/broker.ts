@@ -92,6 +92,8 @@ export class Broker implements SessionEvents {
   readonly #linked = new Publication();
   /** Counts routed messages, to find a session that was already served (`allow_duplicate_messages false`). */
   serial = 0;
+  /** More than `memory_limit` is taken: messages of clients are refused. */
+  memoryIsShort = false;
   readonly #limits: SessionLimits;
 
   constructor(world: BrokerWorld) {
@@ -188,6 +190,14 @@ export class Broker implements SessionEvents {
   /** The retained messages that a filter matches, to be read in pieces. */
   matchRetained(filter: string): RetainedCursor {
     return isSys(filter) ? retainedCursor(this.sysRetained, filter) : this.store.retained.match(filter);
+  }
+
+  /** Whether the client that published a retained message may still write to its topic. */
+  sourceMayWrite({ topic, origin, originUsername }: Publication): boolean {
+    if (origin === '') return true; // the broker itself
+    if (this.settings.bridges.some(({ localClientid }) => localClientid === origin)) return true;
+    const username = originUsername === '' ? undefined : originUsername;
+    return this.access.aclOf(null, username, origin)?.canWrite(topic) ?? true;
   }
 
   /** Works off what another worker, or main, sent. @param everywhere pass it on to all workers */

@@ -524,6 +524,9 @@ export class Connection implements Peer {
       backlogMax,
       upgradeQos,
       now: broker.now,
+      sourceMayWrite: broker.settings.checkRetainSource
+        ? (message) => broker.sourceMayWrite(message)
+        : undefined,
     });
   }
 
@@ -623,6 +626,11 @@ export class Connection implements Peer {
   refuseQos(): void {
     this.broker.log.write('information', lines.tooHighQos(this.clientId));
     this.#refuse(ReasonCode.qosNotSupported);
+  }
+
+  /** [mosq: memory_limit] */
+  refuseOutOfMemory(): void {
+    this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.outOfMemory });
   }
 
   refuseRetain(): void {

@@ -47,6 +47,21 @@ class RetainedInMemory implements RetainedMessages {
   match(filter: string): RetainedCursor {
     return retainedCursor(this.#tree, filter);
   }
+
+  sweep(now: number): RetainedCursor {
+    const messages: Publication[] = [];
+    this.#tree.all((message) => messages.push(message));
+    return {
+      get done() {
+        return messages.length === 0;
+      },
+      next: (limit) => messages.splice(0, limit).filter((message) => !this.#removeExpired(message, now)),
+    };
+  }
+
+  #removeExpired({ topic, expiresAt }: Publication, now: number): boolean {
+    return expiresAt !== 0 && expiresAt <= now && this.#tree.delete(topic);
+  }
 }
 
 /** What matches at this moment, to be read in pieces. */

@@ -91,6 +91,8 @@ export interface RetainedMessages {
   clear(topic: string): void;
   /** The messages whose topics match, to be read in pieces. */
   match(filter: string): RetainedCursor;
+  /** All messages, those below `$` included; reading them removes what has expired. @param now milliseconds since the epoch */
+  sweep(now: number): RetainedCursor;
 }
 
 export interface RetainedCursor {

@@ -15,6 +15,7 @@ import type { Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
+import { answerControl, isControlTopic } from './control-api.js';
 
 const DOLLAR = 0x24;
 
@@ -48,6 +49,7 @@ export function receivePublish(
   }
   publication.topic = route.topic;
   publication.origin = connection.clientId;
+  publication.originUsername = connection.username ?? '';
   if (publication.qos > connection.listener.maxQos) {
     connection.refuseQos();
     return;
@@ -62,6 +64,11 @@ export function receivePublish(
   if ((broker.log.mask & LogMask.debug) !== 0) logReceived(connection, publication);
 
   const refusal = refusalOf(connection, publication, route);
+  if (refusal === ReasonCode.quotaExceeded && publication.qos > 0 && connection.version !== 5) {
+    // It cannot be told, and an acknowledgement would be a lie.
+    connection.refuseOutOfMemory();
+    return;
+  }
   if (publication.qos === 0) {
     if (refusal === 0) routePublication(broker, route, publication, connection.session);
   } else if (publication.qos === 1) {
@@ -92,7 +99,13 @@ function refuseMalformed(
 
 /** Why a well-formed message is not taken: a reason code for its acknowledgement, 0 = it is. */
 function refusalOf(connection: Connection, publication: Publication, route: Route): number {
-  const { messageSizeLimit } = connection.broker.settings;
+  const { broker } = connection;
+  const { messageSizeLimit } = broker.settings;
+  if (broker.memoryIsShort) {
+    broker.counters[Counter.publishDropped]! += 1;
+    broker.counters[Counter.dropMemory]! += 1;
+    return ReasonCode.quotaExceeded;
+  }
   if (messageSizeLimit > 0 && publication.payloadLength > messageSizeLimit) {
     connection.logPublish(lines.droppedTooLargePublish, publication);
     return ReasonCode.packetTooLarge;
@@ -182,6 +195,10 @@ export function routePublication(
   publication: Publication,
   from: Session | null,
 ): boolean {
+  if (route.topicBytes[0] === DOLLAR && isControlTopic(route.topic)) {
+    answerControl(broker, publication, from);
+    return true;
+  }
   if (publication.retain) broker.keepRetained(publication);
   deliverLocally(broker, route, publication, from);
   let dropped = 0;

@@ -4,6 +4,7 @@
  * overrun by it. They are read piece by piece, so that what is sent is the message of that moment.
  */
 import { RingQueue } from '../base/ring-queue.js';
+import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
 import type { RetainedCursor } from './ports.js';
@@ -27,6 +28,8 @@ export interface RetainedPace {
   upgradeQos: boolean;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Whether who published it may still do so, where that is to be asked [mosq: check_retain_source]. */
+  sourceMayWrite?: ((message: Publication) => boolean) | undefined;
 }
 
 export class RetainedDelivery {
@@ -66,9 +69,10 @@ function roomFor({ qos }: Subscription, { session, backlogMax }: RetainedPace): 
 }
 
 function deliverPiece({ cursor, subscription }: Waiting, limit: number, pace: RetainedPace): void {
-  const { session, upgradeQos, now } = pace;
+  const { session, upgradeQos, now, sourceMayWrite } = pace;
   for (const message of cursor.next(limit)) {
     if (message.expiresAt !== 0 && message.expiresAt <= now) continue;
+    if (sourceMayWrite?.(message) === false) continue;
     const qos = upgradeQos || subscription.qos < message.qos ? subscription.qos : message.qos;
     session.deliver(message, qos, true, subscription.identifiers, null);
   }

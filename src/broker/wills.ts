@@ -33,6 +33,7 @@ export function prepareWill(will: Will, owner: WillOwner): PreparedWill {
     origin: owner.clientId,
   });
   const { listener, username } = owner;
+  publication.originUsername = username ?? '';
   const delay = willDelayInterval ?? 0;
   return { publication, delay, expiry: messageExpiryInterval, claim: 0, listener, username };
 }

@@ -30,7 +30,7 @@ export const generalOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.5.6',
-    effective: false,
+    effective: true,
     doc: 'Before a retained message is sent to a subscriber, check again that its publisher may write to the topic.',
   },
   clientid_prefixes: {
@@ -51,7 +51,7 @@ export const generalOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Answer requests on the topic `$CONTROL/broker/v1`.',
   },
   global_plugin: {
@@ -170,7 +170,7 @@ export const generalOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.0.21',
-    effective: false,
+    effective: true,
     doc: 'Remove expired retained messages every so many minutes, instead of when they are next asked for.',
   },
   set_tcp_nodelay: {

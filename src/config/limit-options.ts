@@ -95,8 +95,8 @@ export const limitOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.6',
-    effective: false,
-    doc: 'Memory, in bytes, beyond which messages are refused; 0 is no limit.',
+    effective: true,
+    doc: 'Bytes of messages that wait, for clients or for the network, beyond which new ones are refused; 0 is no limit. Mosquitto limits its whole heap; here the memory of the JavaScript runtime, some tens of megabytes, does not count.',
   },
   message_size_limit: {
     type: { kind: 'int', min: 0, max: 268435455 },

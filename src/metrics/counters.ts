@@ -32,6 +32,7 @@ export const Counter = {
   dropCongested: 24,
   /** Share of the last second in which the event loop was busy, 0 to 1. */
   utilisation: 25,
+  dropMemory: 26,
 } as const;
 
 export type CounterName = keyof typeof Counter;

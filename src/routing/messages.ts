@@ -95,6 +95,8 @@ export type MainToWorker =
   | { kind: 'publish'; records: Uint8Array }
   /** Write everything to the store; answered with `flushed`. */
   | { kind: 'flush' }
+  /** The messages of all workers take more memory than `memory_limit`, or do not any more. */
+  | { kind: 'memory'; isShort: boolean }
   /** SIGHUP. */
   | { kind: 'reload'; settings: Settings; files: FileTexts; logMask: number }
   /** The bridges that this worker runs from now on; after `ready`, and after each `reload`. */

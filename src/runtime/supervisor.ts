@@ -87,6 +87,7 @@ export class Supervisor {
   #stopping = false;
   #watch: NodeJS.Timeout | undefined;
   #hotSeconds = 0;
+  #memoryIsShort = false;
   #cpuTimes = cpuTimes();
   /** What dead workers had counted. */
   readonly #retiredCounters = new Float64Array(createCounters());
@@ -393,6 +394,7 @@ export class Supervisor {
 
   #workerReady(entry: WorkerEntry): void {
     entry.ready = true;
+    if (this.#memoryIsShort) this.#tell(entry, { kind: 'memory', isShort: true });
     this.#tellBridges(entry);
     const fixed = this.#settings.workerThreads !== 'auto';
     if (fixed && this.#onReady.length > 0) {
@@ -448,6 +450,7 @@ export class Supervisor {
 
   /** Once a second: is the busiest worker hot, and a core idle? */
   #watchLoad(): void {
+    this.#watchMemory();
     const idleCores = this.#idleCores();
     let hottest = 0;
     let count = 0;
@@ -461,6 +464,25 @@ export class Supervisor {
     this.#hotSeconds = 0;
     this.#log.write('information', `Adding worker thread ${count + 1} of at most ${this.#workersMax}.`);
     this.#startWorker();
+  }
+
+  /**
+   * Messages that wait in sessions and for sockets are what memory grows by; the runtime's own part, some tens of
+   * megabytes, does not count [mosq: memory_limit].
+   */
+  #watchMemory(): void {
+    const { memoryLimit } = this.#settings;
+    const taken = this.count('storedBytes') + this.count('waitingBytes');
+    const isShort = memoryLimit > 0 && taken > memoryLimit;
+    if (isShort === this.#memoryIsShort) return;
+    this.#memoryIsShort = isShort;
+    this.#log.write(
+      'warning',
+      isShort
+        ? `Warning: Messages take ${taken} bytes, memory_limit is ${memoryLimit}: further ones are refused.`
+        : 'Messages take less than memory_limit again and are accepted.',
+    );
+    for (const entry of this.#living()) this.#tell(entry, { kind: 'memory', isShort });
   }
 
   /** How many cores had nothing to do since the last look. */

@@ -90,6 +90,7 @@ export class SysPublisher {
         expired: supervisor.count('dropExpired'),
         backlog: supervisor.count('dropBacklog'),
         congested: supervisor.count('dropCongested'),
+        memory: supervisor.count('dropMemory'),
       },
     };
   }

@@ -11,6 +11,7 @@ import { socketUplink } from '../bridge/socket-uplink.js';
 import { Broker } from '../broker/broker.js';
 import { Connection } from '../broker/connection.js';
 import type { Handover } from '../broker/ports.js';
+import { RetainedSweep } from '../broker/retained-sweep.js';
 import { WorkerLog } from '../log/log.js';
 import { clientDisconnected } from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
@@ -62,6 +63,7 @@ class WorkerHost {
   readonly #port: MessagePort;
   readonly #directory: WorkerDirectory;
   readonly #access: WorkerAccess;
+  readonly #retainedSweep: RetainedSweep | null;
   readonly #tls: TlsListeners;
   readonly #flushList = new FlushList((flush) => setImmediate(flush));
   readonly #log: WorkerLog;
@@ -116,6 +118,8 @@ class WorkerHost {
       flushList: this.#flushList,
       clock: Date.now,
     });
+    // One worker sweeps for all; there always is one with this number, or about to be.
+    this.#retainedSweep = start.worker === 0 ? new RetainedSweep(this.#broker.store, Date.now()) : null;
     const { random } = Math;
     this.#bridges = new BridgeHost({ broker: this.#broker, uplink: socketUplink, monotonicMs, random });
   }
@@ -148,6 +152,8 @@ class WorkerHost {
     this.#utilisation = utilisation;
     this.#counters[Counter.utilisation] = utilization;
     this.#broker.tick();
+    const { settings, now } = this.#broker;
+    this.#retainedSweep?.tick(settings.retainExpiryInterval, now);
   }
 
   #tell(message: WorkerToMain): void {
@@ -174,6 +180,9 @@ class WorkerHost {
         return;
       case 'publish':
         this.#broker.receiveRecords(message.records, true);
+        return;
+      case 'memory':
+        this.#broker.memoryIsShort = message.isShort;
         return;
       case 'reload':
         this.#log.mask = message.logMask;

@@ -7,6 +7,7 @@ import type { SessionRecord, SubscriptionRecord } from '../model/session-record.
 import { Publication } from '../mqtt/publication.js';
 import type { KeptDelivery, KeptEntry, MessageKeeper, SessionKeeper } from '../session/keeper.js';
 import type { RetainedStore } from './retained-store.js';
+import type { RetainedWalk } from './retained-walk.js';
 import type { SessionQueue } from './session-queue.js';
 import type { KeptMessage } from './shared-messages.js';
 import type { Store } from './store.js';
@@ -127,12 +128,19 @@ class StoredRetained implements RetainedMessages {
   }
 
   match(filter: string): RetainedCursor {
-    const walk = this.#retained.match(filter);
-    return {
-      get done() {
-        return walk.done;
-      },
-      next: (limit) => walk.next(limit).map((message: StoredMessage) => Publication.fromStored(message)),
-    };
+    return cursorOf(this.#retained.match(filter));
   }
+
+  sweep(): RetainedCursor {
+    return cursorOf(this.#retained.all());
+  }
+}
+
+function cursorOf(walk: RetainedWalk): RetainedCursor {
+  return {
+    get done() {
+      return walk.done;
+    },
+    next: (limit) => walk.next(limit).map((message: StoredMessage) => Publication.fromStored(message)),
+  };
 }

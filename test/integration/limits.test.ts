@@ -1,9 +1,12 @@
 /** The options that limit what clients may do: each at its limit and beyond, with every version of the protocol. */
 import assert from 'node:assert/strict';
-import { describe, type TestContext } from 'node:test';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
 import type { ProtocolVersion, Qos } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { type Broker, isReference, withBrokers } from '../support/broker.js';
+import { type Broker, isReference, startBroker, withBrokers } from '../support/broker.js';
+import { makeFolder } from '../support/cleanup.js';
 import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
 import { RawClient } from '../support/raw-client.js';
 
@@ -571,4 +574,55 @@ describe('limits', { concurrency: 3 }, () => {
     },
     { config: 'listener {port} 127.0.0.1\nallow_anonymous true\nmax_topic_alias 0', skip },
   );
+
+  withBrokers(
+    'memory_limit: what waits may not take more',
+    async (t, broker) => {
+      const away = await RawClient.connect(t, broker, 4, lasting('away'));
+      await away.subscribe('memory', 1);
+      await away.disconnect();
+      const publisher = await RawClient.connect(t, broker, 5);
+      // The broker looks once a second.
+      while ((await publisher.publish('memory', 'x'.repeat(1000))) === 0);
+      await broker.waitForLog(/Messages take \d+ bytes, memory_limit is 20000: further ones are refused\.$/);
+      assert.equal(await publisher.publish('memory', 'x', { qos: 2 }), ReasonCode.quotaExceeded);
+      const old = await RawClient.connect(t, broker, 4, { clientId: 'old' });
+      old.sendPublish('memory', 'x', { qos: 1 });
+      await old.expectClosed();
+      await broker.waitForLog(/Client old .*disconnected: out of memory\.$/);
+      // Once the messages are gone everything is as before.
+      await RawClient.connect(t, broker, 4, { clientId: 'away' });
+      await broker.waitForLog(/Messages take less than memory_limit again/);
+      while ((await publisher.publish('memory', 'x')) !== ReasonCode.noMatchingSubscribers);
+    },
+    { config: 'memory_limit 20000\nmax_queued_messages 0', skip },
+  );
+
+  for (const isChecked of [true, false]) {
+    test(`check_retain_source ${isChecked}`, { skip }, async (t) => {
+      const aclFile = join(makeFolder(t), 'acl');
+      writeFileSync(aclFile, 'user alice\ntopic readwrite #\nuser bob\ntopic readwrite #\n');
+      const config = `acl_file ${aclFile}\ncheck_retain_source ${isChecked}`;
+      const broker = await startBroker(t, { config, workers: 2 });
+      const alice = await RawClient.connect(t, broker, 5, { username: 'alice' });
+      const bob = await RawClient.connect(t, broker, 5, { username: 'bob' });
+      await alice.publish('from/alice', 'kept', { retain: true });
+      await bob.publish('from/bob', 'kept', { retain: true });
+      writeFileSync(aclFile, 'user alice\ntopic read #\nuser bob\ntopic readwrite #\n');
+      broker.program.signal('SIGHUP');
+      while ((await alice.publish('elsewhere', 'x')) !== ReasonCode.notAuthorized);
+      // Each worker is told by itself: what bob sees on his is asked for until it is as it should be.
+      const expected = isChecked ? ['from/bob'] : ['from/alice', 'from/bob'];
+      for (;;) {
+        await bob.subscribe('from/#');
+        bob.send({ type: 'pingreq' });
+        const topics: string[] = [];
+        for (let packet = await bob.next(); packet.type !== 'pingresp'; packet = await bob.next()) {
+          if (packet.type === 'publish') topics.push(packet.topic);
+        }
+        if (topics.join() === expected.join()) return;
+        assert.ok(isChecked, `without the check ${topics.join()} came`);
+      }
+    });
+  }
 });

@@ -1,0 +1,61 @@
+/**
+ * `$CONTROL/…`: requests to the broker itself. No subscriber sees them, nothing of them is retained, and the answer
+ * goes to the client that asked, on the topic with `/response` behind it [mosq: $CONTROL].
+ */
+import type { ListenerSettings } from '../config/settings.js';
+import { Publication } from '../mqtt/publication.js';
+import type { Session } from '../session/session.js';
+import type { Broker } from './broker.js';
+
+/** Answered where `enable_control_api` is on. */
+const API_TOPIC = '$CONTROL/broker/v1';
+
+export function isControlTopic(topic: string): boolean {
+  return topic.startsWith('$CONTROL/');
+}
+
+/** @param from who asks; `null` for a will, which nobody waits for the answer of */
+export function answerControl(broker: Broker, request: Publication, from: Session | null): void {
+  if (from === null) return;
+  const { enableControlApi, listeners } = broker.settings;
+  const answer =
+    request.topic === API_TOPIC && enableControlApi
+      ? answerCommands(Buffer.from(request.payload()).toString(), listeners)
+      : { error: 'endpoint not available' };
+  const payload = Buffer.from(JSON.stringify(answer));
+  const topic = `${request.topic}/response`;
+  from.deliver(Publication.create({ topic, payload, qos: 0, retain: false }), 0, false, null, null);
+}
+
+function answerCommands(request: string, listeners: readonly ListenerSettings[]): unknown {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(request);
+  } catch {
+    return { error: 'Payload not valid JSON' };
+  }
+  const { commands } = (parsed ?? {}) as { commands?: unknown };
+  if (!Array.isArray(commands)) return { error: 'Invalid/missing commands' };
+  return { responses: commands.map((command) => answerCommand(command, listeners)) };
+}
+
+function answerCommand(request: unknown, listeners: readonly ListenerSettings[]): object {
+  const { command, correlationData } = (request ?? {}) as { command?: unknown; correlationData?: unknown };
+  const echo = typeof correlationData === 'string' ? { correlationData } : {};
+  if (command === 'listPlugins') return { command, ...echo, data: { plugins: [] } };
+  if (command === 'listListeners') {
+    return { command, ...echo, data: { listeners: listeners.map(describeListener) } };
+  }
+  return { command: String(command ?? ''), ...echo, error: 'Unknown command' };
+}
+
+function describeListener(listener: ListenerSettings): object {
+  const { port, protocol, host, socketPath, certfile, pskHint } = listener;
+  return {
+    port,
+    protocol: protocol === 'websockets' ? 'mqtt+websockets' : 'mqtt',
+    ...(host === undefined ? {} : { 'bind-address': host }),
+    ...(socketPath === undefined ? {} : { 'socket-path': socketPath }),
+    tls: certfile !== undefined || pskHint !== undefined,
+  };
+}
