@@ -60,18 +60,26 @@ export class LinePublisher implements ClientRole {
     this.#input.on('data', (chunk: Buffer) => {
       this.#lines.add(chunk);
       this.#input.pause();
-      this.#publishLines();
+      this.#publishAndSend();
     });
     this.#input.on('end', () => {
       this.#lines.end();
-      this.#publishLines();
+      this.#publishAndSend();
     });
   }
 
-  /** As many lines as there are and may be sent now; then more are read, or all is done. */
+  #publishAndSend(): void {
+    if (!this.#run.isConnected) return;
+    this.#publishLines();
+    this.#run.link.flush();
+  }
+
+  /**
+   * As many lines as there are and may be sent now; then more are read, or all is done. What is published inside of
+   * an event is sent when all events that came together are through, in one piece.
+   */
   #publishLines(): void {
-    const { connection, link } = this.#run;
-    if (!connection.isConnected) return;
+    const { connection } = this.#run;
     while (this.#hasRoom()) {
       const payload = this.#lines.next();
       if (payload === undefined) break;
@@ -85,7 +93,6 @@ export class LinePublisher implements ClientRole {
       return;
     }
     if (!this.#lines.hasLine && this.#hasRoom() && !this.#lines.hasEnded) this.#input.resume();
-    link.flush();
   }
 
   #hasRoom(): boolean {
@@ -99,7 +106,7 @@ export class LinePublisher implements ClientRole {
     this.#waitingForNetwork = true;
     link.whenSent(() => {
       this.#waitingForNetwork = false;
-      this.#publishLines();
+      this.#publishAndSend();
     });
   }
 }
