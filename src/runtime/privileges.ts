@@ -2,12 +2,13 @@
  * Giving up root [mosq: user]. It happens when the ports are bound and before anything else: all files are read and
  * made, and all clients served, by the user that the broker runs as. The worker threads do not exist yet.
  */
-import { accessSync, chownSync, constants } from 'node:fs';
+import { chownSync, closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '../log/log.js';
 import { runningAsUser } from '../log/mosquitto-lines.js';
 import { findUser, type UserEntry } from './broker-user.js';
 
+const PROGRAM = fileURLToPath(import.meta.url);
 const DEFAULT_USER = 'mosquitto';
 const FALLBACK_USER = 'nobody';
 
@@ -31,6 +32,7 @@ export function dropPrivileges(options: PrivilegeOptions): boolean {
   const target = targetOf(user, environment, log);
   if (target === null) return false;
   if (target.uid === 0) return true;
+  if (!mayReadProgram(target)) return stayRoot(target, user, log);
   try {
     for (const path of sockets) chownSync(path, target.uid, target.gid);
     become(target);
@@ -39,7 +41,25 @@ export function dropPrivileges(options: PrivilegeOptions): boolean {
     return false;
   }
   log.write('information', runningAsUser(target.name));
-  return canReadProgram(target, log);
+  return true;
+}
+
+/**
+ * The program lies where the user may not read it, and worker threads load their modules only later. A user that
+ * was asked for is not replaced by root; without one, as in a clone below /root, the broker runs all the same.
+ */
+function stayRoot({ name }: UserEntry, wanted: string, log: Log): boolean {
+  const complaint = `User '${name}' may not read ${PROGRAM}`;
+  if (wanted !== DEFAULT_USER) {
+    log.write('error', `Error: ${complaint}; it has to be able to read the program.`);
+    return false;
+  }
+  log.write('warning', `Warning: ${complaint}, so the broker goes on as root.`);
+  log.write(
+    'warning',
+    'Install it where that user can read it; or set the option user to root, if that is meant.',
+  );
+  return true;
 }
 
 function targetOf(user: string, { PUID, PGID }: PrivilegeOptions['environment'], log: Log): UserEntry | null {
@@ -92,17 +112,17 @@ function become({ name, uid, gid }: UserEntry): void {
   process.setuid!(uid);
 }
 
-/** Worker threads load their modules only now. */
-function canReadProgram({ name }: UserEntry, log: Log): boolean {
-  const program = fileURLToPath(import.meta.url);
+/** Tries it as that user, and is root again afterwards. */
+function mayReadProgram({ uid, gid }: UserEntry): boolean {
+  process.setegid!(gid);
+  process.seteuid!(uid);
   try {
-    accessSync(program, constants.R_OK);
+    closeSync(openSync(PROGRAM, 'r'));
     return true;
   } catch {
-    log.write(
-      'error',
-      `Error: User '${name}' may not read ${program}; it has to be able to read the program.`,
-    );
     return false;
+  } finally {
+    process.seteuid!(0);
+    process.setegid!(0);
   }
 }
