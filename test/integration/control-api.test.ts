@@ -10,9 +10,8 @@ const skip = isReference ? 'since Mosquitto 2.1' : false;
 async function ask(client: RawClient, topic: string, request: string): Promise<unknown> {
   client.sendPublish(topic, request, { qos: 1, retain: true });
   const packets = [await client.next(), await client.next()];
+  assert.ok(packets.some((packet) => packet.type === 'puback' && packet.reasonCode === 0));
   const answer = packets.find((packet) => packet.type === 'publish');
-  const acknowledgement = packets.find((packet) => packet.type === 'puback');
-  assert.equal(acknowledgement?.reasonCode, 0);
   assert.equal(answer?.topic, `${topic}/response`);
   assert.equal(answer.qos, 0);
   return JSON.parse(Buffer.from(answer.payload).toString());

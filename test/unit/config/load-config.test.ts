@@ -445,14 +445,14 @@ describe('bridges', () => {
 
 describe('what is said', () => {
   test('an option whose behaviour comes later is named once, in one line', () => {
-    const result = load('listener 1883\nenable_control_api true\nmemory_limit 5000\nmemory_limit 6000\n');
+    const result = load('packet_buffer_size 5000\npacket_buffer_size 6000\nlistener 1883\nhttp_dir /srv\n');
     assert.deepEqual(texts(result, 'warning'), [
-      'Warning: Accepted but not yet effective in this version: enable_control_api, memory_limit.',
+      'Warning: Accepted but not yet effective in this version: packet_buffer_size, http_dir.',
     ]);
   });
 
   test('its default is not worth a word', () => {
-    assert.deepEqual(texts(load('enable_control_api false\nmemory_limit 0\n')), []);
+    assert.deepEqual(texts(load('packet_buffer_size 4096\n')), []);
   });
 
   test('a deprecated option is noted once, under the name that was written', () => {
