@@ -1,8 +1,8 @@
 /**
  * Below this many bytes a plain loop is faster than the call into the engine's memmove, because a view of the
- * source has to be made for it (measured with `npm run bench -- copy`).
+ * source has to be made for it (measured with `npm run bench -- relay matching`).
  */
-const LOOP_MAX = 160;
+const LOOP_MAX = 48;
 
 /** Copies `source[start, end)` to `target` at `at` (hot path). */
 export function copyBytes(

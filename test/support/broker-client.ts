@@ -182,6 +182,17 @@ export class BrokerClient {
 
   // ----------------------------------------------------------------- the network
 
+  /** For benchmarks: what is written to this client is gone, and nobody looks at it. */
+  dropOutput(): void {
+    this.#transport.write = () => true;
+  }
+
+  /** For benchmarks: bytes of this client, worked on in place, and the end of the turn. */
+  receive(bytes: Buffer): void {
+    this.connection.receive(bytes, bytes.length);
+    this.#fixture.flush();
+  }
+
   /** Takes nothing any more: what the broker writes backs up. */
   block(): void {
     this.#transport.blocked = true;

@@ -28,6 +28,8 @@ export interface FixtureOptions {
   /** Texts of the files that settings name. */
   files?: Record<string, string>;
   store?: BrokerStore;
+  /** Lines that are made and kept; all of them unless told otherwise. */
+  logMask?: number;
 }
 
 /** A claim as main's directory gets it; the test answers it where the fixture is told not to. */
@@ -43,7 +45,13 @@ export class BrokerFixture {
   readonly counters = new Float64Array(createCounters());
   readonly #flushList = new FlushList(() => {});
 
-  constructor({ settings = {}, listeners = [{}], files = {}, store }: FixtureOptions = {}) {
+  constructor({
+    settings = {},
+    listeners = [{}],
+    files = {},
+    store,
+    logMask = logMaskAll,
+  }: FixtureOptions = {}) {
     const all: Settings = {
       ...defaultSettings(),
       ...settings,
@@ -55,7 +63,7 @@ export class BrokerFixture {
     };
     this.broker = new Broker({
       settings: all,
-      log: this.#logSink(),
+      log: this.#logSink(logMask),
       counters: this.counters,
       directory: this.directory,
       access: new WorkerAccess(all, new Map(Object.entries(files))),
@@ -65,9 +73,9 @@ export class BrokerFixture {
     });
   }
 
-  #logSink(): Log {
+  #logSink(mask: number): Log {
     const write = (type: LogType, text: string): void => void this.log.push(`${type} ${text}`);
-    return { mask: logMaskAll, write };
+    return { mask, write };
   }
 
   /** A network connection on which nothing was sent. */
