@@ -64,11 +64,6 @@ export class TlsAcceptor {
     }
   }
 
-  /** Ends the handshakes that go on. */
-  close(): void {
-    for (const stream of this.#origins.keys()) stream.destroy();
-  }
-
   #keyOf(socket: TLSSocket, identity: string, keys: ReadonlyMap<string, Buffer>): Buffer | null {
     this.#identities.set(socket, identity);
     return keys.get(identity) ?? null;
