@@ -23,6 +23,8 @@ export interface BridgePairOptions {
   /** Lines before the bridge's. */
   nearConfig?: string;
   farConfig?: string;
+  /** Where the bridge goes, if not to the listener of the far broker's other clients. */
+  farPort?: number;
   workers?: number;
 }
 
@@ -36,7 +38,7 @@ export async function startPair(t: TestContext, options: BridgePairOptions): Pro
     `${options.farConfig ?? openListener}\nsys_interval 1`,
     options.workers,
   );
-  const proxy = await FlakyProxy.open(t, far.port);
+  const proxy = await FlakyProxy.open(t, options.farPort ?? far.port);
   const nearConfig = [
     options.nearConfig ?? openListener,
     'sys_interval 1',
