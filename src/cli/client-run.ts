@@ -41,6 +41,8 @@ const RECONNECT_MS = 1000;
 export class ClientRun {
   readonly settings: ClientSettings;
   readonly session = new ClientSession();
+  /** Told when the way to the broker is open for the first time, before the CONNECT. */
+  opened: (() => void) | undefined;
   readonly #connect: ConnectPacket;
   readonly #target: DialTarget;
   readonly #disconnectProperties: Properties;
@@ -133,9 +135,6 @@ export class ClientRun {
     if (!this.#wasConnected) this.opened?.();
     this.#link.start();
   }
-
-  /** Told when the way to the broker is open for the first time, before the CONNECT. */
-  opened: (() => void) | undefined;
 
   #dialFailed(error: DialError): void {
     if (this.#wasConnected && this.#role!.reconnects) {

@@ -7,12 +7,13 @@ import { SetupError } from './connect-options.js';
 /** Bytes; what MQTT can carry in one packet. */
 const PAYLOAD_BYTES_MAX = 268_435_455;
 
-/** @throws SetupError with Mosquitto's lines */
-export async function loadPayload(source: Exclude<MessageSource, { kind: 'stdin-lines' }>): Promise<Buffer> {
+/** The payload; empty for lines of standard input, which are read later. @throws SetupError with Mosquitto's lines */
+export async function loadPayload(source: MessageSource): Promise<Buffer> {
   switch (source.kind) {
     case 'text':
       return source.payload;
     case 'empty':
+    case 'stdin-lines':
       return Buffer.alloc(0);
     case 'file':
       return loadFile(source.path);

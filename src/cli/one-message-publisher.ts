@@ -39,7 +39,6 @@ export class OneMessagePublisher implements ClientRole {
     this.#complete();
   }
 
-  /** Messages with QoS 0 are complete at once; those of a long repetition wait until earlier ones are sent. */
   #publish(): void {
     const { connection, link } = this.#run;
     const message = { ...this.#message, topic: this.#topic.next() };
@@ -52,14 +51,9 @@ export class OneMessagePublisher implements ClientRole {
     this.#left -= 1;
     if (message.qos > 0) this.#awaited = result;
     else if (this.#left === 0) this.#run.disconnect(0);
-    else this.#afterSending(() => this.#complete());
+    // Complete when it is sent; never at once, so that a long repetition does not grow the stack.
+    else setImmediate(() => link.whenSent(() => this.#complete()));
     link.flush();
-  }
-
-  #afterSending(callback: () => void): void {
-    this.#run.link.flush();
-    // Never at once: a repetition must not grow the stack.
-    setImmediate(() => this.#run.link.whenSent(callback));
   }
 
   #complete(): void {

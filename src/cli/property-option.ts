@@ -13,7 +13,14 @@ export interface PropertyOption {
   value: number | string | Uint8Array | UserProperty;
 }
 
-const COMMANDS: readonly string[] = ['connect', 'publish', 'subscribe', 'unsubscribe', 'disconnect', 'will'];
+export const PROPERTY_COMMANDS: readonly PropertyCommand[] = [
+  'connect',
+  'publish',
+  'subscribe',
+  'unsubscribe',
+  'disconnect',
+  'will',
+];
 
 /** Packets that clients send, but whose properties are not theirs to choose. */
 const COMMANDS_WITHOUT_OPTION: readonly string[] = ['auth', 'puback', 'pubrec', 'pubrel', 'pubcomp'];
@@ -56,7 +63,7 @@ function notEnough(): UsageError {
 }
 
 function findRule(command: string, holder: string, name: string): PropertyRule {
-  const takesOptions = COMMANDS.includes(holder);
+  const takesOptions = (PROPERTY_COMMANDS as readonly string[]).includes(holder);
   if (!takesOptions && !COMMANDS_WITHOUT_OPTION.includes(holder)) {
     throw fail(`Invalid command ${command} given in --property argument.`);
   }
@@ -65,12 +72,22 @@ function findRule(command: string, holder: string, name: string): PropertyRule {
   if (!(rule.holders as readonly string[]).includes(holder)) {
     throw fail(`${name} property not allowed for ${holder} in --property argument.`);
   }
-  // A server adds the subscription identifier to a PUBLISH, a client never [MQTT-3.3.4-6].
-  const isServers = holder === 'publish' && rule.key === 'subscriptionIdentifiers';
-  if (!takesOptions || isServers) {
+  if (!takesOptions || isServers(rule, holder)) {
     throw fail(`${name} property not supported for ${holder} in --property argument.`);
   }
   return rule;
+}
+
+/** A server adds the subscription identifier to a PUBLISH, a client never [MQTT-3.3.4-6]. */
+function isServers(rule: PropertyRule, holder: string): boolean {
+  return holder === 'publish' && rule.key === 'subscriptionIdentifiers';
+}
+
+/** The names that may stand behind a command. */
+export function propertyNames(command: PropertyCommand): string[] {
+  return PROPERTY_RULES.filter((rule) => rule.holders.includes(command) && !isServers(rule, command)).map(
+    ({ name }) => name,
+  );
 }
 
 function parseValue(rule: PropertyRule, text: string): number | string | Uint8Array {

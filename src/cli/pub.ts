@@ -9,9 +9,7 @@ import { prepareRun, startProgram } from './program-start.js';
 import { messageOf } from './publish-support.js';
 
 startProgram('mosquitto_pub', async (settings) => {
-  const source = settings.message!;
-  const payload = source.kind === 'stdin-lines' ? Buffer.alloc(0) : await loadPayload(source);
-  const message = messageOf(settings, payload);
+  const message = messageOf(settings, await loadPayload(settings.message!));
   const run = await prepareRun(settings);
   run.start(await roleFor(run, settings, message));
 });
