@@ -67,6 +67,8 @@ export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired';
 
 /** What a session reports to the broker. */
 export interface SessionEvents {
+  /** Milliseconds since the epoch, as of what is being worked on. */
+  readonly now: number;
   dropped(session: Session, reason: DropReason): void;
   /** Something changed that `autosave_on_changes` counts. */
   changed(): void;
@@ -347,8 +349,13 @@ export class Session {
 
   #readAhead(): void {
     const entries = this.keeper?.outgoing.read(this.#lastSequence, AHEAD_MAX) ?? [];
-    // Fewer than there should be: some did not read, and there are no more.
-    this.#unread = entries.length === 0 ? 0 : Math.max(0, this.#unread - entries.length);
+    this.#unread = Math.max(0, this.#unread - entries.length);
+    if (entries.length === 0) {
+      // Fewer than there should be: some did not read, and there are no more.
+      this.#unread = 0;
+      this.#queuedCount = 0;
+      this.#queuedBytes = 0;
+    }
     for (const entry of entries) {
       this.#lastSequence = entry.sequence;
       const { qos, retain, subscriptionIds } = entry;
@@ -402,18 +409,6 @@ export class Session {
       if (shared !== null) undelivered.push({ publication, subscription: shared });
     }
     return undelivered;
-  }
-
-  /** Removes queued messages that the client may no longer have. */
-  discardQueued(keep: (publication: Publication) => boolean): void {
-    this.#queue.filter((message) => {
-      const kept = keep(message.publication);
-      if (!kept) {
-        this.#uncount(message);
-        message.entry?.remove();
-      }
-      return kept;
-    });
   }
 
   // ----------------------------------------------------------------- incoming QoS 2
@@ -526,6 +521,7 @@ export class Session {
 
   /** In their order, whatever was stored first [MQTT-4.6.0-6]. */
   #sendStored(): void {
+    const inFlight = this.#inflight.size;
     for (let next = this.#awaitingStore.peek(); next?.stored; next = this.#awaitingStore.peek()) {
       this.#awaitingStore.shift();
       const { packetId, message } = next;
@@ -541,6 +537,7 @@ export class Session {
       this.#complete(packetId);
       this.#events.dropped(this, 'too large');
     }
+    if (this.#inflight.size < inFlight) this.pump(this.#events.now); // not sent: others can go
   }
 
   /** Keeps that the message is on its way, for a process that ends before it is acknowledged. */

@@ -17,13 +17,19 @@ export interface TestSession {
   drops: DropReason[];
 }
 
-export function testSession(limits: Partial<SessionLimits> = {}, version: ProtocolVersion = 4): TestSession {
+/** @param whenSettled calls back when what is kept is stored; at once, unless told otherwise */
+export function testSession(
+  limits: Partial<SessionLimits> = {},
+  version: ProtocolVersion = 4,
+  whenSettled = (callback: () => void): void => callback(),
+): TestSession {
   const drops: DropReason[] = [];
   const events = {
+    now: 0,
     dropped: (_: Session, reason: DropReason) => void drops.push(reason),
     changed: () => {},
     mark: () => 0,
-    whenSettled: (_mark: number, callback: () => void) => callback(),
+    whenSettled: (_mark: number, callback: () => void) => whenSettled(callback),
   };
   return { session: new Session('client', version, { ...usualLimits, ...limits }, events), drops };
 }

@@ -1,9 +1,10 @@
-/** A session against a model of what its client may expect, over random lives of the client. */
+/** A session against a model of what its client may expect, over random lives of the client and of the broker. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Qos } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
+import { MemoryKeeper } from '../../support/memory-keeper.js';
 import { testSession } from '../../support/sessions.js';
 import { TestPeer } from '../../support/test-peer.js';
 
@@ -14,6 +15,7 @@ type Step =
   | { kind: 'deliver'; qos: Qos }
   | { kind: 'connect'; sendMaximum: number }
   | { kind: 'disconnect' }
+  | { kind: 'crash' }
   | { kind: 'acknowledge'; which: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -29,6 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('disconnect' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('acknowledge' as const), which: fc.nat() }) },
 );
 
@@ -44,10 +47,12 @@ interface Open {
 
 test('every message arrives in order, once where it is not resent, or is dropped for a reason', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
+    fc.property(fc.boolean(), fc.array(step, { maxLength: 120, size: 'max' }), (isKept, steps) => {
       const limits = { maxQueuedMessages: MAX_QUEUED, maxInflightMessages: MAX_INFLIGHT };
-      const { session, drops } = testSession(limits);
+      const keeper = isKept ? new MemoryKeeper() : null;
+      let { session, drops } = testSession(limits);
       session.expiryInterval = 60;
+      session.keeper = keeper;
       let peer: TestPeer | null = null;
       /** Unacknowledged, in the order of their first sending. */
       let open: Open[] = [];
@@ -125,6 +130,16 @@ test('every message arrives in order, once where it is not resent, or is dropped
             session.attach(peer, 0);
             receive([]);
             break;
+          case 'crash':
+            // The process ends; another one takes up what was kept.
+            if (keeper === null) break;
+            ({ session, drops } = testSession(limits));
+            session.expiryInterval = 60;
+            session.restore(keeper, keeper.contents(), 0);
+            peer = null;
+            dropped = 0;
+            for (const one of open) one.here = false;
+            break;
           case 'acknowledge': {
             if (peer === null) break;
             // A client may still acknowledge what an earlier connection brought.
@@ -145,6 +160,7 @@ test('every message arrives in order, once where it is not resent, or is dropped
         assert.equal(session.inflightCount, open.length);
         assert.equal(session.queuedCount, waiting.length);
         assert.equal(drops.length, dropped);
+        if (keeper !== null) assert.equal(keeper.outgoing.entries.length, open.length + waiting.length);
       }
     }),
     { numRuns: 2000 },

@@ -419,15 +419,6 @@ describe('a session that ends', () => {
   });
 });
 
-test('queued messages that the client may no longer have are removed', () => {
-  const { session } = connected();
-  session.detach(now);
-  deliver(session, 1, 'a', 'b', 'c');
-  session.discardQueued(({ payloadStart, buffer }) => buffer[payloadStart] !== 'b'.charCodeAt(0));
-  assert.equal(session.pendingBytes, 2);
-  assert.deepEqual(reconnectShort(session), ['a#1', 'c#2']);
-});
-
 describe('QoS 2 messages of the client', () => {
   test('wait from PUBLISH to PUBREL, and are released once', () => {
     const { session } = connected();

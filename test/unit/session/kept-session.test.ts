@@ -1,0 +1,121 @@
+/** A session that is kept: what is in memory, and what is sent only when it is stored. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Qos } from '../../../src/mqtt/packets.js';
+import { Publication } from '../../../src/mqtt/publication.js';
+import type { Session } from '../../../src/session/session.js';
+import { MemoryKeeper } from '../../support/memory-keeper.js';
+import { testSession } from '../../support/sessions.js';
+import { TestPeer } from '../../support/test-peer.js';
+
+function deliver(session: Session, qos: Qos, ...payloads: string[]): void {
+  for (const payload of payloads) {
+    const fields = { topic: 't', payload: Buffer.from(payload), qos, retain: false };
+    session.deliver(Publication.create(fields), qos, false, null, null);
+  }
+}
+
+/** A kept session with a client; `settle` tells that everything up to now is stored. */
+function kept(sendMaximum: number) {
+  const waiting: (() => void)[] = [];
+  const { session, drops } = testSession({ maxQueuedMessages: 0 }, 4, (callback) => waiting.push(callback));
+  const keeper = new MemoryKeeper();
+  session.keeper = keeper;
+  session.expiryInterval = 60;
+  const peer = new TestPeer(sendMaximum);
+  session.attach(peer, 0);
+  const settle = (count = waiting.length): void => {
+    for (const callback of waiting.splice(0, count)) callback();
+  };
+  return { session, drops, keeper, peer, settle, waiting };
+}
+
+describe('QoS 2', () => {
+  test('leaves when it is stored, in order, and counts as in flight until then', () => {
+    const { session, peer, settle } = kept(2);
+    deliver(session, 2, 'a', 'b', 'c');
+    assert.deepEqual(peer.takeShort(), []);
+    assert.deepEqual([session.inflightCount, session.queuedCount], [2, 1]);
+    settle(1);
+    assert.deepEqual(peer.takeShort(), ['a#1']);
+    settle();
+    assert.deepEqual(peer.takeShort(), ['b#2']);
+  });
+
+  test('that is stored out of order still leaves in order', () => {
+    const { session, peer, waiting } = kept(3);
+    deliver(session, 2, 'a', 'b');
+    waiting[1]!();
+    assert.deepEqual(peer.takeShort(), []);
+    waiting[0]!();
+    assert.deepEqual(peer.takeShort(), ['a#1', 'b#2']);
+  });
+
+  test('that the client does not take makes room for what waits', () => {
+    const { session, drops, peer, settle } = kept(1);
+    peer.payloadMax = 3;
+    deliver(session, 2, 'large');
+    deliver(session, 1, 'ok');
+    settle();
+    assert.deepEqual(peer.takeShort(), ['ok#2']);
+    assert.deepEqual(drops, ['too large']);
+  });
+
+  test('that was not sent before the client went comes when it is back', () => {
+    const { session, settle } = kept(5);
+    deliver(session, 2, 'a');
+    session.detach(0);
+    const early = new TestPeer();
+    session.attach(early, 0);
+    settle();
+    assert.deepEqual(early.takeShort(), ['a#1']);
+    session.detach(0);
+    const late = new TestPeer();
+    session.attach(late, 0);
+    assert.deepEqual(late.takeShort(), ['a#1!']);
+  });
+});
+
+describe('a long queue', () => {
+  test('is read as the client goes on, in order and whole', () => {
+    const { session, peer, keeper } = kept(1);
+    const payloads = Array.from({ length: 1000 }, (_, i) => `m${i}`);
+    deliver(session, 1, ...payloads);
+    assert.equal(session.queuedCount, 999);
+    for (const [i, payload] of payloads.entries()) {
+      assert.deepEqual(peer.takeShort(), [`${payload}#${i + 1}`]);
+      session.puback(i + 1);
+      session.pump(0);
+    }
+    assert.deepEqual([session.queuedCount, session.pendingBytes, keeper.outgoing.entries.length], [0, 0, 0]);
+  });
+
+  test('of which something cannot be read goes on with what can, and its room comes back', () => {
+    const { session, drops } = testSession({ maxQueuedMessages: 300, maxInflightMessages: 0 });
+    const keeper = new MemoryKeeper();
+    session.keeper = keeper;
+    session.expiryInterval = 60;
+    deliver(session, 1, ...Array.from({ length: 300 }, (_, i) => `m${i}`));
+    keeper.outgoing.entries.splice(150, 100); // damaged
+    const peer = new TestPeer(0xffff);
+    session.attach(peer, 0);
+    assert.equal(peer.takeShort().length, 200);
+    assert.deepEqual([session.queuedCount, session.inflightCount], [0, 200]);
+    session.detach(0);
+    deliver(session, 1, ...Array.from({ length: 300 }, (_, i) => `n${i}`));
+    assert.deepEqual(drops, []);
+  });
+});
+
+test('QoS 2 of the client that waits for PUBREL is taken up again', () => {
+  const { session, keeper } = kept(1);
+  const publication = Publication.create({ topic: 't', payload: Buffer.from('x'), qos: 2, retain: false });
+  session.receive(7, publication);
+  session.receive(8, publication);
+  session.release(8);
+  const again = testSession().session;
+  again.restore(keeper, keeper.contents(), 0);
+  assert.equal(again.received(8), undefined);
+  assert.equal(Buffer.from(again.release(7)!.payload()).toString(), 'x');
+  assert.equal(keeper.incoming.entries.length, 0);
+});
