@@ -1,7 +1,8 @@
-/** What clients sent over their connections, packet by packet; and a proxy and a scripted server that record it. */
+/** What clients sent over their connections, packet by packet; and servers that record it. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { decodePacket } from '../../src/mqtt/decode.js';
+import { encodePacket } from '../../src/mqtt/encode.js';
 import { Framer } from '../../src/mqtt/framer.js';
 import { isPacketError } from '../../src/mqtt/packet-error.js';
 import type { Packet, ProtocolVersion } from '../../src/mqtt/packets.js';
@@ -157,6 +158,88 @@ export class ScriptedServer {
     this.#records.push(record);
     socket.on('data', (chunk) => record.add(chunk));
     socket.on('error', () => {});
+  }
+}
+
+export interface LineSinkOptions {
+  receiveMaximum?: number;
+  /** The first connection is cut after this many messages, the last of which are not acknowledged. */
+  dropAfter?: number;
+  /** Each acknowledgement is sent so much later. */
+  delayMs?: number;
+}
+
+/** A server that takes messages of QoS 1 and 2 and keeps them. */
+export class LineSink {
+  /** Payloads in the order of arrival. */
+  readonly lines: string[] = [];
+  /** The most messages that were not acknowledged at one time. */
+  underWayMax = 0;
+  readonly #server: Server;
+  readonly #options: LineSinkOptions;
+  #connections = 0;
+
+  private constructor(server: Server, options: LineSinkOptions) {
+    this.#server = server;
+    this.#options = options;
+  }
+
+  static async start(t: TestContext, options: LineSinkOptions = {}): Promise<LineSink> {
+    const server = createServer();
+    const sink = new LineSink(server, options);
+    server.on('connection', (socket) => sink.#serve(socket));
+    await startListening(t, server, 0);
+    return sink;
+  }
+
+  get port(): number {
+    return portOf(this.#server);
+  }
+
+  /** Acknowledges what one read brought at once, and that a turn later: so the client's window is seen full. */
+  #serve(socket: Socket): void {
+    const { receiveMaximum, dropAfter, delayMs = 0 } = this.#options;
+    const isCut = dropAfter !== undefined && this.#connections === 0;
+    this.#connections += 1;
+    let version: ProtocolVersion = 4;
+    let underWay = 0;
+    let answers: Buffer[] = [];
+    const answer = (packet: Packet) => answers.push(encodePacket(packet, version));
+    const acknowledge = (type: 'puback' | 'pubrec' | 'pubcomp', packetId: number) => {
+      answer({ type, packetId, reasonCode: 0, properties: {} });
+    };
+    const record = new PacketRecord((packet) => {
+      record.packets.length = 0;
+      if (packet.type === 'connect') {
+        version = packet.version;
+        const properties = receiveMaximum === undefined ? {} : { receiveMaximum };
+        answer({ type: 'connack', sessionPresent: false, reasonCode: 0, properties });
+      } else if (packet.type === 'publish') {
+        this.lines.push(Buffer.from(packet.payload).toString());
+        underWay += 1;
+        this.underWayMax = Math.max(this.underWayMax, underWay);
+        acknowledge(packet.qos === 1 ? 'puback' : 'pubrec', packet.packetId);
+      } else if (packet.type === 'pubrel') {
+        acknowledge('pubcomp', packet.packetId);
+      }
+    });
+    const send = () => {
+      if (socket.destroyed) return;
+      for (const bytes of answers) {
+        // PUBACK and PUBCOMP end a message.
+        const type = bytes[0]! >> 4;
+        if (type === 4 || type === 7) underWay -= 1;
+      }
+      socket.write(Buffer.concat(answers));
+      answers = [];
+    };
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      record.add(chunk);
+      if (isCut && this.lines.length >= dropAfter) socket.destroy();
+      else if (delayMs > 0) setTimeout(send, delayMs);
+      else setImmediate(send);
+    });
   }
 }
 
