@@ -36,9 +36,15 @@ import type { PreparedWill } from './wills.js';
 /** Milliseconds a client may take until its CONNECT is complete [mosq: 30 s]. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
-/** Sizes of whole packets beyond which they are no honest ones [mosq: built-in packet limits]. */
-const SUBSCRIBE_SIZE_MAX = 100_000;
-const ACK_SIZE_MAX = 10_000;
+/**
+ * Sizes of whole packets of MQTT 5.0 beyond which they are no honest ones; older versions have no properties that
+ * could make them so long [mosq: built-in packet limits].
+ */
+const LONG_SIZE_MAX = 100_000;
+const SHORT_SIZE_MAX = 10_000;
+
+/** SUBSCRIBE, UNSUBSCRIBE and AUTH: packet types of which long ones are honest. */
+const LONG_TYPES = (1 << PacketType.subscribe) | (1 << PacketType.unsubscribe) | (1 << PacketType.auth);
 
 /** The first byte of a TLS record that begins a handshake. */
 const TLS_HANDSHAKE = 0x16;
@@ -197,9 +203,8 @@ export class Connection implements Peer {
       return;
     }
     const size = end - start;
-    const type = buffer[start]! >> 4;
-    const subscribes = type === PacketType.subscribe || type === PacketType.unsubscribe;
-    if (size > ACK_SIZE_MAX && (!subscribes || size > SUBSCRIBE_SIZE_MAX) && type !== PacketType.auth) {
+    const isLong = ((LONG_TYPES >> (buffer[start]! >> 4)) & 1) !== 0;
+    if (this.version === 5 && size > (isLong ? LONG_SIZE_MAX : SHORT_SIZE_MAX)) {
       this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.oversizePacket });
       return;
     }
