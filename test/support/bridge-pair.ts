@@ -26,6 +26,7 @@ export interface BridgePairOptions {
   /** Where the bridge goes, if not to the listener of the far broker's other clients. */
   farPort?: number;
   workers?: number;
+  nearEnv?: Record<string, string>;
 }
 
 const openListener = 'listener {port} 127.0.0.1\nallow_anonymous true\n';
@@ -47,13 +48,20 @@ export async function startPair(t: TestContext, options: BridgePairOptions): Pro
     'restart_timeout 1',
     options.bridge,
   ];
-  const near = await start(t, nearKind, nearConfig.join('\n'), options.workers);
+  const { workers, nearEnv } = options;
+  const near = await start(t, nearKind, nearConfig.join('\n'), workers, nearEnv);
   return { near, far, proxy };
 }
 
-function start(t: TestContext, kind: Kind, config: string, workers?: number): Promise<Broker> {
+function start(
+  t: TestContext,
+  kind: Kind,
+  config: string,
+  workers?: number,
+  env: Record<string, string> = {},
+): Promise<Broker> {
   if (kind === 'Mosquitto') return startMosquitto(t, { config });
-  return startBroker(t, workers === undefined ? { config } : { config, workers });
+  return startBroker(t, workers === undefined ? { config, env } : { config, env, workers });
 }
 
 /** A client that collects what it is sent. */
