@@ -308,7 +308,7 @@ export class Broker implements SessionEvents {
   }
 
   publishWill(clientId: string, will: PreparedWill): void {
-    if (will.expiry !== undefined) will.publication.expiresAt = this.now + will.expiry * 1000;
+    if (will.expiry !== 0) will.publication.expiresAt = this.now + will.expiry * 1000;
     this.directory.willDone(clientId, will.claim);
     this.sessions.get(clientId)?.keeper?.update({ will: undefined });
     if (will.publication.retain && !this.settings.retainAvailable) return;

@@ -12,8 +12,8 @@ export interface PreparedWill {
   publication: Publication;
   /** Seconds. */
   delay: number;
-  /** Seconds from its publication until it expires; `undefined` = never. */
-  expiry: number | undefined;
+  /** Seconds from its publication until it expires; 0 = never. */
+  expiry: number;
   /** The claim to the client id that it came with. */
   claim: number;
   /** Whose it is, for the rights to publish it: the listener's index (`null` = not known) and the username. */
@@ -35,7 +35,7 @@ export function prepareWill(will: Will, owner: WillOwner): PreparedWill {
   const { listener, username } = owner;
   publication.originUsername = username ?? '';
   const delay = willDelayInterval ?? 0;
-  return { publication, delay, expiry: messageExpiryInterval, claim: 0, listener, username };
+  return { publication, delay, expiry: messageExpiryInterval ?? 0, claim: 0, listener, username };
 }
 
 export interface WillOwner {
@@ -48,7 +48,7 @@ export interface WillOwner {
 
 /** As it is stored. @param dueAt milliseconds since the epoch; 0 while the client is connected */
 export function willRecord({ publication, delay, expiry }: PreparedWill, dueAt: number): WillRecord {
-  return { message: publication.toStored(), delay, expiry: expiry ?? 0, dueAt };
+  return { message: publication.toStored(), delay, expiry, dueAt };
 }
 
 /** As it was stored. @param username the client's; which listener it came through is not known any more */
@@ -59,7 +59,7 @@ export function restoredWill(
   return {
     publication: Publication.fromStored(message),
     delay,
-    expiry: expiry === 0 ? undefined : expiry,
+    expiry,
     claim: 0,
     listener: null,
     username,

@@ -334,7 +334,7 @@ function readPublishProperties(into: Publication, position: number, end: number,
       case MESSAGE_EXPIRY_INTERVAL:
         if (position + 4 > stop) return ReasonCode.malformedPacket;
         expiryAt = at;
-        into.expiresAt = now + readUint32(buffer, position) * 1000;
+        into.expiresAt = expiryOf(readUint32(buffer, position), now);
         position += 4;
         break;
       case TOPIC_ALIAS:
@@ -401,6 +401,11 @@ function stringEnd(buffer: Uint8Array, position: number, stop: number): number {
   if (position + 2 > stop) return -1;
   const end = position + 2 + ((buffer[position]! << 8) | buffer[position + 1]!);
   return end > stop ? -1 : end;
+}
+
+/** An interval of 0 is none, as for Mosquitto: a message that is over at once would be of no use. */
+function expiryOf(seconds: number, now: number): number {
+  return seconds === 0 ? 0 : now + seconds * 1000;
 }
 
 function readUint32(buffer: Uint8Array, at: number): number {

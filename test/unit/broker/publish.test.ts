@@ -473,6 +473,15 @@ describe('message expiry [MQTT-3.3.2-5]', () => {
     client.expectNothing();
   });
 
+  test('of 0 is none, as for Mosquitto', async () => {
+    const fixture = new BrokerFixture();
+    const client = await fixture.connect(5);
+    client.publish('t', 'x', { retain: true, properties: { messageExpiryInterval: 0 } });
+    fixture.advance(100);
+    client.subscribe('t');
+    client.expectPublish('t', 'x', { properties: {} });
+  });
+
   test('ends a QoS 2 message that is released too late', async () => {
     const fixture = new BrokerFixture();
     const subscriber = await fixture.connect(5);

@@ -43,7 +43,8 @@ describe('reading a PUBLISH by offset', () => {
         assert.deepEqual(asPacket(publication), withForwardedProperties(packet));
         const { topicAlias, messageExpiryInterval } = packet.properties;
         assert.equal(publication.topicAlias, topicAlias ?? NO_ALIAS);
-        const expiresAt = messageExpiryInterval === undefined ? 0 : now + messageExpiryInterval * 1000;
+        // An interval of 0 is none [mosq: message expiry interval].
+        const expiresAt = messageExpiryInterval ? now + messageExpiryInterval * 1000 : 0;
         assert.equal(publication.expiresAt, expiresAt);
         assert.equal(publication.version, version);
         assert.equal(publication.payloadLength, packet.payload.length);

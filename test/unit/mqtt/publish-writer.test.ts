@@ -91,7 +91,7 @@ describe('a PUBLISH on its way out', () => {
         });
         const { topicAlias: _, messageExpiryInterval: interval, ...forwarded } = sent.properties;
         const properties = {
-          ...(interval !== undefined && {
+          ...(interval && {
             messageExpiryInterval: Math.max(1, interval - Math.floor(waitedMs / 1000)),
           }),
           ...(topicAlias > 0 && { topicAlias }),
