@@ -129,7 +129,7 @@ export class Connection implements Peer {
     );
     this.#lastReceivedAt = broker.refreshNow();
     this.#connectDeadline = this.#lastReceivedAt + CONNECT_TIMEOUT_MS;
-    this.acknowledgements = new Acknowledgements(broker, () => this.#refuse(ReasonCode.serverUnavailable));
+    this.acknowledgements = new Acknowledgements(broker, () => this.#refuse(ReasonCode.serverBusy));
     broker.connections.add(this);
   }
 

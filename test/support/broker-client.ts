@@ -38,13 +38,13 @@ export class BrokerClient {
   /** The answer to the CONNECT. */
   connack: ConnackPacket | undefined;
   clientId = '';
-  readonly #fixture: BrokerFixture;
+  readonly fixture: BrokerFixture;
   readonly #transport: TestTransport;
   readonly #arrived: Packet[] = [];
   #lastPacketId = 0;
 
   constructor(fixture: BrokerFixture, version: ProtocolVersion, listener: number) {
-    this.#fixture = fixture;
+    this.fixture = fixture;
     this.version = version;
     this.#transport = new TestTransport(listener, version, (packet) => this.#arrived.push(packet));
     this.connection = new Connection(fixture.broker, this.#transport);
@@ -61,7 +61,7 @@ export class BrokerClient {
   send(...packets: (Packet | Uint8Array)[]): void {
     const bytes = packets.map((one) => (one instanceof Uint8Array ? one : encodePacket(one, this.version)));
     this.#transport.feed(Buffer.concat(bytes));
-    this.#fixture.flush();
+    this.fixture.flush();
   }
 
   /** Sends a CONNECT; what answers it is not looked at. */
@@ -69,7 +69,7 @@ export class BrokerClient {
     const packet = connectPacket(this.version, options);
     this.clientId = packet.clientId;
     this.send(packet);
-    await this.#fixture.settle();
+    await this.fixture.settle();
   }
 
   publish(topic: string, payload: string, fields: Partial<PublishPacket> = {}): void {
@@ -122,7 +122,7 @@ export class BrokerClient {
   /** The connection breaks, as when the client loses power. */
   breakOff(): void {
     this.connection.transportEnded('');
-    this.#fixture.flush();
+    this.fixture.flush();
   }
 
   nextPacketId(): number {
@@ -190,7 +190,7 @@ export class BrokerClient {
   /** For benchmarks: bytes of this client, worked on in place, and the end of the turn. */
   receive(bytes: Buffer): void {
     this.connection.receive(bytes, bytes.length);
-    this.#fixture.flush();
+    this.fixture.flush();
   }
 
   /** Takes nothing any more: what the broker writes backs up. */
@@ -201,7 +201,7 @@ export class BrokerClient {
   /** Takes all that has backed up. */
   unblock(): void {
     this.#transport.unblock();
-    this.#fixture.flush();
+    this.fixture.flush();
   }
 
   /** The broker does not read from this client at the moment. */

@@ -10,13 +10,32 @@ import type {
 } from '../../src/session/keeper.js';
 
 export class MemoryKeeper implements SessionKeeper {
-  readonly outgoing = new MemoryQueue();
-  readonly incoming = new MemoryQueue();
+  readonly outgoing: MemoryQueue;
+  readonly incoming: MemoryQueue;
+  readonly #changed: () => void;
 
-  update(): void {}
-  subscribe(): void {}
-  unsubscribe(): void {}
-  end(): void {}
+  /** @param changed is told of every change */
+  constructor(changed = (): void => {}) {
+    this.#changed = changed;
+    this.outgoing = new MemoryQueue(changed);
+    this.incoming = new MemoryQueue(changed);
+  }
+
+  update(): void {
+    this.#changed();
+  }
+
+  subscribe(): void {
+    this.#changed();
+  }
+
+  unsubscribe(): void {
+    this.#changed();
+  }
+
+  end(): void {
+    this.#changed();
+  }
 
   /** As the store gives it back. */
   contents(): KeptContents {
@@ -33,12 +52,18 @@ export class MemoryKeeper implements SessionKeeper {
 
 class MemoryQueue implements MessageKeeper {
   readonly entries: KeptEntry[] = [];
+  readonly changed: () => void;
   #lastSequence = 0;
+
+  constructor(changed: () => void) {
+    this.changed = changed;
+  }
 
   append(publication: Publication, delivery: KeptDelivery): KeptEntry {
     this.#lastSequence += 1;
-    const entry = new MemoryEntry(this.entries, this.#lastSequence, publication.toStored(), delivery);
+    const entry = new MemoryEntry(this, this.#lastSequence, publication.toStored(), delivery);
     this.entries.push(entry);
+    this.changed();
     return entry;
   }
 
@@ -57,10 +82,10 @@ class MemoryEntry implements KeptEntry {
   state: KeptDelivery['state'];
   packetId: number;
   dup: boolean;
-  readonly #entries: KeptEntry[];
+  readonly #queue: MemoryQueue;
 
-  constructor(entries: KeptEntry[], sequence: number, message: StoredMessage, delivery: KeptDelivery) {
-    this.#entries = entries;
+  constructor(queue: MemoryQueue, sequence: number, message: StoredMessage, delivery: KeptDelivery) {
+    this.#queue = queue;
     this.sequence = sequence;
     this.message = message;
     this.qos = delivery.qos;
@@ -77,11 +102,14 @@ class MemoryEntry implements KeptEntry {
 
   update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void {
     Object.assign(this, change);
+    this.#queue.changed();
   }
 
   remove(): void {
-    const at = this.#entries.indexOf(this);
+    const { entries } = this.#queue;
+    const at = entries.indexOf(this);
     if (at < 0) throw new Error('removed twice');
-    this.#entries.splice(at, 1);
+    entries.splice(at, 1);
+    this.#queue.changed();
   }
 }
