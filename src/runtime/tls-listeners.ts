@@ -45,7 +45,9 @@ export class TlsListeners {
   #acceptor(listener: ListenerSettings, files: FileTexts): TlsAcceptor {
     const options = tlsOptions(listener, files);
     assert(!('fault' in options), 'main has checked the TLS options');
-    const { cafile, capath, disableClientCertDateChecks: anyDate } = listener;
+    const { cafile, capath, crlfile, disableClientCertDateChecks } = listener;
+    // Behind the date of a certificate the library does not tell that it has been revoked.
+    const anyDate = disableClientCertDateChecks && crlfile === undefined;
     const authorities = [cafile, capath].flatMap((file) =>
       file === undefined ? [] : certificatesIn(files.get(file)!),
     );

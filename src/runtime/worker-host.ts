@@ -7,6 +7,7 @@ import { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
+import { RingQueue } from '../base/ring-queue.js';
 import { socketUplink } from '../bridge/socket-uplink.js';
 import { Broker } from '../broker/broker.js';
 import { Connection } from '../broker/connection.js';
@@ -39,6 +40,9 @@ import { WorkerAccess } from './worker-access.js';
 import { WorkerDirectory } from './worker-directory.js';
 
 const TICK_MS = 1000;
+
+/** Connections taken up before packets have their turn again. */
+const CONNECTIONS_A_TURN = 8;
 
 /** Serves until told to stop. */
 export function runWorker(start: WorkerStart): Promise<void> {
@@ -73,6 +77,8 @@ class WorkerHost {
   readonly #bridges: BridgeHost;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
+  /** Passed to this worker and not taken up yet. */
+  readonly #arriving = new RingQueue<PassedConnection>();
   readonly #linkPorts = new Map<number, MessagePort>();
   /** Links whose other side has not told all it had yet. */
   readonly #catchingUp = new Set<number>();
@@ -163,7 +169,7 @@ class WorkerHost {
   #receive(message: MainToWorker): void {
     switch (message.kind) {
       case 'connections':
-        for (const connection of message.connections) this.#serve(connection);
+        this.#receiveConnections(message.connections);
         return;
       case 'claim-answers':
         this.#directory.answered(message.answers);
@@ -207,6 +213,22 @@ class WorkerHost {
       default:
         assertNever(message);
     }
+  }
+
+  /** A few a turn: hundreds that come at once must not hold up those who are here already. */
+  #receiveConnections(connections: PassedConnection[]): void {
+    const isFirst = this.#arriving.length === 0;
+    for (const connection of connections) this.#arriving.push(connection);
+    if (isFirst) this.#serveArriving();
+  }
+
+  #serveArriving(): void {
+    for (let served = 0; served < CONNECTIONS_A_TURN; served += 1) {
+      const connection = this.#arriving.shift();
+      if (connection === undefined) return;
+      this.#serve(connection);
+    }
+    if (this.#arriving.length > 0) setImmediate(() => this.#serveArriving());
   }
 
   #serve({ handover, received, tls, ...origin }: PassedConnection): void {

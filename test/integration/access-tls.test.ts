@@ -120,6 +120,7 @@ test('crlfile, and disable_client_cert_date_checks', { skip }, async (t) => {
     config: `allow_anonymous true
 listener ${ports[0]} 127.0.0.1
 ${secured}crlfile ${revocations}
+disable_client_cert_date_checks true
 listener ${ports[1]} 127.0.0.1
 ${secured}disable_client_cert_date_checks true`,
   });
@@ -133,6 +134,11 @@ ${secured}disable_client_cert_date_checks true`,
     await attempt(t, withList, showing(revoked)),
     /^TLS: its certificate "CN=revoked" has been revoked/,
   );
+  assert.match(
+    await attempt(t, withList, showing(expired)),
+    /^TLS: its certificate "CN=expired" has expired/,
+  );
+  await broker.waitForLog(/: Warning: disable_client_cert_date_checks has no effect together with crlfile/);
   assert.equal(await attempt(t, anyDate, showing(client)), '.');
   assert.equal(await attempt(t, anyDate, showing(expired)), '.');
   assert.match(
