@@ -4,7 +4,6 @@
  */
 import type { ProtocolVersion, Qos, SubscriptionRequest } from '../mqtt/packets.js';
 import type { SocksProxy } from '../net/dial-socks5.js';
-import type { MessageFormat } from './message-format.js';
 import type { PropertyCommand, PropertyOption } from './property-option.js';
 import { UsageError } from './usage-error.js';
 
@@ -102,7 +101,8 @@ export interface ClientSettings {
   /** Percent. */
   randomFilter: number | undefined;
 
-  format: MessageFormat | undefined;
+  /** As given; the printer compiles it, so that a command which prints no messages need not load that. */
+  format: string | undefined;
   verbose: boolean;
   noNewline: boolean;
   pretty: boolean;

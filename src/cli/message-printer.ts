@@ -1,7 +1,7 @@
 /** Prints the messages that mosquitto_sub and mosquitto_rr receive, in the way that the options ask for. */
 import type { PublishPacket } from '../mqtt/packets.js';
 import type { ClientSettings } from './client-settings.js';
-import { expandFormat } from './message-format.js';
+import { compileFormat, expandFormat, type MessageFormat } from './message-format.js';
 import { now } from './wall-clock.js';
 
 const NEWLINE = Buffer.from('\n');
@@ -12,12 +12,17 @@ const WATCH_LINE_FIRST = 2;
 
 export class MessagePrinter {
   readonly #settings: ClientSettings;
+  readonly #format: MessageFormat | undefined;
   readonly #complain: (text: string) => void;
   readonly #watchLines = new Map<string, number>();
 
-  /** @param complain told what cannot be printed in the format asked for */
+  /**
+   * @param complain told what cannot be printed in the format asked for
+   * @throws UsageError for what is no format
+   */
   constructor(settings: ClientSettings, complain: (text: string) => void) {
     this.#settings = settings;
+    this.#format = settings.format === undefined ? undefined : compileFormat(settings.format);
     this.#complain = complain;
   }
 
@@ -29,7 +34,8 @@ export class MessagePrinter {
   }
 
   #line(message: PublishPacket): Uint8Array {
-    const { format, verbose, noNewline, pretty } = this.#settings;
+    const { verbose, noNewline, pretty } = this.#settings;
+    const format = this.#format;
     const newline = noNewline ? NOTHING : NEWLINE;
     if (format !== undefined) {
       const text = expandFormat(format, { message, now: now(), pretty, complain: this.#complain });

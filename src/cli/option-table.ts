@@ -9,7 +9,6 @@ import { isWellFormed, textBytes } from './argument-text.js';
 import { applyBrokerUrl, parseProxyUrl } from './broker-url.js';
 import { leadingInteger, leadingNumber } from './c-numbers.js';
 import type { ClientSettings, MessageSource, SessionExpiry } from './client-settings.js';
-import { compileFormat } from './message-format.js';
 import { UsageError } from './usage-error.js';
 
 export interface OptionArgument {
@@ -114,7 +113,7 @@ export const OPTION_TABLE: readonly OptionRow[] = [
     help: 'Print messages in this format, such as "%I %t %p".',
     since: '1.5',
     set: (settings, value) => {
-      settings.format = compileFormat(value);
+      settings.format = value;
     },
   },
   {

@@ -128,11 +128,11 @@ test('since 2.1', { skip, concurrency: 3 }, async (t) => {
     await publish(broker, 'watch/b', 'two');
     await publish(broker, 'watch/a', 'three');
     assert.equal((await sub.waitForEnd()).code, 0);
-    const escape = '\x1b';
+    const esc = '\x1b';
     const shown = sub.output.replace(/(Client|Subscribed).*\n/g, '');
     assert.equal(
       shown,
-      `${escape}[2;1Hwatch/a one\n${escape}[3;1H${escape}[3;1Hwatch/b two\n${escape}[4;1H${escape}[2;1Hwatch/a three\n${escape}[4;1H`,
+      `${esc}[2;1Hwatch/a one\n${esc}[3;1H${esc}[3;1Hwatch/b two\n${esc}[4;1H${esc}[2;1Hwatch/a three\n${esc}[4;1H`,
     );
   });
 

@@ -177,6 +177,7 @@ export class LineSink {
   underWayMax = 0;
   readonly #server: Server;
   readonly #options: LineSinkOptions;
+  readonly #sockets = new Set<Socket>();
   #connections = 0;
 
   private constructor(server: Server, options: LineSinkOptions) {
@@ -185,11 +186,23 @@ export class LineSink {
   }
 
   static async start(t: TestContext, options: LineSinkOptions = {}): Promise<LineSink> {
+    const sink = await LineSink.open(options);
+    afterTest(t, () => sink.close());
+    return sink;
+  }
+
+  /** For programs that are no tests. */
+  static async open(options: LineSinkOptions = {}): Promise<LineSink> {
     const server = createServer();
     const sink = new LineSink(server, options);
     server.on('connection', (socket) => sink.#serve(socket));
-    await startListening(t, server, 0);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return sink;
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
   }
 
   get port(): number {
@@ -201,6 +214,8 @@ export class LineSink {
     const { receiveMaximum, dropAfter, delayMs = 0 } = this.#options;
     const isCut = dropAfter !== undefined && this.#connections === 0;
     this.#connections += 1;
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
     let version: ProtocolVersion = 4;
     let underWay = 0;
     let answers: Buffer[] = [];
