@@ -2,6 +2,7 @@
 import type { ProtocolVersion, Qos } from '../../src/mqtt/packets.js';
 import { type DropReason, Session, type SessionLimits } from '../../src/session/session.js';
 import { Subscription } from '../../src/session/subscription.js';
+import { MemoryKeeper } from './memory-keeper.js';
 
 export const usualLimits: SessionLimits = {
   maxInflightBytes: 0,
@@ -38,4 +39,11 @@ export function subscriptionTo(filter: string, qos: Qos = 0, session = testSessi
   const subscription = new Subscription(session, filter);
   subscription.qos = qos;
   return subscription;
+}
+
+/** Of a session that is kept. */
+export function durableSubscriptionTo(filter: string, qos: Qos = 0): Subscription {
+  const { session } = testSession();
+  session.keeper = new MemoryKeeper();
+  return subscriptionTo(filter, qos, session);
 }

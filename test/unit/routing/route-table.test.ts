@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { type Interest, type Route, RouteTable } from '../../../src/routing/route-table.js';
 import type { Subscription } from '../../../src/session/subscription.js';
 import { parseSharedFilter, topicMatchesFilter } from '../../../src/topic/topic-filter.js';
-import { subscriptionTo } from '../../support/sessions.js';
+import { durableSubscriptionTo, subscriptionTo } from '../../support/sessions.js';
 import { fewFilter, fewTopic } from '../../support/topic-arbitraries.js';
 
 const filter = fc.oneof(
@@ -138,42 +138,44 @@ describe('the route table', () => {
 
   test('tells its changes so that another table knows what it knows', () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant('add' as const), filter }),
+      fc.record({ kind: fc.constant('add' as const), filter, durable: fc.boolean() }),
       fc.record({ kind: fc.constant('remove' as const), which: fc.nat() }),
     );
+    const steps = fc.array(step, { maxLength: 40, size: 'max' });
     fc.assert(
-      fc.property(
-        fc.array(step, { maxLength: 40, size: 'max' }),
-        fc.array(fewTopic, { maxLength: 5, size: 'max' }),
-        (steps, topics) => {
-          const here = new RouteTable();
-          const told = new RouteTable();
-          const subscriptions: Subscription[] = [];
-          for (const next of steps) {
-            let interest: Interest | null = null;
-            if (next.kind === 'add') {
-              const subscription = subscriptionTo(next.filter);
-              subscriptions.push(subscription);
-              interest = here.add(subscription);
-            } else if (subscriptions.length > 0) {
-              const [removed] = subscriptions.splice(next.which % subscriptions.length, 1);
-              interest = here.remove(removed!);
-            }
-            if (interest !== null) told.setRemote(3, interest);
+      fc.property(steps, fc.array(fewTopic, { maxLength: 5 }), (steps, topics) => {
+        const here = new RouteTable();
+        const told = new RouteTable();
+        const subscriptions: Subscription[] = [];
+        for (const next of steps) {
+          let interest: Interest | null = null;
+          if (next.kind === 'add') {
+            const subscription = next.durable
+              ? durableSubscriptionTo(next.filter)
+              : subscriptionTo(next.filter);
+            subscriptions.push(subscription);
+            interest = here.add(subscription);
+          } else if (subscriptions.length > 0) {
+            const [removed] = subscriptions.splice(next.which % subscriptions.length, 1);
+            interest = here.remove(removed!);
           }
-          const startedLater = new RouteTable();
-          for (const interest of here.interests()) startedLater.setRemote(3, interest);
-          for (const topic of topics) {
-            const { subscriptions: local, groups } = here.routeOf(topic);
-            for (const table of [told, startedLater]) {
-              const route = table.routeOf(topic);
-              assert.deepEqual(workersOf(route.remote), local.length > 0 ? [3] : []);
-              const known = route.groups.map(({ key, remoteMembers }) => [key, remoteMembers.get(3)]);
-              assert.deepEqual(known.sort(), groups.map(({ key, members }) => [key, members.length]).sort());
-            }
+          if (interest !== null) told.setRemote(3, interest);
+        }
+        const startedLater = new RouteTable();
+        for (const interest of here.interests()) startedLater.setRemote(3, interest);
+        for (const topic of topics) {
+          const { subscriptions: local, groups } = here.routeOf(topic);
+          const isDurable = subscriptions.some((one) => one.durable && matches(one.filter, topic));
+          for (const table of [told, startedLater]) {
+            const route = table.routeOf(topic);
+            assert.deepEqual(workersOf(route.remote), local.length > 0 ? [3] : []);
+            assert.deepEqual(workersOf(route.durable), isDurable ? [3] : []);
+            const known = route.groups.map(({ key, remoteMembers }) => [key, remoteMembers.get(3)]);
+            assert.deepEqual(known.sort(), groups.map(({ key, members }) => [key, members.length]).sort());
           }
-        },
-      ),
+        }
+      }),
+      { numRuns: 300 },
     );
   });
 
