@@ -95,6 +95,7 @@ export class BrokerProcess {
       logMask: logger.mask,
       writeLines: (written) => logger.writeLines(written),
       connectionClosed: (listener) => this.#acceptor.closed(listener),
+      begunAnew: () => this.#sys.republish(),
     });
     const source = {
       supervisor: this.#supervisor,

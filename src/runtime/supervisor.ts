@@ -62,6 +62,8 @@ export interface SupervisorOptions {
   writeLines: (lines: LogLine[]) => void;
   /** A connection accepted on this listener is gone. */
   connectionClosed: (listener: number) => void;
+  /** The only worker died, and another one has begun, which knows nothing of what was kept in memory. */
+  begunAnew: () => void;
 }
 
 export class Supervisor {
@@ -315,10 +317,12 @@ export class Supervisor {
     this.#answers.delete(entry.worker);
     this.#discards.delete(entry.worker);
     const { wills, sessions } = this.#directory.workerDied(entry.worker);
+    const wasOnly = this.#leastLoaded() === undefined;
     setTimeout(() => {
       if (this.#stopping) return;
       this.#startWorker(sessions);
       this.#whenReady(() => {
+        if (wasOnly) this.#options.begunAnew();
         for (const will of wills) this.publish(will);
         for (const connection of lost) this.serve(connection);
       });

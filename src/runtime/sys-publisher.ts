@@ -37,6 +37,13 @@ export class SysPublisher {
     clearTimeout(this.#timer);
   }
 
+  /** No worker is left that has the tree: it is published as a whole. */
+  republish(): void {
+    if (this.#intervalSeconds === 0) return;
+    this.#tree.forget();
+    this.#publish();
+  }
+
   #wait(): void {
     const interval = this.#intervalSeconds * 1000;
     this.#timer = setTimeout(

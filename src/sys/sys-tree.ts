@@ -107,6 +107,11 @@ export class SysTree {
     this.#updatedAt = now;
   }
 
+  /** What was published is lost: the next update has everything again. */
+  forget(): void {
+    this.#published.clear();
+  }
+
   /** The topics whose value has changed. @param now milliseconds since the epoch */
   update(readings: SysReadings, now: number): SysUpdate[] {
     const updates: SysUpdate[] = [];

@@ -165,6 +165,9 @@ test('the only worker dies: the broker goes on with another one', async (t) => {
     // Straight away, while the place is still empty.
     await expectWhole(t, broker);
   }
+  const client = await RawClient.connect(t, broker, 4);
+  await client.subscribe('$SYS/broker/version', 0);
+  assert.equal((await client.next()).type, 'publish');
 });
 
 test('a fault in the midst of the broker closes the connections of its worker, too', async (t) => {

@@ -90,6 +90,13 @@ test('later updates have only what has changed', () => {
   assert.deepEqual(changes(tree, { subscriptions: 3 }, 20.9), {});
 });
 
+test('everything is told again when what was published is lost', () => {
+  const tree = new SysTree('v', start);
+  const all = changes(tree, {}, 0);
+  tree.forget();
+  assert.deepEqual(changes(tree, {}, 0), all);
+});
+
 test('clients who are away, and the most there were', () => {
   const tree = new SysTree('v', start);
   changes(tree, {}, 0);
