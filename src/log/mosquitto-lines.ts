@@ -357,7 +357,6 @@ export const protocolFault = {
   /** @param disconnect seconds, as DISCONNECT has them @param connect seconds, as CONNECT had them */
   sessionExpiryMismatch: (disconnect: number, connect: number) =>
     `DISCONNECT packet with mismatched session-expiry-interval (${disconnect}:${connect}).`,
-  sharedNoLocal: () => '$share subscription with no-local set.',
 } as const;
 
 /** N */

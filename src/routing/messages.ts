@@ -103,8 +103,6 @@ export type MainToWorker =
   | { kind: 'bridges'; bridges: BridgeSettings[] }
   /** SIGUSR2. */
   | { kind: 'print-subscriptions' }
-  /** Tests only: fall, as a bug would make the worker fall. */
-  | { kind: 'fall' }
   /** Orderly end: send wills, flush, close everything, answer `stopped`. */
   | { kind: 'stop' };
 

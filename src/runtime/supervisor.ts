@@ -208,12 +208,6 @@ export class Supervisor {
     return this.#directory.size;
   }
 
-  /** Tests only: the worker falls as by a bug. */
-  fall(worker: number): void {
-    const entry = this.#workers[worker];
-    if (entry) this.#tell(entry, { kind: 'fall' });
-  }
-
   /** Asks every worker to send wills, flush and close; never waits longer than `STOP_MS`. */
   async stop(): Promise<void> {
     this.#stopping = true;

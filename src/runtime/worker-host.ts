@@ -205,8 +205,6 @@ class WorkerHost {
       case 'print-subscriptions':
         for (const line of this.#broker.describeSubscriptions()) process.stdout.write(`${line}\n`);
         return;
-      case 'fall':
-        throw new Error('asked to fall');
       case 'stop':
         this.#stop();
         return;

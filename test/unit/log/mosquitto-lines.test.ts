@@ -243,7 +243,6 @@ test('protocol faults', () => {
       protocolFault.sessionExpiryMismatch(60, 0),
       'DISCONNECT packet with mismatched session-expiry-interval (60:0).',
     ],
-    [protocolFault.sharedNoLocal(), '$share subscription with no-local set.'],
     [lines.invalidPublishQos('c'), 'Invalid QoS in PUBLISH from c, disconnecting.'],
     [lines.invalidPublishDup('c'), 'Invalid PUBLISH (QoS=0 and DUP=1) from c, disconnecting.'],
     [lines.tooHighQos('c'), 'Too high QoS in PUBLISH from c, disconnecting.'],
