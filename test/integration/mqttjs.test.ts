@@ -1,7 +1,12 @@
 /** MQTT.js against the broker, in each version of the protocol: what a Node-RED or a home automation does. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import mqtt, {
+  type IClientOptions,
+  type IClientPublishOptions,
+  type IPublishPacket,
+  type MqttClient,
+} from 'mqtt';
 import { type Broker, withBrokers } from '../support/broker.js';
 import { afterTest } from '../support/cleanup.js';
 import { within } from '../support/within.js';
@@ -15,14 +20,26 @@ const scenarios: Record<string, Scenario> = {
   'retained messages': retained,
   'a lost client leaves its will': will,
   'a session survives': session,
+  'a group shares its messages': shared,
+};
+
+/** What only MQTT 5.0 has. */
+const scenariosOf5: Record<string, Scenario> = {
+  'topic aliases both ways': aliases,
+  'few messages at a time': flowControl,
+  'messages expire, a will is delayed': expiry,
 };
 
 withBrokers('MQTT.js', async (t, broker) => {
   const runs = ([3, 4, 5] as const).flatMap((version) =>
-    Object.entries(scenarios).map(([name, scenario], index) =>
-      t.test(`${name}, protocol version ${version}`, (s) =>
-        scenario((id, options) => connect(s, broker, version, `${version}/${index}/${id}`, options), version),
-      ),
+    Object.entries(version === 5 ? { ...scenarios, ...scenariosOf5 } : scenarios).map(
+      ([name, scenario], index) =>
+        t.test(`${name}, protocol version ${version}`, (s) =>
+          scenario(
+            (id, options) => connect(s, broker, version, `${version}/${index}/${id}`, options),
+            version,
+          ),
+        ),
     ),
   );
   await Promise.all(runs);
@@ -52,11 +69,12 @@ class Client {
     );
   }
 
-  async publish(
-    topic: string,
-    payload: string,
-    options: { qos: 0 | 1 | 2; retain?: boolean },
-  ): Promise<void> {
+  /** As a member of a group. */
+  async share(group: string, filter: string, qos: 0 | 1 | 2): Promise<void> {
+    await this.#mqtt.subscribeAsync(`$share/${group}/${this.#prefix}${filter}`, { qos });
+  }
+
+  async publish(topic: string, payload: string, options: IClientPublishOptions): Promise<void> {
     await this.#mqtt.publishAsync(`${this.#prefix}${topic}`, payload, options);
   }
 
@@ -111,7 +129,8 @@ async function connect(
   afterTest(t, () => client.endAsync(true));
   // Messages of a kept session may come right behind the CONNACK.
   const messages: IPublishPacket[] = [];
-  client.on('message', (_topic, _payload, packet) => messages.push(packet));
+  // The packet itself has no topic where an alias stands for it.
+  client.on('message', (topic, _payload, packet) => messages.push({ ...packet, topic }));
   const sessionPresent = await within(
     10_000,
     new Promise<boolean>((resolve, reject) => {
@@ -190,4 +209,59 @@ async function session(client: ClientFactory, version: Version): Promise<void> {
   await fresh.subscribe('x', 1);
   await publisher.publish('x', 'only', { qos: 1 });
   assert.deepEqual(await fresh.received(1), ['x only 1']);
+}
+
+async function shared(client: ClientFactory): Promise<void> {
+  const members = await Promise.all(['one', 'two', 'three'].map((name) => client(name)));
+  for (const member of members) await member.share('group', 'x', 1);
+  const publisher = await client('publisher');
+  const count = 30;
+  for (let n = 0; n < count; n++) await publisher.publish('x', `${n}`, { qos: 1 });
+  const got = await Promise.all(members.map((member) => member.received(count / members.length)));
+  assert.equal(new Set(got.flat()).size, count);
+}
+
+async function aliases(client: ClientFactory): Promise<void> {
+  const subscriber = await client('subscriber', { properties: { topicAliasMaximum: 2 } });
+  await subscriber.subscribe('#', 1);
+  const publisher = await client('publisher', { autoAssignTopicAlias: true });
+  const topics = ['a', 'b', 'a', 'c', 'b', 'c', 'a', 'd', 'd', 'a'];
+  for (const [n, topic] of topics.entries()) await publisher.publish(topic, `${n}`, { qos: 1 });
+  assert.deepEqual(
+    await subscriber.received(topics.length),
+    topics.map((topic, n) => `${topic} ${n} 1`),
+  );
+}
+
+async function flowControl(client: ClientFactory): Promise<void> {
+  const subscriber = await client('subscriber', { properties: { receiveMaximum: 1 } });
+  await subscriber.subscribe('x', 2);
+  const publisher = await client('publisher');
+  const sent = Array.from({ length: 50 }, (_, n) => `${n}`);
+  // One by one: MQTT.js does not keep to the broker's receive maximum.
+  for (const payload of sent) await publisher.publish('x', payload, { qos: 2 });
+  assert.deepEqual(
+    await subscriber.received(sent.length),
+    sent.map((payload) => `x ${payload} 2`),
+  );
+}
+
+async function expiry(client: ClientFactory): Promise<void> {
+  const watcher = await client('watcher');
+  await watcher.subscribe('clock', 1);
+  const sleeper = await client('sleeper', { clean: false });
+  await sleeper.subscribe('+', 1);
+  await sleeper.vanish();
+  // A will that is delayed by two seconds is the clock.
+  const clock = await client('clock', {
+    clean: false,
+    will: { topic: 'clock', payload: Buffer.from('2 s'), qos: 1, properties: { willDelayInterval: 2 } },
+  });
+  const publisher = await client('publisher');
+  await publisher.publish('x', 'short', { qos: 1, properties: { messageExpiryInterval: 1 } });
+  await publisher.publish('x', 'long', { qos: 1, properties: { messageExpiryInterval: 100 } });
+  await clock.vanish();
+  assert.deepEqual(await watcher.received(1), ['clock 2 s 1']);
+  const back = await client('sleeper', { clean: false });
+  assert.deepEqual(await back.received(2), ['x long 1', 'clock 2 s 1']);
 }

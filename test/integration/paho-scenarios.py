@@ -34,7 +34,7 @@ class Message:
 class Client:
     """A paho client with its network loop in a thread, and its messages in a queue."""
 
-    def __init__(self, client_id, clean=True, will=None, topic_filter=None, qos=2, expiry=60):
+    def __init__(self, client_id, clean=True, will=None, topic_filter=None, qos=2, expiry=60, **connect_properties):
         options = {} if V5 else {"clean_session": clean}
         self.paho = mqtt.Client(OWN + client_id, protocol=VERSION, **options)
         self.messages = queue.Queue()
@@ -50,6 +50,8 @@ class Client:
         if V5:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = 0 if clean else expiry
+            for name, value in connect_properties.items():
+                setattr(properties, name, value)
             self.paho.connect("127.0.0.1", PORT, clean_start=clean, properties=properties)
         else:
             self.paho.connect("127.0.0.1", PORT)
@@ -68,8 +70,18 @@ class Client:
         self.paho.subscribe(OWN + topic_filter, qos)
         assert self.subscribed.wait(WAIT_S), "no SUBACK"
 
-    def publish(self, topic, payload, **options):
-        self.paho.publish(OWN + topic, payload, **options).wait_for_publish(WAIT_S)
+    def share(self, group, topic_filter, qos):
+        """Subscribes as a member of a group."""
+        self.subscribed.clear()
+        self.paho.subscribe(f"$share/{group}/{OWN}{topic_filter}", qos)
+        assert self.subscribed.wait(WAIT_S), "no SUBACK"
+
+    def publish(self, topic, payload, publish_properties=None, **options):
+        if publish_properties:
+            options["properties"] = Properties(PacketTypes.PUBLISH)
+            for name, value in publish_properties.items():
+                setattr(options["properties"], name, value)
+        self.paho.publish(OWN + topic if topic else "", payload, **options).wait_for_publish(WAIT_S)
 
     def next(self):
         return self.messages.get(timeout=WAIT_S)
@@ -170,4 +182,71 @@ def session():
         client.leave()
 
 
-{"exchange": exchange, "retained": retained, "will": will, "session": session}[SCENARIO]()
+def shared():
+    """A group shares its messages, each going to one member, in turn."""
+    members = [Client(f"member-{n}") for n in range(3)]
+    for member in members:
+        member.share("group", "x", 1)
+    publisher = Client("pub")
+    sent = [f"{n}" for n in range(30)]
+    for text in sent:
+        publisher.publish("x", text, qos=1)
+    got = [[member.next().payload.decode() for _ in range(10)] for member in members]
+    assert sorted(sum(got, []), key=int) == sent, got
+    for client in [*members, publisher]:
+        client.leave()
+
+
+def aliases():
+    """Topic aliases of the client stand for their topics (MQTT 5.0)."""
+    subscriber = Client("sub", topic_filter="#", qos=1)
+    publisher = Client("pub")
+    publisher.publish("a", "1", {"TopicAlias": 1}, qos=1)
+    publisher.publish("b", "2", {"TopicAlias": 2}, qos=1)
+    publisher.publish("", "3", {"TopicAlias": 1}, qos=1)
+    publisher.publish("", "4", {"TopicAlias": 2}, qos=0)
+    got = [(m.topic, m.payload) for m in (subscriber.next() for _ in range(4))]
+    assert got == [("a", b"1"), ("b", b"2"), ("a", b"3"), ("b", b"4")], got
+    for client in (subscriber, publisher):
+        client.leave()
+
+
+def flow():
+    """A client that takes one message at a time gets all of them (MQTT 5.0)."""
+    subscriber = Client("sub", topic_filter="x", qos=2, ReceiveMaximum=1)
+    publisher = Client("pub")
+    sent = [f"{n}" for n in range(50)]
+    for text in sent:
+        publisher.publish("x", text, qos=2)
+    assert [subscriber.next().payload.decode() for _ in sent] == sent
+    for client in (subscriber, publisher):
+        client.leave()
+
+
+def expiry():
+    """What waits too long is not delivered; the rest comes with what is left of its time (MQTT 5.0)."""
+    sleeper = Client("sleeper", clean=False, topic_filter="x", qos=1)
+    sleeper.leave()
+    clock = Client("clock", clean=False, topic_filter="tick", qos=1)
+    publisher = Client("pub")
+    publisher.publish("x", "short", {"MessageExpiryInterval": 1}, qos=1)
+    publisher.publish("x", "long", {"MessageExpiryInterval": 100}, qos=1)
+    # Retained messages tell when the second is over: they expire, too.
+    publisher.publish("tick", "tick", {"MessageExpiryInterval": 2}, qos=1, retain=True)
+    clock.next()
+    while True:
+        clock.subscribe("tick", 1)
+        publisher.publish("tick", "end", qos=1)
+        if clock.next().payload == b"end":
+            break
+        clock.next()
+    again = Client("sleeper", clean=False)
+    assert again.next().payload == b"long"
+    publisher.publish("x", "end", qos=1)
+    assert again.next().payload == b"end"
+    for client in (again, clock, publisher):
+        client.leave()
+
+
+{"exchange": exchange, "retained": retained, "will": will, "session": session, "shared": shared,
+ "aliases": aliases, "flow": flow, "expiry": expiry}[SCENARIO]()

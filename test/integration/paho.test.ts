@@ -4,7 +4,9 @@ import { withBrokers } from '../support/broker.js';
 import { runPython, skipWithoutPaho } from '../support/debian.js';
 
 const script = fileURLToPath(new URL('../../../test/integration/paho-scenarios.py', import.meta.url));
-const scenarios = ['exchange', 'retained', 'will', 'session'];
+const scenarios = ['exchange', 'retained', 'will', 'session', 'shared'];
+/** What only MQTT 5.0 has. */
+const scenariosOf5 = ['aliases', 'flow', 'expiry'];
 const versions = [
   ['3.1', '3'],
   ['3.1.1', '4'],
@@ -15,7 +17,7 @@ withBrokers(
   'paho',
   async (t, broker) => {
     const runs = versions.flatMap(([name, version]) =>
-      scenarios.map((scenario) =>
+      (version === '5' ? [...scenarios, ...scenariosOf5] : scenarios).map((scenario) =>
         t.test(`${scenario}, MQTT ${name}`, (s) => runPython(s, broker, script, scenario, version)),
       ),
     );
