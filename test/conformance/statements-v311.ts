@@ -2,7 +2,7 @@
 import type { StatementRow } from './statements.js';
 
 const NO_BRIDGE_HERE = 'Concerns bridges, which are clients of another server: their own tests show it.';
-const WEBSOCKETS_ELSEWHERE = 'These tests speak over TCP; WebSocket listeners have tests of their own.';
+const WEBSOCKETS_ELSEWHERE = 'There are no WebSocket listeners yet; their tests are to show it.';
 
 // biome-ignore format: one statement a line
 export const statementsV311: readonly StatementRow[] = [

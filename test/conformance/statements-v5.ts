@@ -3,7 +3,7 @@ import type { StatementRow } from './statements.js';
 
 const NO_ENHANCED_AUTHENTICATION =
   'The broker offers no authentication method, so that it never sends AUTH; what it answers is tested.';
-const WEBSOCKETS_ELSEWHERE = 'These tests speak over TCP; WebSocket listeners have tests of their own.';
+const WEBSOCKETS_ELSEWHERE = 'There are no WebSocket listeners yet; their tests are to show it.';
 
 // biome-ignore format: one statement a line
 export const statementsV5: readonly StatementRow[] = [
