@@ -38,7 +38,8 @@ export async function reload(broker: Broker): Promise<string[]> {
   await broker.waitForLog(/: (Changed: |Read with changes: |No option and no file|.*nothing was changed)/, {
     from,
   });
-  return broker.log.slice(from).map((line) => line.replace(/^\d+: /, ''));
+  const lines = broker.log.slice(from).map((line) => line.replace(/^\d+: /, ''));
+  return lines.slice(lines.indexOf('Reloading config.'));
 }
 
 /** Tests of privileges need it. */
