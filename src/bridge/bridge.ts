@@ -408,7 +408,8 @@ export class Bridge {
     this.#failed(`${host}:${port}: ${why}`, connectedMs);
   }
 
-  #disconnected({ end }: State & { kind: 'connected' }, reason: string | undefined): void {
+  #disconnected({ end, remote }: State & { kind: 'connected' }, reason: string | undefined): void {
+    this.#broker.counters[Counter.bytesSent]! += remote.out.bytesWritten;
     this.#refused += end.refused;
     this.#local.detach();
     this.#report.notify(this.#settings, false);

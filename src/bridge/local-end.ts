@@ -87,11 +87,13 @@ export class LocalEnd {
   }
 
   attach(session: Session, peer: Peer): void {
+    this.#broker.connectedBridges += 1;
     session.attach(peer, this.#broker.now);
   }
 
-  /** The bridge is down: its session waits for it, or ends. */
+  /** The bridge was connected and is down: its session waits for it, or ends. */
   detach(): void {
+    this.#broker.connectedBridges -= 1;
     const { session } = this;
     if (session === undefined) return;
     session.detach(Number.POSITIVE_INFINITY);

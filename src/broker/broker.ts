@@ -81,6 +81,8 @@ export class Broker implements SessionEvents {
   readonly store: BrokerStore;
   readonly sessions = new Map<string, Session>();
   readonly connections = new Set<Connection>();
+  /** Bridges are clients, too, though no connection of theirs comes in. */
+  connectedBridges = 0;
   readonly delayedWills = new DelayedWills();
   readonly denials: DenialLog;
 
@@ -399,7 +401,7 @@ export class Broker implements SessionEvents {
       waitingPackets += connection.out.waitingPackets;
       waitingBytes += connection.out.waitingBytes;
     }
-    counters[Counter.connections] = this.connections.size;
+    counters[Counter.connections] = this.connections.size + this.connectedBridges;
     counters[Counter.sessions] = this.sessions.size;
     counters[Counter.subscriptions] = this.routes.subscriptionCount;
     counters[Counter.sharedSubscriptions] = this.routes.sharedSubscriptionCount;
