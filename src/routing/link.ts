@@ -28,7 +28,7 @@ export class Link implements ByteSink {
   #owed = 0;
   /** Numbers the batches. */
   #batch = 1;
-  /** Who waits until the batch being collected, or an earlier one, is stored at the other end. */
+  /** Who waits until the batch being collected, or an earlier one, is stored at the other end, in their order. */
   #waiting: { batch: number; stored: () => void; failed: () => void }[] = [];
   #congested = false;
 
@@ -55,7 +55,8 @@ export class Link implements ByteSink {
   }
 
   /**
-   * Calls back when the batch being collected is stored at the other end, or never will be.
+   * Calls back when the batch being collected is stored at the other end, or never will be. Each batch is
+   * confirmed by itself.
    * @returns false where there is nothing in it and nothing to wait for, as when a shared group's message went
    * to a member elsewhere
    */
@@ -65,11 +66,12 @@ export class Link implements ByteSink {
     return true;
   }
 
-  /** The other end has stored this batch, and all before it. */
+  /** The other end has stored this batch. Earlier ones may take longer: they may have more to store. */
   stored(batch: number): void {
-    let count = 0;
-    while (count < this.#waiting.length && this.#waiting[count]!.batch <= batch) count += 1;
-    for (const { stored } of this.#waiting.splice(0, count)) stored();
+    const first = this.#waiting.findIndex((waiting) => waiting.batch === batch);
+    let end = first;
+    while (this.#waiting[end]?.batch === batch) end += 1;
+    for (const { stored } of this.#waiting.splice(first, end - first)) stored();
   }
 
   /** The other end is gone. */

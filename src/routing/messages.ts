@@ -133,7 +133,7 @@ export type LinkMessage =
       /** Number of the batch, where the sender waits until it is stored; else 0. */
       awaited: number;
     }
-  /** The batch of that number is stored, and all before it. */
+  /** The batch of that number is stored; others may be stored earlier or later. */
   | { kind: 'stored'; batch: number }
   /** What the sender wants to hear of from now on. Answered with `confirmed` once it is in force. */
   | { kind: 'interest'; sequence: number; changes: Interest[] }

@@ -70,6 +70,26 @@ describe('a link between two workers', () => {
     assert.ok(credits.length <= Math.ceil((workedOff / WINDOW_BYTES) * 8));
   });
 
+  test('waits for each batch by itself, whichever is stored first', () => {
+    const { link, port, flush } = testLink(1);
+    const stored: number[] = [];
+    for (const number of [1, 2, 3]) {
+      link.publish(small, RecordFlag.deliver, '');
+      const waits = link.whenStored(
+        () => stored.push(number),
+        () => stored.push(-number),
+      );
+      assert.ok(waits);
+      if (number !== 1) flush(); // the first two share a batch
+    }
+    const [first, second] = port.take().map((sent) => (sent.kind === 'batch' ? sent.awaited : 0));
+    link.stored(second!);
+    assert.deepEqual(stored, [3]);
+    link.stored(first!);
+    link.stored(first!);
+    assert.deepEqual(stored, [3, 1, 2]);
+  });
+
   test('two ends never come to a standstill', () => {
     const sender = testLink(1);
     const receiver = testLink(0);
