@@ -83,7 +83,7 @@ const DIRTY_BYTES_MAX = 16 * 1024 * 1024;
 /** Cancelled changes that may stay in memory. */
 const CANCELLED_MAX = 1000;
 
-/** Larger transactions are split: each change holds native memory until the commit. */
+/** Larger transactions are split where they may be: each change holds native memory until the commit. */
 const CHANGES_PER_COMMIT_MAX = 50_000;
 
 export class WriteBatcher {
@@ -93,6 +93,8 @@ export class WriteBatcher {
   readonly #timed: boolean;
   #dirty: Change[] = [];
   #dirtyBytes = 0;
+  /** Places in `#dirty` at which it may be split into transactions. */
+  #cuts: number[] = [];
   /** How many of `#dirty` have been cancelled, about. */
   #cancelled = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -192,9 +194,11 @@ export class WriteBatcher {
    *     …changes…
    *     if (batcher.changedSince(mark)) batcher.whenSettled(mark, acknowledge); else acknowledge();
    *
-   * That way what changes nothing costs no closure.
+   * That way what changes nothing costs no closure. What is changed between two marks is in one transaction.
    */
   mark(): number {
+    if (this.#dirty.length - (this.#cuts.at(-1) ?? 0) >= CHANGES_PER_COMMIT_MAX)
+      this.#cuts.push(this.#dirty.length);
     return this.#dirty.length;
   }
 
@@ -264,6 +268,7 @@ export class WriteBatcher {
     this.#cancelled += 1;
     if (this.#cancelled < CANCELLED_MAX || this.#cancelled * 2 < this.#dirty.length) return;
     this.#dirty = this.#dirty.filter(({ dirty }) => dirty);
+    this.#cuts = [];
     this.#cancelled = 0;
   }
 
@@ -329,9 +334,9 @@ export class WriteBatcher {
   /** The dirty changes that go into the next transaction, each once. */
   #takeBatch(): Change[] {
     const batch: Change[] = [];
-    let taken = 0;
-    for (; taken < this.#dirty.length && batch.length < CHANGES_PER_COMMIT_MAX; taken += 1) {
-      const change = this.#dirty[taken]!;
+    const taken = this.#cuts.shift() ?? this.#dirty.length;
+    for (let i = 0; i < taken; i += 1) {
+      const change = this.#dirty[i]!;
       if (!change.dirty) continue;
       change.dirty = false;
       this.#dirtyBytes -= change.weight;
@@ -339,7 +344,12 @@ export class WriteBatcher {
     }
     if (taken === this.#dirty.length) this.#dirty = [];
     else this.#dirty.splice(0, taken);
+    this.#moveCuts(-taken);
     return batch;
+  }
+
+  #moveCuts(by: number): void {
+    for (let i = 0; i < this.#cuts.length; i += 1) this.#cuts[i]! += by;
   }
 
   /** @returns who waits for the transaction */
@@ -390,6 +400,7 @@ export class WriteBatcher {
       this.#dirtyBytes += change.weight;
     }
     const reminders = waiters.length > 0 ? [new Reminder(waiters)] : [];
+    this.#moveCuts(batch.length + reminders.length);
     this.#dirty = [...batch, ...reminders, ...this.#dirty];
     if (!this.failing) this.#options.onFailure(error);
     const delay = Math.min(this.#options.retryMs * 2 ** this.#failures, RETRY_MS_MAX);

@@ -312,9 +312,14 @@ describe('grouping', () => {
     assert.deepEqual(disk.log, ['a', 'commit', 'b', 'commit']);
   });
 
-  test('more changes than one transaction takes are split, in their order', async () => {
+  test('more changes than one transaction takes are split at a mark, in their order', async () => {
     const { disk, batcher, change } = setUp();
-    for (let i = 0; i < 50_001; i += 1) batcher.add(change(`${i}`));
+    for (let i = 0; i < 50_001; i += 1) {
+      if (i % 3 === 0) batcher.mark();
+      batcher.add(change(`${i}`));
+    }
+    batcher.mark();
+    batcher.add(change('last'));
     let acknowledged = false;
     batcher.whenSettled(0, () => {
       acknowledged = true;
@@ -325,7 +330,7 @@ describe('grouping', () => {
     await commitBegins(disk);
     await disk.succeed();
     assert.equal(acknowledged, true);
-    assert.deepEqual(disk.log.slice(49_999), ['49999', 'commit', '50000', 'commit']);
+    assert.deepEqual(disk.log.slice(50_000), ['50000', 'commit', 'last', 'commit']);
   });
 });
 
