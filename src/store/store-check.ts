@@ -36,7 +36,8 @@ const PROBLEMS_MAX = 10;
 const CHECKED_KEY = Buffer.from('checked');
 
 /**
- * Reads every record, and writes one: that reads the list of free pages, where damage shows only then.
+ * Reads every record, and writes one: that reads the list of free pages, where damage shows only then. Where there
+ * is damage already nothing is written, so that the file is put aside as it was found.
  * @throws what LMDB says where the structure is broken, if the process survives it
  */
 export async function checkStore(environment: Environment): Promise<CheckReport> {
@@ -65,6 +66,7 @@ export async function checkStore(environment: Environment): Promise<CheckReport>
   }
   const hasRecords = Object.values(report.records).some((count) => count > 0);
   if (layout === undefined && hasRecords) damaged('meta: no layout');
+  if (report.damagedRecords > 0) return report;
   environment.put(environment.tables.meta, CHECKED_KEY, Buffer.alloc(0));
   await environment.committed();
   environment.remove(environment.tables.meta, CHECKED_KEY);
@@ -94,6 +96,7 @@ const RECORD_CHECKS: Record<TableName, RecordCheck> = {
   },
   retainedTails: () => {},
   garbage: () => {},
+  deliveries: () => {},
 };
 
 function expectKey(key: Buffer, expected: Buffer): void {
@@ -111,6 +114,7 @@ function noRecords(): Record<TableName, number> {
     retained: 0,
     retainedTails: 0,
     garbage: 0,
+    deliveries: 0,
   };
 }
 
@@ -159,6 +163,9 @@ export async function rescueStore(
       writer.put('references', Buffer.concat([content, key]), Buffer.alloc(0));
     }
     writer.put('queue', key, value);
+  });
+  await each('deliveries', (key, value) => {
+    if (sessions.has(sessionOf(key))) writer.put('deliveries', key, value);
   });
   await writer.commit();
   for (const key of target.tables.messages.getKeys({})) {
