@@ -36,9 +36,14 @@ export class Acknowledgements {
   /**
    * Sends once everything changed in the store since `mark`, and everything sent in this turn to the workers of
    * the mask, is committed.
-   * @param alsoAwait starts something else to wait for, and is given what to call when that is done
+   * @param alsoAwait starts something else to wait for, and is given what to call when that is done, or has failed
    */
-  add(mark: number, workers: number, send: () => void, alsoAwait?: (done: () => void) => void): void {
+  add(
+    mark: number,
+    workers: number,
+    send: () => void,
+    alsoAwait?: (done: () => void, failed: () => void) => void,
+  ): void {
     const { store, cluster } = this.#broker;
     const waiting: Waiting = { missing: 1, send };
     const one = (): void => {
@@ -53,7 +58,7 @@ export class Acknowledgements {
     if (workers !== 0) waiting.missing += cluster.whenStored(workers, one, this.#failed);
     if (alsoAwait !== undefined) {
       waiting.missing += 1;
-      alsoAwait(one);
+      alsoAwait(one, this.#failed);
     }
     one();
   }

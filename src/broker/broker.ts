@@ -30,6 +30,7 @@ import { DenialLog } from './denials.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
 import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js';
 import { deliverLocally, routePublication } from './publish-path.js';
+import { Releases } from './releases.js';
 import { DelayedWills, type PreparedWill, restoredWill, willRecord } from './wills.js';
 
 const isSys = (topic: string): boolean => topic.startsWith('$SYS');
@@ -84,6 +85,7 @@ export class Broker implements SessionEvents {
   /** Bridges are clients, too, though no connection of theirs comes in. */
   connectedBridges = 0;
   readonly delayedWills = new DelayedWills();
+  readonly releases = new Releases(this);
   readonly denials: DenialLog;
 
   /** Milliseconds since the epoch, as of the bytes being worked on. */
@@ -145,7 +147,7 @@ export class Broker implements SessionEvents {
     }
     this.cluster.announce(changes);
     for (const { publication, subscription } of session.takeBackShared()) {
-      this.#deliverToGroup(publication, subscription.filter);
+      this.deliverToGroup(publication, subscription.filter);
     }
     session.subscriptions.clear();
   }
@@ -211,10 +213,12 @@ export class Broker implements SessionEvents {
       publication.topic = route.topic;
       if ((what & RecordFlag.group) !== 0) {
         const group = this.routes.group(groupKey);
+        const { once } = publication;
+        if (once !== null && !this.store.isNewTo(groupKey, once)) return;
         const member = group?.nextLocal(route.topic);
         if (member !== undefined) this.deliver(publication, member, true);
         // The last member here left while the message was on its way.
-        else if (group?.members.length === 0) this.#deliverToGroup(publication, groupKey);
+        else if (group?.members.length === 0) this.deliverToGroup(publication, groupKey);
         return;
       }
       if (everywhere) {
@@ -379,7 +383,7 @@ export class Broker implements SessionEvents {
   }
 
   /** A member of a shared subscription is gone: another one gets its message [MQTT-4.8.2-5]. */
-  #deliverToGroup(publication: Publication, groupKey: string): void {
+  deliverToGroup(publication: Publication, groupKey: string): void {
     const next = this.routes.group(groupKey)?.nextReader(publication.topic);
     if (typeof next === 'number') this.cluster.forwardToGroup(publication, next, groupKey);
     else if (next !== undefined) this.deliver(publication, next, true);

@@ -18,6 +18,10 @@ export class MemoryStore implements BrokerStore {
     callback();
   }
 
+  isNewTo(): boolean {
+    return true;
+  }
+
   whenFlushed(callback: () => void): void {
     callback();
   }

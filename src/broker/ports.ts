@@ -7,7 +7,7 @@ import type { ClientAcl } from '../auth/acl-check.js';
 import type { LoginAnswer, LoginRequest, TlsSession } from '../auth/authenticator.js';
 import type { SessionRecord } from '../model/session-record.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
-import type { Publication } from '../mqtt/publication.js';
+import type { Once, Publication } from '../mqtt/publication.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
 import type { SessionKeeper } from '../session/keeper.js';
 
@@ -75,6 +75,11 @@ export interface BrokerStore {
   changedSince(mark: number): boolean;
   /** Calls back once everything changed since the mark is committed, or was undone. */
   whenSettled(mark: number, callback: () => void): void;
+  /**
+   * Whether a QoS 2 message, which may come a second time after a crash, is new to a receiver. If other workers keep
+   * the message, that it has it is noted together with the other changes of this turn.
+   */
+  isNewTo(receiver: string, message: Once): boolean;
   /** Calls back once all that this thread has changed can be read by others. */
   whenFlushed(callback: () => void): void;
   /** Lets this thread read what others committed; first thing in every handler of another thread's message. */

@@ -8,7 +8,7 @@ import * as lines from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { PacketError } from '../mqtt/packet-error.js';
-import { NO_ALIAS, type Publication, readPublish } from '../mqtt/publication.js';
+import { NO_ALIAS, type Once, type Publication, readPublish } from '../mqtt/publication.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Route } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
@@ -163,16 +163,24 @@ function sameMessage(a: Publication, b: Publication): boolean {
 export function releasePublication(connection: Connection, packetId: number): void {
   const { broker, session } = connection;
   const mark = broker.store.mark();
-  const publication = session.release(packetId);
+  const isKept = session.keeper !== null;
+  const publication = isKept ? session.received(packetId) : session.release(packetId);
   const route =
     publication === undefined
       ? null
       : broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
   if (publication === undefined || route === null) {
+    session.release(packetId);
     connection.acknowledge(mark, 0, 'pubcomp', packetId, 0);
     return;
   }
-  if (publication.expiresAt !== 0 && publication.expiresAt <= broker.now) {
+  const isExpired = publication.expiresAt !== 0 && publication.expiresAt <= broker.now;
+  if (isKept && !isExpired && broker.releases.takesTime(session, packetId, route)) {
+    releaseInSteps(connection, packetId, publication, route);
+    return;
+  }
+  if (isKept) session.release(packetId);
+  if (isExpired) {
     // Its time was over before the client released it [MQTT-3.3.2-5]; the exchange ends as usual [MQTT-4.3.3-13].
     broker.counters[Counter.publishDropped]! += 1;
     broker.counters[Counter.dropExpired]! += 1;
@@ -182,6 +190,23 @@ export function releasePublication(connection: Connection, packetId: number): vo
   routePublication(broker, route, publication, session);
   connection.acknowledge(mark, route.durable, 'pubcomp', packetId, 0);
   if (route.workers !== 0) connection.heedCongestion(route.workers);
+}
+
+/** The message is stored by other workers first. PUBREL once more meanwhile begins nothing anew. */
+function releaseInSteps(
+  connection: Connection,
+  packetId: number,
+  publication: Publication,
+  route: Route,
+): void {
+  const { broker, session } = connection;
+  const sendPubcomp = () => {
+    if (connection.isConnected) connection.sendAck('pubcomp', packetId, 0);
+  };
+  connection.acknowledgements.add(broker.store.mark(), 0, sendPubcomp, (done, failed) =>
+    broker.releases.begin(session, { packetId, publication, route }, { done, failed }),
+  );
+  connection.heedCongestion(route.workers);
 }
 
 /**
@@ -225,6 +250,7 @@ export function deliverLocally(
 ): void {
   const { subscriptions } = route;
   const { upgradeOutgoingQos, allowDuplicateMessages } = broker.settings;
+  const { once } = publication;
   if (!allowDuplicateMessages) markHighestQos(broker, subscriptions);
   for (let i = 0; i < subscriptions.length; i += 1) {
     const subscription = subscriptions[i]!;
@@ -236,8 +262,14 @@ export function deliverLocally(
     }
     const qos = upgradeOutgoingQos || subscription.qos < publication.qos ? subscription.qos : publication.qos;
     const retain = publication.retain && subscription.retainAsPublished;
+    if (once !== null && qos === 2 && !isNewTo(broker, subscription, once)) continue;
     session.deliver(publication, qos, retain, subscription.identifiers, null);
   }
+}
+
+/** Only what is stored can be known to have been delivered, and can come back after a crash. */
+function isNewTo(broker: Broker, { session, filter }: Subscription, once: Once): boolean {
+  return session.keeper === null || broker.store.isNewTo(`${session.clientId} ${filter}`, once);
 }
 
 /**

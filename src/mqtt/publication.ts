@@ -17,6 +17,14 @@ export const NO_ALIAS = -1;
 
 const EMPTY = new Uint8Array(0);
 
+/** A QoS 2 message that may come a second time, because a crash interrupted its way between two workers. */
+export interface Once {
+  /** Its name as long as it is kept. */
+  readonly messageId: string;
+  /** Another worker keeps it, so that who gets it here has to be noted. */
+  readonly isElsewhere: boolean;
+}
+
 /** Bytes shared by messages that are held for a moment. */
 const SLAB_BYTES = 16 * 1024;
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -55,6 +63,8 @@ export class Publication {
   originUsername = '';
   /** What the store made of it, shared by all queues that hold it; the store's own. */
   record: object | null = null;
+  /** For a QoS 2 message that may come a second time; `null` for all others. */
+  once: Once | null = null;
   /** The copy made by `keep()`; a message that several queues hold is copied once. */
   #kept: Publication | null = null;
 

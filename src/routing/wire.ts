@@ -3,7 +3,8 @@
  *
  *   0  u32  length of the whole record
  *   4  u8   bits 0-1 QoS, bit 2 retain, bit 3 keep as retained message, bit 4 deliver to subscribers,
- *           bit 5 deliver to one member of the shared group named in the record
+ *           bit 5 deliver to one member of the shared group named in the record,
+ *           bit 6 the sender keeps it, and may send it again after a crash: the origin is the name of the message
  *   5  f64  when it expires, milliseconds since the epoch; 0 = never
  *  13  u16  length of the group's key     15  u16  length of the origin     17  u16  length of the topic
  *  19  u32  length of the properties      23  group key, origin, topic, properties, payload
@@ -23,6 +24,8 @@ export const RecordFlag = {
   deliver: 0x10,
   /** Deliver to one of the receiver's members of the named shared group. */
   group: 0x20,
+  /** Deliver to nobody a second time who is noted to have it. */
+  once: 0x40,
 } as const;
 
 /** Appends one record (hot path between workers). */
@@ -34,7 +37,9 @@ export function packRecord(
 ): void {
   const group = groupKey === '' ? 0 : Buffer.byteLength(groupKey);
   const keep = (what & RecordFlag.keep) !== 0;
-  const origin = keep ? Buffer.byteLength(publication.origin) : 0;
+  const { once } = publication;
+  const originText = once !== null ? once.messageId : keep ? publication.origin : '';
+  const origin = originText === '' ? 0 : Buffer.byteLength(originText);
   const topic = publication.topicEnd - publication.topicStart;
   const properties = publication.propertiesEnd - publication.propertiesStart;
   const payload = publication.payloadEnd - publication.payloadStart;
@@ -42,7 +47,8 @@ export function packRecord(
   let at = out.reserve(length);
   const chunk = out.chunk!;
   chunk.writeUInt32LE(length, at);
-  chunk[at + 4] = publication.qos | (publication.retain ? RecordFlag.retain : 0) | what;
+  const flags = (publication.retain ? RecordFlag.retain : 0) | (once === null ? 0 : RecordFlag.once);
+  chunk[at + 4] = publication.qos | flags | what;
   chunk.writeDoubleLE(publication.expiresAt, at + 5);
   chunk.writeUInt16LE(group, at + 13);
   chunk.writeUInt16LE(origin, at + 15);
@@ -50,7 +56,7 @@ export function packRecord(
   chunk.writeUInt32LE(properties, at + 19);
   at += HEADER;
   if (group > 0) at += chunk.write(groupKey, at);
-  if (origin > 0) at += chunk.write(publication.origin, at);
+  if (origin > 0) at += chunk.write(originText, at);
   copyBytes(publication.buffer, publication.topicStart, publication.topicEnd, chunk, at);
   at += topic;
   copyBytes(publication.properties, publication.propertiesStart, publication.propertiesEnd, chunk, at);
@@ -110,7 +116,10 @@ export function unpackRecords(
     into.topicAlias = NO_ALIAS;
     into.expiresAt = bytes.readDoubleLE(at + 5);
     into.topic = '';
-    into.origin = originStart === topicStart ? '' : bytes.toString('utf8', originStart, topicStart);
+    const origin = originStart === topicStart ? '' : bytes.toString('utf8', originStart, topicStart);
+    const isOnce = (what & RecordFlag.once) !== 0;
+    into.origin = isOnce ? '' : origin;
+    into.once = isOnce ? { messageId: origin, isElsewhere: true } : null;
     each(into, what, groupStart === originStart ? '' : bytes.toString('utf8', groupStart, originStart));
     at = end;
   }

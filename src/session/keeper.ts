@@ -26,6 +26,10 @@ export interface KeptEntry extends Readonly<KeptDelivery> {
   readonly message: StoredMessage;
   /** Payload bytes. */
   readonly payloadBytes: number;
+  /** An incoming message may have been given to other workers already, and they have noted who has it. */
+  readonly wasReleased: boolean;
+  /** It is about to be given to other workers. @returns a name for it, as long as it is kept */
+  release(): string;
   update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void;
   remove(): void;
 }

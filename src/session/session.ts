@@ -418,6 +418,11 @@ export class Session {
     return this.#received.get(packetId)?.publication;
   }
 
+  /** Where that message is kept; `null` where it is not, or is not there. */
+  receivedEntry(packetId: number): KeptEntry | null {
+    return this.#received.get(packetId)?.entry ?? null;
+  }
+
   /** Keeps a QoS 2 message until its PUBREL. */
   receive(packetId: number, message: Publication): void {
     const { keeper } = this;
@@ -556,7 +561,8 @@ export class Session {
     }
     const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
     const delivery = { state, packetId, qos, retain, dup: false, subscriptionIds } as const;
-    return this.keeper!.outgoing.append(publication.keep(), delivery, true);
+    // A QoS 2 message is not sent, and so not acknowledged, before it is stored.
+    return this.keeper!.outgoing.append(publication.keep(), delivery, qos === 1);
   }
 
   #complete(packetId: number): void {

@@ -4,7 +4,7 @@ import type { RestoredSession } from '../broker/broker.js';
 import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
 import type { StoredMessage } from '../model/message.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
-import { Publication } from '../mqtt/publication.js';
+import { type Once, Publication } from '../mqtt/publication.js';
 import type { KeptDelivery, KeptEntry, MessageKeeper, SessionKeeper } from '../session/keeper.js';
 import type { RetainedStore } from './retained-store.js';
 import type { RetainedWalk } from './retained-walk.js';
@@ -32,6 +32,13 @@ export class LmdbBrokerStore implements BrokerStore {
 
   whenSettled(mark: number, callback: () => void): void {
     this.#store.whenSettled(mark, callback);
+  }
+
+  isNewTo(receiver: string, { messageId, isElsewhere }: Once): boolean {
+    const { deliveryNotes } = this.#store;
+    if (deliveryNotes.has(messageId, receiver)) return false;
+    if (isElsewhere) deliveryNotes.add(messageId, receiver);
+    return true;
   }
 
   whenFlushed(callback: () => void): void {

@@ -37,7 +37,8 @@ export type TableName =
   | 'references'
   | 'retained'
   | 'retainedTails'
-  | 'garbage';
+  | 'garbage'
+  | 'deliveries';
 
 /** Names of the databases in the file. Never changed: `midge db` and later versions look for them. */
 const TABLE_NAMES: readonly TableName[] = [
@@ -50,6 +51,7 @@ const TABLE_NAMES: readonly TableName[] = [
   'retained',
   'retainedTails',
   'garbage',
+  'deliveries',
 ];
 
 /** Also where the kernel's pages are larger (16 KiB on a Pi 5): a lone commit would write three times as much. */

@@ -11,6 +11,7 @@
  *   retained        levels(1) · level 00 level 00 … level      retained message
  *   retainedTails   levels(1) · the same, last level first     nothing, or the topic where the key is cut
  *   garbage         session                                    nothing: what is left of it is to be removed
+ *   deliveries      session · direction · sequence · hash(16)  nothing: the receiver of that hash has this message
  *
  * `session` is a random number of 8 bytes that the session record holds. A session that begins anew under the
  * same client id has another one, so that what is left of the old one can be removed little by little.
@@ -29,6 +30,7 @@ import type { Direction } from '../model/queued-record.js';
 export const SESSION_KEY_LENGTH = 8;
 export const MESSAGE_ID_LENGTH = 14;
 const SEQUENCE_LENGTH = 6;
+const RECEIVER_HASH_LENGTH = 16;
 export const QUEUE_KEY_LENGTH = SESSION_KEY_LENGTH + 1 + SEQUENCE_LENGTH;
 
 /** Sequences are 48 bits: a queue that grew by a million messages a second would last nine years. */
@@ -104,6 +106,11 @@ export class MessageIds {
 
 export function referenceKey(messageId: Buffer, queueKey: Buffer): Buffer {
   return Buffer.concat([messageId, queueKey]);
+}
+
+/** @param messageId the message's key in the queue, in hexadecimal digits */
+export function deliveryNoteKey(messageId: string, receiver: string): Buffer {
+  return Buffer.concat([Buffer.from(messageId, 'hex'), hashOf(receiver).subarray(0, RECEIVER_HASH_LENGTH)]);
 }
 
 /** The topic with its levels in their order. */

@@ -10,6 +10,7 @@
 import type { StoredMessage } from '../model/message.js';
 import type { DeliveryState, Direction } from '../model/queued-record.js';
 import type { Qos } from '../mqtt/packets.js';
+import type { DeliveryNotes } from './delivery-notes.js';
 import type { Environment, Table } from './environment.js';
 import { queueKey, SEQUENCE_MAX, sequenceOf } from './keys.js';
 import {
@@ -27,6 +28,7 @@ export interface QueueContext {
   environment: Environment;
   batcher: WriteBatcher;
   sharedMessages: SharedMessages;
+  deliveryNotes: DeliveryNotes;
   /** Called for a record that does not read; the queue goes on without it. */
   onDamage: (error: DamagedRecordError) => void;
 }
@@ -76,6 +78,8 @@ export class QueueEntry extends Change {
   /** A record of it is on disk, or on its way there. */
   #stored: boolean;
   #removed = false;
+  /** Other threads may have noted who has the message: since it was given to them, maybe before a restart. */
+  #noted: boolean;
   /** The shared message that the record on disk refers to. */
   #reference: Buffer | null;
   /** The same of the record being written. */
@@ -104,6 +108,7 @@ export class QueueEntry extends Change {
     this.#stored = stored;
     this.#reference = stored ? kept.id : null;
     this.#unwritten = !stored;
+    this.#noted = stored && queue.direction === 'incoming';
     if (!stored) kept.unwritten += 1;
   }
 
@@ -118,6 +123,16 @@ export class QueueEntry extends Change {
 
   get removed(): boolean {
     return this.#removed;
+  }
+
+  get wasReleased(): boolean {
+    return this.#noted;
+  }
+
+  /** Gives the message a name under which other threads note who has it. The notes are removed with the entry. */
+  release(): string {
+    this.#noted = true;
+    return this.#queue.keyOf(this.sequence).toString('hex');
   }
 
   override get weight(): number {
@@ -136,17 +151,18 @@ export class QueueEntry extends Change {
     if (this.#removed) return;
     this.#removed = true;
     this.#countWritten();
-    if (this.#stored) this.#queue.change(this);
+    if (this.#stored || this.#noted) this.#queue.change(this);
     else this.#queue.forget(this);
   }
 
   override write(): void {
-    const { environment, sharedMessages } = this.#queue.context;
+    const { environment, sharedMessages, deliveryNotes } = this.#queue.context;
     const key = this.#queue.keyOf(this.sequence);
     const shared = this.#removed ? null : sharedMessages.share(this.#kept);
     this.#countWritten();
     if (this.#removed) {
       environment.remove(this.#queue.table, key);
+      if (this.#noted) deliveryNotes.removeAll(key);
     } else if (shared === null) {
       environment.put(this.#queue.table, key, encodeQueuedInline(this, this.message));
     } else {
@@ -182,7 +198,7 @@ export class SessionQueue {
   readonly context: QueueContext;
   readonly table: Table;
   readonly #sessionKey: Buffer;
-  readonly #direction: Direction;
+  readonly direction: Direction;
   #lastSequence = 0;
   /** Entries from `#tailHead` on that are not settled, in their order; removed ones among them. */
   #tail: QueueEntry[] = [];
@@ -194,7 +210,7 @@ export class SessionQueue {
     this.context = context;
     this.table = context.environment.tables.queue;
     this.#sessionKey = sessionKey;
-    this.#direction = direction;
+    this.direction = direction;
   }
 
   /**
@@ -251,7 +267,7 @@ export class SessionQueue {
   }
 
   keyOf(sequence: number): Buffer {
-    return queueKey(this.#sessionKey, this.#direction, sequence);
+    return queueKey(this.#sessionKey, this.direction, sequence);
   }
 
   /** The entry has a new state, or is removed, and that has to be written. */

@@ -1,5 +1,5 @@
 /**
- * Removes what ended sessions leave: subscriptions, queues, references. In steps, because a queue may hold a
+ * Removes what ended sessions leave: subscriptions, queues, references, notes. In steps, because a queue may hold a
  * million messages, and each step is a transaction of moderate size. Until it is done the session's number stays
  * in the `garbage` table, where the next start finds it.
  */
@@ -50,8 +50,12 @@ export class SessionSweeper {
 
   async #run(): Promise<void> {
     for (let key = this.#pending.shift(); key !== undefined; key = this.#pending.shift()) {
-      const { queue, subscriptions, garbage } = this.#environment.tables;
-      if (!(await this.#removeAll(queue, key)) || !(await this.#removeAll(subscriptions, key))) break;
+      const { queue, deliveries, subscriptions, garbage } = this.#environment.tables;
+      const finished =
+        (await this.#removeAll(queue, key)) &&
+        (await this.#removeAll(deliveries, key)) &&
+        (await this.#removeAll(subscriptions, key));
+      if (!finished) break;
       this.#batcher.add(new Removal(this.#environment, garbage, [key]));
     }
     this.#pending = [];

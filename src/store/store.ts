@@ -17,6 +17,7 @@
 
 import type { StoredMessage } from '../model/message.js';
 import type { StoreMode } from '../model/store-mode.js';
+import { DeliveryNotes } from './delivery-notes.js';
 import { Environment } from './environment.js';
 import { RetainedStore } from './retained-store.js';
 import { SessionStore } from './session-store.js';
@@ -46,6 +47,7 @@ export class Store {
   readonly retained: RetainedStore;
   readonly sessions: SessionStore;
   readonly environment: Environment;
+  readonly deliveryNotes: DeliveryNotes;
   readonly #batcher: WriteBatcher;
   readonly #sweeper: SessionSweeper;
 
@@ -62,7 +64,16 @@ export class Store {
     const sweeper = new SessionSweeper(environment, batcher, sharedMessages);
     this.environment = environment;
     this.retained = new RetainedStore({ environment, batcher, now, onDamage });
-    this.sessions = new SessionStore({ environment, batcher, sharedMessages, sweeper, onDamage });
+    const deliveryNotes = new DeliveryNotes(environment, batcher);
+    this.deliveryNotes = deliveryNotes;
+    this.sessions = new SessionStore({
+      environment,
+      batcher,
+      sharedMessages,
+      deliveryNotes,
+      sweeper,
+      onDamage,
+    });
     this.#batcher = batcher;
     this.#sweeper = sweeper;
   }

@@ -35,17 +35,41 @@ const stopTimeoutMs = 10_000;
 const concurrency = 4;
 const openListener = 'listener {port} 127.0.0.1\nallow_anonymous true';
 
+/** What a broker is started with. */
+interface Launch {
+  command: readonly string[];
+  env: Record<string, string>;
+  port: number;
+  folder: string;
+}
+
 /** A running broker. */
 export class Broker {
   readonly port: number;
   /** A folder of its own, removed with the test. */
   readonly folder: string;
   readonly program: Program;
+  readonly #launch: Launch;
 
-  constructor(program: Program, port: number, folder: string) {
+  private constructor(program: Program, launch: Launch) {
     this.program = program;
-    this.port = port;
-    this.folder = folder;
+    this.port = launch.port;
+    this.folder = launch.folder;
+    this.#launch = launch;
+  }
+
+  /** @returns when it is running. @throws with its log when it does not start. */
+  static async start(t: TestContext, launch: Launch): Promise<Broker> {
+    const program = new Program(t, 'broker', launch.command, { env: launch.env });
+    await program.waitForLine(/version \S+ running$/, { timeoutMs: startTimeoutMs });
+    const broker = new Broker(program, launch);
+    afterTest(t, () => stopAtEnd(broker));
+    return broker;
+  }
+
+  /** Starts it once more, with the same folder, port and configuration. It has to have ended before. */
+  startAgain(t: TestContext): Promise<Broker> {
+    return Broker.start(t, this.#launch);
   }
 
   get pid(): number {
@@ -105,11 +129,7 @@ async function start(t: TestContext, command: readonly string[], options: Broker
   const listening = /^\s*listener\s/m.test(config) ? config : `${openListener}\n${config}`;
   writeFileSync(configFile, fill(/^user /m.test(config) ? listening : `user root\n${listening}`));
   const args = ['-c', configFile, ...(options.args ?? []).map(fill)];
-  const program = new Program(t, 'broker', [...command, ...args], { env: options.env ?? {} });
-  await program.waitForLine(/version \S+ running$/, { timeoutMs: startTimeoutMs });
-  const broker = new Broker(program, port, folder);
-  afterTest(t, () => stopAtEnd(broker));
-  return broker;
+  return Broker.start(t, { command: [...command, ...args], env: options.env ?? {}, port, folder });
 }
 
 /** A broker that the test has not stopped itself must still be alive, and end as it should. */

@@ -79,6 +79,8 @@ class MemoryEntry implements KeptEntry {
   readonly qos: KeptDelivery['qos'];
   readonly retain: boolean;
   readonly subscriptionIds: readonly number[];
+  /** Nothing here ever goes to other workers. */
+  readonly wasReleased = false;
   state: KeptDelivery['state'];
   packetId: number;
   dup: boolean;
@@ -103,6 +105,10 @@ class MemoryEntry implements KeptEntry {
   update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void {
     Object.assign(this, change);
     this.#queue.changed();
+  }
+
+  release(): string {
+    return `${this.sequence}`;
   }
 
   remove(): void {

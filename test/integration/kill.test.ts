@@ -1,0 +1,288 @@
+/**
+ * The whole broker under traffic, killed at random moments: what it acknowledged is there afterwards, and no QoS 2
+ * message comes twice. Sessions are spread over three workers, and differently after each start.
+ */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Qos } from '../../src/mqtt/packets.js';
+import { type Broker, startBroker } from '../support/broker.js';
+import { DurableClient } from '../support/durable-client.js';
+import { Random } from '../support/random.js';
+import { RawClient } from '../support/raw-client.js';
+import { within } from '../support/within.js';
+
+const rounds = 10;
+const publisherCount = 4;
+const subscriberCount = 4;
+/** Messages that a publisher has on their way at once. */
+const window = 10;
+/** Topics that are set and cleared, filters that are subscribed to and left. */
+const switchCount = 12;
+/** Messages that are acknowledged before a kill, at most. */
+const acknowledgedMax = 400;
+const waitMs = 20_000;
+
+/** Publishes numbers without a gap, at QoS 1 or 2. */
+class Publisher {
+  readonly client: DurableClient;
+  readonly qos: Qos;
+  published = 0;
+  readonly #topic: string;
+  readonly #onAcknowledged: () => void;
+
+  constructor(index: number, onAcknowledged: () => void) {
+    this.client = new DurableClient(`publisher-${index}`);
+    this.qos = index % 2 === 0 ? 1 : 2;
+    this.#topic = `qos${this.qos}/${index}`;
+    this.#onAcknowledged = onAcknowledged;
+  }
+
+  /** Goes on until it is told that it is over. @returns when everything is acknowledged */
+  async run(isOver: () => boolean): Promise<void> {
+    const lane = async () => {
+      while (!isOver()) {
+        this.published += 1;
+        await this.client.publish(this.#topic, String(this.published), { qos: this.qos });
+        this.#onAcknowledged();
+      }
+    };
+    await Promise.all(Array.from({ length: window }, lane));
+  }
+
+  get topic(): string {
+    return this.#topic;
+  }
+}
+
+/** Counts what comes, by topic and number. */
+class Subscriber {
+  readonly client: DurableClient;
+  readonly counts = new Map<string, Map<number, number>>();
+  #arrived: () => void = () => {};
+
+  constructor(index: number) {
+    this.client = new DurableClient(`subscriber-${index}`, ({ topic, payload }) => {
+      const number = Number(Buffer.from(payload).toString());
+      const numbers = this.#numbersOf(topic);
+      numbers.set(number, (numbers.get(number) ?? 0) + 1);
+      this.#arrived();
+    });
+  }
+
+  #numbersOf(topic: string): Map<number, number> {
+    let numbers = this.counts.get(topic);
+    if (numbers === undefined) {
+      numbers = new Map();
+      this.counts.set(topic, numbers);
+    }
+    return numbers;
+  }
+
+  /** @returns when it has all that was published. @throws with what is missing */
+  waitForAll(publishers: readonly Publisher[]): Promise<void> {
+    const missing = () =>
+      publishers.flatMap(({ topic, published }) => {
+        const numbers = this.#numbersOf(topic);
+        if (numbers.size === published) return [];
+        const absent = range(published).filter((number) => !numbers.has(number));
+        return [`${absent.length} of ${topic}, the first ${absent[0]}`];
+      });
+    const complete = new Promise<void>((resolve) => {
+      this.#arrived = () => {
+        if (publishers.every(({ topic, published }) => this.#numbersOf(topic).size >= published)) resolve();
+      };
+      this.#arrived();
+    });
+    return within(waitMs, complete, () => `${this.client.clientId} misses ${missing().join('; ')}`);
+  }
+
+  readonly doubled = (topic: string): number[] =>
+    [...this.#numbersOf(topic)].filter(([, count]) => count > 1).map(([number]) => number);
+}
+
+/** Subscribes to filters and leaves them, sets retained messages and clears them, one at a time. */
+class Changer {
+  readonly client: DurableClient;
+  readonly #random: Random;
+  /** As acknowledged, by the number of the filter or topic. */
+  readonly #subscribed = Array.from({ length: switchCount }, () => false);
+  readonly #retained = Array.from({ length: switchCount }, () => '');
+  #number = 0;
+  #heard: boolean[] = [];
+  #onEnd: () => void = () => {};
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.client = new DurableClient('changer', ({ topic }) => {
+      if (topic === 'switch/end') this.#onEnd();
+      else this.#heard[Number(topic.split('/')[1])] = true;
+    });
+  }
+
+  async run(isOver: () => boolean): Promise<void> {
+    const lane = async (change: () => Promise<void>) => {
+      while (!isOver()) await change();
+    };
+    await Promise.all([lane(() => this.#changeSubscription()), lane(() => this.#changeRetained())]);
+  }
+
+  async #changeSubscription(): Promise<void> {
+    const index = this.#random.below(switchCount);
+    const subscribes = this.#random.below(2) === 0;
+    if (subscribes) await this.client.subscribe(`switch/${index}`, 1);
+    else await this.client.unsubscribe(`switch/${index}`);
+    this.#subscribed[index] = subscribes;
+  }
+
+  async #changeRetained(): Promise<void> {
+    const index = this.#random.below(switchCount);
+    this.#number += 1;
+    const payload = this.#random.below(3) === 0 ? '' : String(this.#number);
+    await this.client.publish(`retained/${index}`, payload, { retain: true });
+    this.#retained[index] = payload;
+  }
+
+  /** Compares what the broker has with what it acknowledged. Not while it runs. */
+  async check(t: TestContext, broker: Broker): Promise<void> {
+    const prober = await RawClient.connect(t, broker, 4);
+    assert.deepEqual(await this.#probeSubscriptions(prober), this.#subscribed, 'subscriptions');
+    await prober.subscribe('retained/+', 1);
+    assert.deepEqual(await this.#readRetained(prober), this.#retained, 'retained messages');
+    await prober.disconnect();
+  }
+
+  async #probeSubscriptions(prober: RawClient): Promise<boolean[]> {
+    this.#heard = Array.from({ length: switchCount }, () => false);
+    const end = new Promise<void>((resolve) => {
+      this.#onEnd = resolve;
+    });
+    for (const index of this.#heard.keys()) await prober.publish(`switch/${index}`, '');
+    await prober.publish('switch/end', '');
+    await within(waitMs, end, () => 'the changer waits for the end of the probe');
+    return this.#heard;
+  }
+
+  async #readRetained(prober: RawClient): Promise<string[]> {
+    const found = Array.from({ length: switchCount }, () => '');
+    prober.sendPublish('retained/end', '');
+    for (;;) {
+      const { topic, payload, qos, packetId } = await prober.expectPacket('publish');
+      if (qos === 1) prober.sendAck('puback', packetId);
+      if (topic === 'retained/end') return found;
+      found[Number(topic.split('/')[1])] = Buffer.from(payload).toString();
+    }
+  }
+}
+
+/** A broker, its clients, and what they have done with it. */
+class Trial {
+  readonly #t: TestContext;
+  readonly #config: string;
+  readonly #random: Random;
+  readonly #publishers: Publisher[];
+  readonly #subscribers: Subscriber[];
+  readonly #changer: Changer;
+  #broker: Broker | undefined;
+  #acknowledged = 0;
+  #killAt = Number.POSITIVE_INFINITY;
+  #kill: () => void = () => {};
+  /** What is not acknowledged when the broker is killed ends on the next one. */
+  #unfinished: Promise<unknown> = Promise.resolve();
+
+  constructor(t: TestContext, config: string, random: Random) {
+    this.#t = t;
+    this.#config = config;
+    this.#random = random;
+    const onAcknowledged = () => {
+      this.#acknowledged += 1;
+      if (this.#acknowledged >= this.#killAt) this.#kill();
+    };
+    this.#publishers = range(publisherCount).map((index) => new Publisher(index, onAcknowledged));
+    this.#subscribers = range(subscriberCount).map((index) => new Subscriber(index));
+    this.#changer = new Changer(random);
+  }
+
+  /** Begins with everybody subscribed. */
+  async begin(): Promise<void> {
+    this.#broker = await startBroker(this.#t, { workers: 3, config: this.#config });
+    for (const client of this.#clients) await client.connect(this.#t, this.#broker);
+    for (const { client } of this.#subscribers) {
+      await client.subscribe('qos1/+', 1);
+      await client.subscribe('qos2/+', 2);
+    }
+    await this.#changer.client.subscribe('switch/end', 1);
+  }
+
+  /** Traffic, and a kill in the midst of it. Then all goes on with a new broker. */
+  async round(): Promise<void> {
+    let over = false;
+    const killed = new Promise<void>((resolve) => {
+      this.#kill = resolve;
+    });
+    this.#killAt = this.#acknowledged + this.#random.below(acknowledgedMax);
+    const runners = [...this.#publishers, this.#changer];
+    this.#unfinished = Promise.all(runners.map((runner) => runner.run(() => over)));
+    await within(waitMs, killed, () => `waiting for message ${this.#killAt}; ${this.#acknowledged} came`);
+    over = true;
+    await this.#broker!.kill();
+    for (const client of this.#clients) await client.ended;
+    await this.#goOn(() => this.#random.below(3) > 0);
+  }
+
+  /** @param comesBack whether a subscriber does; the others stay away for this round */
+  async #goOn(comesBack: () => boolean): Promise<void> {
+    this.#broker = await this.#broker!.startAgain(this.#t);
+    const subscribers = this.#subscribers.filter(comesBack);
+    for (const { client } of [...this.#publishers, this.#changer, ...subscribers]) await this.#resume(client);
+    await this.#finish();
+    await this.#changer.check(this.#t, this.#broker);
+  }
+
+  /** What was under way when the broker was killed is acknowledged now. */
+  async #finish(): Promise<void> {
+    const pending = () => this.#clients.map(({ clientId, pending }) => `${clientId} ${pending}`).join(', ');
+    await within(waitMs, this.#unfinished, () => `waiting for acknowledgements: ${pending()}`);
+  }
+
+  async #resume(client: DurableClient): Promise<void> {
+    assert.ok(await client.connect(this.#t, this.#broker!), `the session of ${client.clientId} is lost`);
+  }
+
+  /** Everybody comes back, and everything has arrived. */
+  async end(): Promise<void> {
+    for (const { client } of this.#subscribers) {
+      await client.disconnect();
+      await this.#resume(client);
+    }
+    for (const subscriber of this.#subscribers) await subscriber.waitForAll(this.#publishers);
+    for (const { client, doubled } of this.#subscribers) {
+      for (const { qos, topic } of this.#publishers) {
+        if (qos === 2) assert.deepEqual(doubled(topic), [], `${topic} came twice to ${client.clientId}`);
+      }
+    }
+    const published = this.#publishers.reduce((sum, publisher) => sum + publisher.published, 0);
+    this.#t.diagnostic(`${published} messages to ${subscriberCount} subscribers`);
+  }
+
+  get #clients(): DurableClient[] {
+    return [...this.#publishers, ...this.#subscribers, this.#changer].map(({ client }) => client);
+  }
+}
+
+const modes = { autosave: '', durable: 'persistence_mode durable' };
+
+for (const [mode, line] of Object.entries(modes)) {
+  const seed = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 32));
+  test(`${mode}: nothing acknowledged is lost in ${rounds} kills, seed ${seed}`, async (t) => {
+    const limits = 'max_inflight_messages 0\nmax_queued_messages 0';
+    const config = `persistence true\npersistence_location {folder}/\n${limits}\n${line}`;
+    const trial = new Trial(t, config, new Random(seed));
+    await trial.begin();
+    for (let round = 0; round < rounds; round += 1) await trial.round();
+    await trial.end();
+  });
+}
+
+function range(last: number): number[] {
+  return Array.from({ length: last }, (_, index) => index + 1);
+}
