@@ -7,7 +7,7 @@ import { makeFolder } from '../support/cleanup.js';
 import { FlakyProxy } from '../support/flaky-proxy.js';
 import { SessionClient } from '../support/session-client.js';
 
-const messages = Number(process.env.BRIDGE_MESSAGES ?? 20_000);
+const messages = Number(process.env.BRIDGE_MESSAGES ?? 10_000);
 /** Messages that a publisher has under way at once. */
 const atOnce = 500;
 const payloadBytes = 100;

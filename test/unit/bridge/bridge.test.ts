@@ -1,0 +1,354 @@
+/** The state machine of a bridge in virtual time: the test plays the other broker, the way there, and the clock. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Bridge } from '../../../src/bridge/bridge.js';
+import type { Channel, ChannelEvents, Uplink } from '../../../src/bridge/uplink.js';
+import { type BridgeSettings, defaultsOf } from '../../../src/config/settings.js';
+import { decodePacket } from '../../../src/mqtt/decode.js';
+import { encodePacket } from '../../../src/mqtt/encode.js';
+import { Framer } from '../../../src/mqtt/framer.js';
+import { isPacketError } from '../../../src/mqtt/packet-error.js';
+import type { Packet } from '../../../src/mqtt/packets.js';
+import { BrokerFixture } from '../../support/broker-fixture.js';
+import { publishPacket } from '../../support/publication.js';
+
+const stateTopic = '$SYS/broker/connection/gateway/state';
+
+/** The other broker's end of a connection. */
+class FarEnd implements Channel {
+  isOpen = true;
+  isPaused = true;
+  readonly #arrived: Packet[] = [];
+  #events: ChannelEvents | null = null;
+  readonly #framer = new Framer((buffer, start, bodyStart, end) => {
+    const packet = decodePacket(buffer, start, bodyStart, end, 4, 'client');
+    assert.ok(!isPacketError(packet), 'the bridge sends proper packets');
+    this.#arrived.push(packet);
+    return true;
+  });
+
+  serve(events: ChannelEvents): void {
+    this.#events = events;
+  }
+
+  write(chunk: Buffer, length: number): boolean {
+    this.#framer.push(chunk, length);
+    return true;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
+
+  end(): void {
+    this.isOpen = false;
+  }
+
+  destroy(): void {
+    this.isOpen = false;
+  }
+
+  send(packet: Packet): void {
+    const bytes = encodePacket(packet, 4);
+    this.#events!.received(bytes, bytes.length);
+  }
+
+  close(why = ''): void {
+    this.#events!.closed(why);
+  }
+
+  /** What came since the last call, in short. */
+  take(): string[] {
+    return this.#arrived.splice(0).map((packet) => {
+      if (packet.type === 'publish') return `${packet.topic} ${Buffer.from(packet.payload)} q${packet.qos}`;
+      return packet.type === 'subscribe' ? `subscribe ${packet.subscriptions[0]!.filter}` : packet.type;
+    });
+  }
+}
+
+class Way implements Uplink {
+  /** What the next attempts find: a broker, nobody, or no answer at all. */
+  finds: 'broker' | 'nobody' | 'silence' = 'broker';
+  primaryListens = false;
+  readonly ports: number[] = [];
+  far!: FarEnd;
+  #pending: (() => void)[] = [];
+
+  open(
+    _settings: BridgeSettings,
+    { port }: { port: number },
+    opened: (channel: Channel) => void,
+    failed: (why: string) => void,
+  ): () => void {
+    this.ports.push(port);
+    let isGivenUp = false;
+    const { finds } = this;
+    this.#pending.push(() => {
+      if (isGivenUp || finds === 'silence') return;
+      if (finds === 'nobody') failed('nobody is there');
+      else opened((this.far = new FarEnd()));
+    });
+    return () => {
+      isGivenUp = true;
+    };
+  }
+
+  probe(_settings: BridgeSettings, _address: unknown, answer: (listens: boolean) => void): () => void {
+    this.#pending.push(() => answer(this.primaryListens));
+    return () => {};
+  }
+
+  settle(): void {
+    for (const happen of this.#pending.splice(0)) happen();
+  }
+}
+
+class Scene {
+  readonly fixture: BrokerFixture;
+  readonly way = new Way();
+  readonly bridge: Bridge;
+
+  constructor(change: Partial<BridgeSettings> = {}) {
+    const settings: BridgeSettings = {
+      ...defaultsOf('bridge'),
+      name: 'up',
+      address: [{ host: 'far.example', port: 1 }],
+      topic: [
+        { pattern: 'out', direction: 'out', qos: 2, localPrefix: undefined, remotePrefix: undefined },
+        { pattern: 'in', direction: 'in', qos: 2, localPrefix: undefined, remotePrefix: undefined },
+      ],
+      restartTimeout: { kind: 'jitter', baseSeconds: 5, capSeconds: 30, stableSeconds: 10 },
+      remoteClientid: 'gateway',
+      localClientid: 'local.gateway',
+      localCleansession: false,
+      bridgeReceiveMaximum: 20,
+      ...change,
+    };
+    this.fixture = new BrokerFixture({ settings: { bridges: [settings], sysInterval: 1 } });
+    const monotonicMs = () => this.fixture.now;
+    const world = { broker: this.fixture.broker, uplink: this.way, monotonicMs, random: () => 0 };
+    this.bridge = new Bridge(world, settings);
+  }
+
+  async start(): Promise<this> {
+    this.bridge.start();
+    await this.settle();
+    return this;
+  }
+
+  async settle(): Promise<void> {
+    await this.fixture.settle();
+    this.way.settle();
+    this.fixture.flush();
+  }
+
+  async advance(seconds: number): Promise<void> {
+    for (let second = 0; second < seconds; second += 1) {
+      this.fixture.advance(1);
+      this.bridge.tick();
+      await this.settle();
+    }
+  }
+
+  accept(sessionPresent = false): void {
+    this.way.far.send({ type: 'connack', sessionPresent, reasonCode: 0, properties: {} });
+    this.fixture.flush();
+  }
+
+  get state(): string | undefined {
+    return this.fixture.retained(stateTopic)[0]?.slice(stateTopic.length + 1);
+  }
+
+  own(topic: string): string | undefined {
+    const name = `$SYS/broker/bridge/up/${topic}`;
+    return this.fixture.retained(name)[0]?.slice(name.length + 1);
+  }
+}
+
+describe('connecting', () => {
+  test('CONNECT; after CONNACK the state, then what is wanted', async () => {
+    const scene = await new Scene().start();
+    assert.equal(scene.state, '0');
+    assert.deepEqual(scene.way.far.take(), ['connect']);
+    scene.accept();
+    assert.equal(scene.state, '1');
+    assert.deepEqual(scene.way.far.take(), [`${stateTopic} 1 q1`, 'unsubscribe', 'subscribe in']);
+  });
+
+  test('nobody answers the CONNECT for 30 seconds: given up, and tried again', async () => {
+    const scene = await new Scene().start();
+    const { far } = scene.way;
+    await scene.advance(29);
+    assert.equal(far.isOpen, true);
+    await scene.advance(1);
+    assert.equal(far.isOpen, false);
+    assert.match(scene.own('last_error')!, /does not answer the CONNECT/);
+    await scene.advance(5);
+    assert.notEqual(scene.way.far, far);
+  });
+
+  test('waits: base, as the dice fall; next_try tells', async () => {
+    const scene = new Scene();
+    scene.way.finds = 'nobody';
+    await scene.start();
+    const attempts = [];
+    for (let second = 1; second <= 20; second += 1) {
+      await scene.advance(1);
+      if (scene.way.ports.length > attempts.length + 1) attempts.push(second);
+    }
+    assert.deepEqual(attempts, [5, 10, 15, 20]);
+    assert.equal(scene.own('next_try'), new Date(scene.fixture.now + 5000).toISOString());
+    assert.equal(scene.own('connected'), '0');
+  });
+
+  test('a way that never answers leaves everything else as it is', async () => {
+    const scene = new Scene();
+    scene.way.finds = 'silence';
+    await scene.start();
+    const client = await scene.fixture.connect();
+    await scene.advance(100);
+    client.publish('out', 'x', { qos: 1 });
+    client.expectPacket('puback');
+    assert.equal(scene.way.ports.length, 1);
+  });
+
+  test('bytes that are not MQTT end the connection', async () => {
+    const scene = await new Scene().start();
+    scene.way.far.send({ type: 'pingresp' });
+    assert.equal(scene.way.far.isOpen, false);
+    assert.match(scene.own('last_error')!, /sends pingresp out of turn/);
+  });
+});
+
+describe('a link that dies', () => {
+  test('PINGREQ after the keepalive interval, the end after another one', async () => {
+    const scene = await new Scene({ keepaliveInterval: 10 }).start();
+    scene.accept();
+    const { far } = scene.way;
+    far.take();
+    await scene.advance(10);
+    assert.deepEqual(far.take(), ['pingreq']);
+    far.send({ type: 'pingresp' });
+    await scene.advance(10);
+    assert.deepEqual(far.take(), ['pingreq']);
+    await scene.advance(9);
+    assert.equal(scene.state, '1');
+    await scene.advance(1);
+    assert.equal(scene.state, '0');
+    assert.equal(far.isOpen, false);
+  });
+
+  test('sending alone does not keep it alive', async () => {
+    const scene = await new Scene({ keepaliveInterval: 10 }).start();
+    scene.accept();
+    const client = await scene.fixture.connect();
+    for (let second = 0; second < 21; second += 1) {
+      client.publish('out', 'x');
+      await scene.advance(1);
+    }
+    assert.equal(scene.state, '0');
+  });
+
+  test('messages wait, with their age, and leave in order before retained ones', async () => {
+    const scene = await new Scene({ restartTimeout: { kind: 'constant', seconds: 5 } }).start();
+    scene.accept();
+    scene.way.far.close();
+    scene.way.finds = 'nobody';
+    const client = await scene.fixture.connect();
+    for (const text of ['1', '2', '3']) client.publish('out', text, { qos: 1, retain: text === '3' });
+    await scene.advance(60);
+    assert.equal(scene.own('backlog/messages'), '3');
+    assert.match(scene.own('backlog/oldest')!, /^(59|60) seconds$/);
+    scene.way.finds = 'broker';
+    await scene.advance(5);
+    scene.way.far.take();
+    scene.accept();
+    const sent = scene.way.far.take().filter((text) => text.startsWith('out'));
+    assert.deepEqual(sent, ['out 1 q1', 'out 2 q1', 'out 3 q1', 'out 3 q1']);
+  });
+
+  test('what was not acknowledged is sent again; a QoS 2 message that was released is not', async () => {
+    const scene = await new Scene({ restartTimeout: { kind: 'constant', seconds: 1 } }).start();
+    scene.accept();
+    scene.way.far.take();
+    const client = await scene.fixture.connect();
+    client.publish('out', 'once', { qos: 2 });
+    const { packetId } = client.expectPacket('pubrec');
+    client.ack('pubrel', packetId);
+    client.publish('out', 'again', { qos: 1 });
+    scene.fixture.flush();
+    assert.deepEqual(scene.way.far.take(), ['out once q2', 'out again q1']);
+    // Packet ids 1 to 3 went to state, UNSUBSCRIBE and SUBSCRIBE.
+    scene.way.far.send({ type: 'pubrec', packetId: 4, reasonCode: 0, properties: {} });
+    scene.fixture.flush();
+    assert.deepEqual(scene.way.far.take(), ['pubrel']);
+    scene.way.far.close();
+    await scene.advance(1);
+    scene.accept(true);
+    const sent = scene.way.far.take();
+    assert.deepEqual(
+      sent.filter((text) => text === 'pubrel' || text.startsWith('out')),
+      ['pubrel', 'out again q1'],
+    );
+  });
+});
+
+describe('what the other broker sends', () => {
+  const incoming = (payload: string, packetId: number) =>
+    publishPacket({ topic: 'in', payload: Buffer.from(payload), qos: 2, packetId });
+
+  test('a QoS 2 message that comes twice is published once', async () => {
+    const scene = await new Scene().start();
+    scene.accept();
+    const client = await scene.fixture.connect();
+    client.subscribe('in', 2);
+    client.take();
+    for (let i = 0; i < 2; i += 1) scene.way.far.send(incoming('x', 7));
+    for (let i = 0; i < 2; i += 1) {
+      scene.way.far.send({ type: 'pubrel', packetId: 7, reasonCode: 0, properties: {} });
+    }
+    scene.fixture.flush();
+    assert.equal(client.take().filter(({ type }) => type === 'publish').length, 1);
+    assert.deepEqual(scene.way.far.take().slice(-4), ['pubrec', 'pubrec', 'pubcomp', 'pubcomp']);
+  });
+
+  test('where it has forgotten the session, packet ids begin anew', async () => {
+    const scene = await new Scene({ restartTimeout: { kind: 'constant', seconds: 1 } }).start();
+    scene.accept();
+    const client = await scene.fixture.connect();
+    client.subscribe('in', 2);
+    client.take();
+    scene.way.far.send(incoming('same', 7));
+    scene.way.far.close();
+    await scene.advance(1);
+    scene.accept(false);
+    scene.way.far.send({ type: 'pubrel', packetId: 7, reasonCode: 0, properties: {} });
+    scene.fixture.flush();
+    assert.deepEqual(client.take(), []);
+  });
+});
+
+describe('addresses', () => {
+  const address = [1, 2].map((port) => ({ host: 'far.example', port }));
+
+  test('the second serves while the first is away; the first is asked for every five seconds', async () => {
+    const scene = new Scene({ address, restartTimeout: { kind: 'constant', seconds: 1 } });
+    scene.way.finds = 'nobody';
+    await scene.start();
+    scene.way.finds = 'broker';
+    await scene.advance(1);
+    scene.accept();
+    assert.deepEqual(scene.way.ports, [1, 2]);
+    await scene.advance(12);
+    assert.equal(scene.state, '1');
+    scene.way.primaryListens = true;
+    await scene.advance(6);
+    assert.deepEqual(scene.way.ports, [1, 2, 1]);
+    scene.accept();
+    assert.equal(scene.state, '1');
+  });
+});
