@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { listenerName } from '../config/reload-diff.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import type { Log } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -47,6 +48,14 @@ export class Acceptor {
     const { listeners, localOnly } = this.#settings;
     let failed = 0;
     for (const [index, listener] of listeners.entries()) {
+      const missing = missingTransport(listener);
+      if (missing !== null) {
+        this.#log.write(
+          'error',
+          `Error: The ${listenerName(listener)} is not opened: ${missing} is not available in this version.`,
+        );
+        continue;
+      }
       if (await this.#openListener(index, listener)) continue;
       failed += 1;
       if (!localOnly) return;
@@ -172,6 +181,12 @@ function relay(socket: Socket): MessagePort {
 function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return listener.host === undefined && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL');
+}
+
+/** What is asked for and not there yet; plain MQTT in its place would only puzzle the clients. */
+function missingTransport({ protocol, enableProxyProtocol }: ListenerSettings): string | null {
+  if (protocol !== 'mqtt') return `protocol ${protocol}`;
+  return enableProxyProtocol === undefined ? null : `enable_proxy_protocol ${enableProxyProtocol}`;
 }
 
 function openingLine(address: ListenAddress): string {
