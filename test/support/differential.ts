@@ -39,7 +39,7 @@ export interface Case {
   live?: readonly (string | Uint8Array)[];
   /** Instead of the broker: a server that answers by a script. */
   script?: readonly Script[];
-  /** The packets may pass in another order, so debug lines are compared sorted. */
+  /** Packets may pass in another order, by chance: they and the lines about them are compared sorted. */
   sorted?: boolean;
   /** Aspects that are not the same between two runs of the same command. */
   unstable?: readonly (keyof Outcome)[];
@@ -73,8 +73,9 @@ export async function compareWithDebian(t: TestContext, around: Surroundings, it
 
 function compareAspect(aspect: keyof Outcome, { known, sorted }: Case, debian: Outcome, ours: Outcome): void {
   const shown = (outcome: Outcome) => {
-    if (aspect === 'sent') return outcome.sent.map(describePacket);
-    return aspect === 'stdout' && sorted ? outcome.stdout.split('\n').sort() : outcome[aspect];
+    if (aspect === 'code' || aspect === 'stderr') return outcome[aspect];
+    const lines = aspect === 'sent' ? outcome.sent.map(describePacket) : outcome.stdout.split('\n');
+    return sorted ? lines.sort() : lines;
   };
   const expected = known?.[aspect];
   if (expected === undefined) {
