@@ -228,17 +228,9 @@ export class Bridge {
     const packet = connectPacket(this.#settings, this.#demands, broker.settings.maxPacketSize);
     const remote: RemoteConnection = new RemoteConnection(packet, channel, broker.flushList, {
       connack: (connack) => this.#connack(connack),
-      publish: (publication) => {
-        if (this.#state.kind !== 'connected') return;
-        this.#state.end.lastTrafficMs = monotonicMs();
-        this.#state.incoming.publish(publication);
-        if (this.#state.incoming.isCongested) this.#state.channel.pause();
-      },
-      acknowledged: (type, packetId, reasonCode) => {
-        if (this.#state.kind !== 'connected') return;
-        this.#state.end.lastTrafficMs = monotonicMs();
-        this.#state.end.acknowledged(type, packetId, reasonCode);
-      },
+      publish: (publication) => this.#traffic(({ incoming }) => incoming.publish(publication)),
+      acknowledged: (type, packetId, reasonCode) =>
+        this.#traffic(({ end }) => end.acknowledged(type, packetId, reasonCode)),
       subscribed: (suback) => this.#subscribed(suback),
       disconnected: ({ reasonCode }) => this.#lose(`it ends the connection: ${reasonText(reasonCode)}`),
       failed: (why) => this.#lose(why),
@@ -301,9 +293,7 @@ export class Bridge {
     const isRemembered = remote.version === 3 ? !cleansession : connack.sessionPresent;
     if (!isRemembered) session.forgetReceived();
     const { broker } = this.#world;
-    const incoming = new Incoming(broker, session, this.#topics, remote, () => {
-      this.#lose('a worker that stores its messages has died');
-    });
+    const incoming = new Incoming(broker, session, this.#topics, remote, (why) => this.#lose(why));
     const end = new RemoteEnd({
       broker,
       settings: this.#settings,
@@ -330,6 +320,15 @@ export class Bridge {
     }
     this.#local.attach(session, end);
     end.pump();
+  }
+
+  /** Works on what has come; where it went to busy workers nothing more is read for now. */
+  #traffic(work: (state: State & { kind: 'connected' }) => void): void {
+    const state = this.#state;
+    if (state.kind !== 'connected') return;
+    state.end.lastTrafficMs = this.#world.monotonicMs();
+    work(state);
+    if (state.incoming.isCongested) state.channel.pause();
   }
 
   #subscribed({ reasonCodes }: SubackPacket): void {

@@ -4,37 +4,42 @@
  */
 import { Acknowledgements } from '../broker/acknowledgements.js';
 import type { Broker } from '../broker/broker.js';
-import { routePublication } from '../broker/publish-path.js';
+import { type Releaser, releasePublication, routePublication } from '../broker/publish-path.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
+import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import type { RemoteConnection } from './remote-connection.js';
 import type { TopicMap } from './topic-map.js';
 
 /** What of one connection to the other broker is on its way in. */
-export class Incoming {
-  readonly #broker: Broker;
-  readonly #session: Session;
+export class Incoming implements Releaser {
+  readonly broker: Broker;
+  readonly session: Session;
   readonly #topics: TopicMap;
   readonly #remote: RemoteConnection;
-  readonly #acknowledgements: Acknowledgements;
+  readonly acknowledgements: Acknowledgements;
+  readonly #failed: (why: string) => void;
   /** Workers that are too busy to be sent more; the connection is not read from meanwhile. */
   #congestedBy = 0;
 
-  /** @param failed told where what an acknowledgement waits for will not come: the other broker has to send again */
+  /** @param failed told why the other broker has to send again what is not acknowledged: a clause */
   constructor(
     broker: Broker,
     session: Session,
     topics: TopicMap,
     remote: RemoteConnection,
-    failed: () => void,
+    failed: (why: string) => void,
   ) {
-    this.#broker = broker;
-    this.#session = session;
+    this.broker = broker;
+    this.session = session;
     this.#topics = topics;
     this.#remote = remote;
-    this.#acknowledgements = new Acknowledgements(broker, failed);
+    this.#failed = failed;
+    this.acknowledgements = new Acknowledgements(broker, () =>
+      failed('a worker that stores its messages has died'),
+    );
   }
 
   /** Whether reading is to stop until `isRelieved`. */
@@ -44,40 +49,65 @@ export class Incoming {
 
   /** Asks again whether the busy workers have room. */
   get isRelieved(): boolean {
-    if (this.#congestedBy === 0 || this.#broker.cluster.congested(this.#congestedBy)) return false;
+    if (this.#congestedBy === 0 || this.broker.cluster.congested(this.#congestedBy)) return false;
     this.#congestedBy = 0;
     return true;
   }
 
   publish(publication: Publication): void {
-    const { counters } = this.#broker;
+    const { counters } = this.broker;
     counters[Counter.publishReceived]! += 1;
     counters[Counter.publishBytesReceived]! += publication.payloadLength;
     const { qos, packetId } = publication;
-    const mark = this.#broker.store.mark();
+    if (this.broker.memoryIsShort) {
+      this.#refuse(qos);
+      return;
+    }
+    const mark = this.broker.store.mark();
     const isWanted = this.#rename(publication) && this.#isTaken(publication);
     if (qos === 2) {
       if (isWanted) this.#receive(packetId, publication);
-      this.#acknowledge(mark, 0, 'pubrec', packetId);
+      this.acknowledge(mark, 0, 'pubrec', packetId);
     } else {
       const durable = isWanted ? this.#route(publication) : 0;
-      if (qos === 1) this.#acknowledge(mark, durable, 'puback', packetId);
+      if (qos === 1) this.acknowledge(mark, durable, 'puback', packetId);
     }
+  }
+
+  /** [mosq: memory_limit] What the other broker keeps it has to send again, later. */
+  #refuse(qos: Qos): void {
+    const { counters } = this.broker;
+    if (qos > 0) {
+      this.#failed('memory_limit is reached on this broker');
+      return;
+    }
+    counters[Counter.publishDropped]! += 1;
+    counters[Counter.dropMemory]! += 1;
   }
 
   /** PUBREL: a QoS 2 message goes to its subscribers, once. */
   release(packetId: number): void {
-    const mark = this.#broker.store.mark();
-    const publication = this.#session.release(packetId);
-    const durable = publication === undefined ? 0 : this.#route(publication);
-    this.#acknowledge(mark, durable, 'pubcomp', packetId);
+    releasePublication(this, packetId);
+  }
+
+  get isConnected(): boolean {
+    return !this.#remote.isClosed;
+  }
+
+  sendAck(type: 'puback' | 'pubrec' | 'pubcomp' | 'pubrel', packetId: number): void {
+    this.#remote.acknowledge(type, packetId);
+  }
+
+  /** Reading stops while these workers are congested. */
+  heedCongestion(workers: number): void {
+    if (this.broker.cluster.congested(workers)) this.#congestedBy = workers;
   }
 
   /** PUBREL for a message of ours follows when it is stored that PUBREC came: it is not sent again then. */
   received(packetId: number, reasonCode: number): void {
-    const mark = this.#broker.store.mark();
-    const known = this.#session.pubrec(packetId, reasonCode);
-    if (!known || reasonCode < 0x80) this.#acknowledge(mark, 0, 'pubrel', packetId);
+    const mark = this.broker.store.mark();
+    const known = this.session.pubrec(packetId, reasonCode);
+    if (!known || reasonCode < 0x80) this.acknowledge(mark, 0, 'pubrel', packetId);
   }
 
   /** @returns false where no topic is left */
@@ -95,10 +125,10 @@ export class Incoming {
   }
 
   #isTaken(publication: Publication): boolean {
-    const { broker, clientId } = { broker: this.#broker, clientId: this.#session.clientId };
+    const { broker, clientId } = { broker: this.broker, clientId: this.session.clientId };
     const { messageSizeLimit, retainAvailable } = broker.settings;
     publication.origin = clientId;
-    publication.originUsername = this.#session.username ?? '';
+    publication.originUsername = this.session.username ?? '';
     if (!retainAvailable) publication.retain = false;
     const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
     if (route === null) return false;
@@ -113,31 +143,31 @@ export class Incoming {
 
   /** The same packet again is answered and not doubled [MQTT-4.3.3-10]. */
   #receive(packetId: number, publication: Publication): void {
-    const kept = this.#session.received(packetId);
+    const kept = this.session.received(packetId);
     if (kept !== undefined && isSame(kept, publication)) return;
-    this.#session.receive(packetId, publication);
+    this.session.receive(packetId, publication);
   }
 
   /** @returns the workers that may store the message */
   #route(publication: Publication): number {
-    const { routes, cluster } = this.#broker;
+    const { routes } = this.broker;
     const route = routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
     if (route === null) return 0;
-    routePublication(this.#broker, route, publication, this.#session);
-    if (route.remote !== 0 && cluster.congested(route.remote)) this.#congestedBy = route.remote;
+    routePublication(this.broker, route, publication, this.session);
+    if (route.workers !== 0) this.heedCongestion(route.workers);
     return route.durable;
   }
 
-  #acknowledge(
+  acknowledge(
     mark: number,
     workers: number,
     type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
     packetId: number,
   ): void {
-    const send = (): void => this.#remote.acknowledge(type, packetId);
-    const { store } = this.#broker;
-    if (workers === 0 && this.#acknowledgements.isEmpty && !store.changedSince(mark)) send();
-    else this.#acknowledgements.add(mark, workers, send);
+    const send = (): void => this.sendAck(type, packetId);
+    const { store } = this.broker;
+    if (workers === 0 && this.acknowledgements.isEmpty && !store.changedSince(mark)) send();
+    else this.acknowledgements.add(mark, workers, send);
   }
 }
 

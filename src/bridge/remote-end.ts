@@ -163,8 +163,18 @@ export class RemoteEnd implements Peer {
     }
     if (!this.#retained.isEmpty && !this.#isDraining) {
       const { upgradeOutgoingQos: upgradeQos, maxQueuedMessages: backlogMax } = broker.settings;
-      const { blocked } = remote.out;
-      this.#retained.pump({ session, blocked, backlogMax, upgradeQos, now: broker.now });
+      this.#retained.pump({
+        session,
+        get blocked() {
+          return remote.out.blocked;
+        },
+        backlogMax,
+        upgradeQos,
+        now: broker.now,
+        sourceMayWrite: broker.settings.checkRetainSource
+          ? (message) => broker.sourceMayWrite(message)
+          : undefined,
+      });
     }
   }
 

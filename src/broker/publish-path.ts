@@ -159,8 +159,17 @@ function sameMessage(a: Publication, b: Publication): boolean {
   return a.topic === b.topic && a.retain === b.retain && Buffer.compare(a.payload(), b.payload()) === 0;
 }
 
+/** Who sends messages with QoS 2: a client's connection, or another broker's over a bridge. */
+export interface Releaser
+  extends Pick<
+    Connection,
+    'broker' | 'session' | 'isConnected' | 'acknowledge' | 'sendAck' | 'heedCongestion'
+  > {
+  readonly acknowledgements: Connection['acknowledgements'];
+}
+
 /** PUBREL: the message goes to its subscribers, once. */
-export function releasePublication(connection: Connection, packetId: number): void {
+export function releasePublication(connection: Releaser, packetId: number): void {
   const { broker, session } = connection;
   const mark = broker.store.mark();
   const isKept = session.keeper !== null;
@@ -194,7 +203,7 @@ export function releasePublication(connection: Connection, packetId: number): vo
 
 /** The message is stored by other workers first. PUBREL once more meanwhile begins nothing anew. */
 function releaseInSteps(
-  connection: Connection,
+  connection: Releaser,
   packetId: number,
   publication: Publication,
   route: Route,
