@@ -17,147 +17,150 @@ import { freePort } from '../support/free-port.js';
 const stateTopic = '$SYS/broker/connection/gateway/state';
 const openListener = 'listener {port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n';
 
-describe('start_type', { concurrency: 4 }, () => {
-  test('lazy: connects when enough waits, disconnects when idle, and again', async (t) => {
-    const bridge = 'remote_clientid gateway\nstart_type lazy\nthreshold 3\nidle_timeout 1\ntopic up out 1';
-    const { near, far } = await startPair(t, { bridge });
-    const nearEnd = await Listener.connect(t, near, [stateTopic]);
-    const farEnd = await Listener.connect(t, far, ['up', stateTopic]);
-    await nearEnd.untilLast(stateTopic, '0');
-    for (const round of [1, 2]) {
-      // QoS 0 counts too: a lazy bridge keeps it.
-      for (const qos of [0, 1, 0] as const) await nearEnd.client.publish('up', Buffer.from(`${round}`), qos);
-      await farEnd.until('three a round', () => farEnd.on('up').length === 3 * round);
-      await nearEnd.untilLast(stateTopic, '1');
-      await near.waitForLog(/has exceeded idle timeout, disconnecting/);
-      await nearEnd.untilLast(stateTopic, '0');
-      await farEnd.untilLast(stateTopic, '0');
-    }
-    assert.deepEqual(farEnd.on('up'), ['1', '1', '1', '2', '2', '2']);
-  });
-
-  test('once: never again', async (t) => {
-    const { near, proxy } = await startPair(t, {
-      bridge: 'remote_clientid gateway\nstart_type once\ntopic up out 1',
-    });
-    const nearEnd = await Listener.connect(t, near, [stateTopic]);
-    await nearEnd.untilLast(stateTopic, '1');
-    proxy.cut();
-    await nearEnd.untilLast(stateTopic, '0');
-    const again = near.waitForLog(/Connecting bridge/, { from: near.log.length, timeoutMs: 2500 });
-    await assert.rejects(again, /still waiting/);
-    assert.equal(proxy.accepted, 1);
-  });
-});
-
-describe('several addresses', { concurrency: 4 }, () => {
-  test('the next one serves while the first is gone, and the first again when it is back', async (t) => {
-    const far = await startBroker(t);
-    const first = await FlakyProxy.open(t, far.port);
-    const second = await FlakyProxy.open(t, far.port);
-    await first.close();
-    const near = await startBroker(t, {
-      config: `${openListener}connection up\naddresses 127.0.0.1:${first.port} 127.0.0.1:${second.port}
-restart_timeout 1\nremote_clientid gateway\ntopic up out 1`,
-    });
-    const nearEnd = await Listener.connect(t, near, [stateTopic]);
-    await near.waitForLog(new RegExp(`is connected to 127.0.0.1:${second.port}`));
-    await nearEnd.untilLast(stateTopic, '1');
-    await first.restore();
-    await near.waitForLog(new RegExp(`goes back to its first address 127.0.0.1:${first.port}`));
-    await near.waitForLog(new RegExp(`is connected to 127.0.0.1:${first.port}`));
-    await nearEnd.untilLast(stateTopic, '1');
-  });
-
-  test('round_robin: the one that serves is kept', async (t) => {
-    const far = await startBroker(t);
-    const proxies = [await FlakyProxy.open(t, far.port), await FlakyProxy.open(t, far.port)] as const;
-    const near = await startBroker(t, {
-      config: `${openListener}connection up\naddress 127.0.0.1:${proxies[0].port} 127.0.0.1:${proxies[1].port}
-round_robin true\nrestart_timeout 1\nremote_clientid gateway\ntopic up out 1`,
-    });
-    for (const at of [0, 1, 0]) {
-      await near.waitForLog(new RegExp(`is connected to 127.0.0.1:${proxies[at]!.port}`), {
-        from: lastCut(near),
-      });
-      proxies[at]!.cut();
-    }
-  });
-});
-
 /** Where in the log the last connection was lost. */
 const lastCut = ({ log }: Broker): number => log.findLastIndex((line) => line.includes('disconnected'));
 
-describe('SIGHUP', { concurrency: 4 }, () => {
-  test('adds, removes and changes bridges; one that stays keeps its connection and its queue', async (t) => {
-    const far = await startBroker(t);
-    const kept = await FlakyProxy.open(t, far.port);
-    const other = await FlakyProxy.open(t, far.port);
-    const bridge = (name: string, port: number, topics: string) =>
-      `connection ${name}\naddress 127.0.0.1:${port}\nrestart_timeout 1\nremote_clientid ${name}\n${topics}\n`;
-    const port = await freePort();
-    const base = `listener ${port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n`;
-    const near = await startBroker(t, {
-      config:
-        base +
-        bridge('kept', kept.port, 'topic kept out 1') +
-        bridge('gone', other.port, 'topic gone out 1') +
-        bridge('changed', other.port, 'topic before out 1\nbridge_reload_type immediate'),
+describe('when and where', { concurrency: 2 }, () => {
+  describe('start_type', { concurrency: 4 }, () => {
+    test('lazy: connects when enough waits, disconnects when idle, and again', async (t) => {
+      const bridge = 'remote_clientid gateway\nstart_type lazy\nthreshold 3\nidle_timeout 1\ntopic up out 1';
+      const { near, far } = await startPair(t, { bridge });
+      const nearEnd = await Listener.connect(t, near, [stateTopic]);
+      const farEnd = await Listener.connect(t, far, ['up', stateTopic]);
+      await nearEnd.untilLast(stateTopic, '0');
+      for (const round of [1, 2]) {
+        // QoS 0 counts too: a lazy bridge keeps it.
+        for (const qos of [0, 1, 0] as const)
+          await nearEnd.client.publish('up', Buffer.from(`${round}`), qos);
+        await farEnd.until('three a round', () => farEnd.on('up').length === 3 * round);
+        await nearEnd.untilLast(stateTopic, '1');
+        await near.waitForLog(/has exceeded idle timeout, disconnecting/);
+        await nearEnd.untilLast(stateTopic, '0');
+        await farEnd.untilLast(stateTopic, '0');
+      }
+      assert.deepEqual(farEnd.on('up'), ['1', '1', '1', '2', '2', '2']);
     });
-    Object.assign(near, { port });
-    const state = (name: string) => `$SYS/broker/connection/${name}/state`;
-    const nearEnd = await Listener.connect(t, near, [state('+'), '$SYS/broker/bridge/#']);
-    const farEnd = await Listener.connect(t, far, ['#']);
-    for (const name of ['kept', 'gone', 'changed']) await nearEnd.untilLast(state(name), '1');
-    await kept.close();
-    await nearEnd.untilLast(state('kept'), '0');
-    await nearEnd.client.publish('kept', Buffer.from('waits'), 1);
 
-    const config =
-      base +
-      bridge('kept', kept.port, 'topic kept out 1') +
-      bridge('new', other.port, 'topic new out 1') +
-      bridge('changed', other.port, 'topic after out 1\nbridge_reload_type immediate');
-    writeFileSync(join(near.folder, 'broker.conf'), config);
-    const from = near.log.length;
-    near.program.signal('SIGHUP');
-    await near.waitForLog(/Bridge new is connected/, { from });
-    await near.waitForLog(/Bridge changed is connected/, { from });
-    await nearEnd.untilLast(state('gone'), '0');
-    for (const topic of ['gone', 'before', 'new', 'after']) {
-      await nearEnd.client.publish(topic, Buffer.from('x'), 1);
-    }
-    await kept.restore();
-    await farEnd.until('three', () =>
-      ['kept', 'new', 'after'].every((topic) => farEnd.on(topic).length === 1),
-    );
-    assert.deepEqual([...farEnd.on('gone'), ...farEnd.on('before')], []);
-    await nearEnd.untilLast('$SYS/broker/bridge/gone/connected', '');
+    test('once: never again', async (t) => {
+      const { near, proxy } = await startPair(t, {
+        bridge: 'remote_clientid gateway\nstart_type once\ntopic up out 1',
+      });
+      const nearEnd = await Listener.connect(t, near, [stateTopic]);
+      await nearEnd.untilLast(stateTopic, '1');
+      proxy.cut();
+      await nearEnd.untilLast(stateTopic, '0');
+      const again = near.waitForLog(/Connecting bridge/, { from: near.log.length, timeoutMs: 2500 });
+      await assert.rejects(again, /still waiting/);
+      assert.equal(proxy.accepted, 1);
+    });
   });
 
-  test('lazy: new settings come with the next connection', async (t) => {
-    const bridge = 'remote_clientid gateway\ntopic before out 1';
-    const { near, far, proxy } = await startPair(t, {
-      bridge,
-      nearConfig: `listener {port} 127.0.0.1\nallow_anonymous true`,
+  describe('several addresses', { concurrency: 4 }, () => {
+    test('the next one serves while the first is gone, and the first again when it is back', async (t) => {
+      const far = await startBroker(t);
+      const first = await FlakyProxy.open(t, far.port);
+      const second = await FlakyProxy.open(t, far.port);
+      await first.close();
+      const near = await startBroker(t, {
+        config: `${openListener}connection up\naddresses 127.0.0.1:${first.port} 127.0.0.1:${second.port}
+restart_timeout 1\nremote_clientid gateway\ntopic up out 1`,
+      });
+      const nearEnd = await Listener.connect(t, near, [stateTopic]);
+      await near.waitForLog(new RegExp(`is connected to 127.0.0.1:${second.port}`));
+      await nearEnd.untilLast(stateTopic, '1');
+      await first.restore();
+      await near.waitForLog(new RegExp(`goes back to its first address 127.0.0.1:${first.port}`));
+      await near.waitForLog(new RegExp(`is connected to 127.0.0.1:${first.port}`));
+      await nearEnd.untilLast(stateTopic, '1');
     });
-    const nearEnd = await Listener.connect(t, near, [stateTopic]);
-    const farEnd = await Listener.connect(t, far, ['#']);
-    await nearEnd.untilLast(stateTopic, '1');
-    const config = `listener ${near.port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\nconnection up
+
+    test('round_robin: the one that serves is kept', async (t) => {
+      const far = await startBroker(t);
+      const proxies = [await FlakyProxy.open(t, far.port), await FlakyProxy.open(t, far.port)] as const;
+      const near = await startBroker(t, {
+        config: `${openListener}connection up\naddress 127.0.0.1:${proxies[0].port} 127.0.0.1:${proxies[1].port}
+round_robin true\nrestart_timeout 1\nremote_clientid gateway\ntopic up out 1`,
+      });
+      for (const at of [0, 1, 0]) {
+        await near.waitForLog(new RegExp(`is connected to 127.0.0.1:${proxies[at]!.port}`), {
+          from: lastCut(near),
+        });
+        proxies[at]!.cut();
+      }
+    });
+  });
+
+  describe('SIGHUP', { concurrency: 4 }, () => {
+    test('adds, removes and changes bridges; one that stays keeps its connection and its queue', async (t) => {
+      const far = await startBroker(t);
+      const kept = await FlakyProxy.open(t, far.port);
+      const other = await FlakyProxy.open(t, far.port);
+      const bridge = (name: string, port: number, topics: string) =>
+        `connection ${name}\naddress 127.0.0.1:${port}\nrestart_timeout 1\nremote_clientid ${name}\n${topics}\n`;
+      const port = await freePort();
+      const base = `listener ${port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n`;
+      const near = await startBroker(t, {
+        config:
+          base +
+          bridge('kept', kept.port, 'topic kept out 1') +
+          bridge('gone', other.port, 'topic gone out 1') +
+          bridge('changed', other.port, 'topic before out 1\nbridge_reload_type immediate'),
+      });
+      Object.assign(near, { port });
+      const state = (name: string) => `$SYS/broker/connection/${name}/state`;
+      const nearEnd = await Listener.connect(t, near, [state('+'), '$SYS/broker/bridge/#']);
+      const farEnd = await Listener.connect(t, far, ['#']);
+      for (const name of ['kept', 'gone', 'changed']) await nearEnd.untilLast(state(name), '1');
+      await kept.close();
+      await nearEnd.untilLast(state('kept'), '0');
+      await nearEnd.client.publish('kept', Buffer.from('waits'), 1);
+
+      const config =
+        base +
+        bridge('kept', kept.port, 'topic kept out 1') +
+        bridge('new', other.port, 'topic new out 1') +
+        bridge('changed', other.port, 'topic after out 1\nbridge_reload_type immediate');
+      writeFileSync(join(near.folder, 'broker.conf'), config);
+      const from = near.log.length;
+      near.program.signal('SIGHUP');
+      await near.waitForLog(/Bridge new is connected/, { from });
+      await near.waitForLog(/Bridge changed is connected/, { from });
+      await nearEnd.untilLast(state('gone'), '0');
+      for (const topic of ['gone', 'before', 'new', 'after']) {
+        await nearEnd.client.publish(topic, Buffer.from('x'), 1);
+      }
+      await kept.restore();
+      await farEnd.until('three', () =>
+        ['kept', 'new', 'after'].every((topic) => farEnd.on(topic).length === 1),
+      );
+      assert.deepEqual([...farEnd.on('gone'), ...farEnd.on('before')], []);
+      await nearEnd.untilLast('$SYS/broker/bridge/gone/connected', '');
+    });
+
+    test('lazy: new settings come with the next connection', async (t) => {
+      const bridge = 'remote_clientid gateway\ntopic before out 1';
+      const { near, far, proxy } = await startPair(t, {
+        bridge,
+        nearConfig: `listener {port} 127.0.0.1\nallow_anonymous true`,
+      });
+      const nearEnd = await Listener.connect(t, near, [stateTopic]);
+      const farEnd = await Listener.connect(t, far, ['#']);
+      await nearEnd.untilLast(stateTopic, '1');
+      const config = `listener ${near.port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\nconnection up
 address localhost:${proxy.port}\nrestart_timeout 1\nremote_clientid gateway\ntopic after out 1`;
-    writeFileSync(join(near.folder, 'broker.conf'), config);
-    near.program.signal('SIGHUP');
-    await near.waitForLog(/Changed: topic/);
-    await nearEnd.client.publish('before', Buffer.from('still'), 1);
-    await farEnd.untilLast('before', 'still');
-    proxy.cut();
-    await nearEnd.untilLast(stateTopic, '0');
-    await nearEnd.untilLast(stateTopic, '1');
-    await nearEnd.client.publish('before', Buffer.from('no more'), 1);
-    await nearEnd.client.publish('after', Buffer.from('now'), 1);
-    await farEnd.untilLast('after', 'now');
-    assert.deepEqual(farEnd.on('before'), ['still']);
+      writeFileSync(join(near.folder, 'broker.conf'), config);
+      near.program.signal('SIGHUP');
+      await near.waitForLog(/Changed: topic/);
+      await nearEnd.client.publish('before', Buffer.from('still'), 1);
+      await farEnd.untilLast('before', 'still');
+      proxy.cut();
+      await nearEnd.untilLast(stateTopic, '0');
+      await nearEnd.untilLast(stateTopic, '1');
+      await nearEnd.client.publish('before', Buffer.from('no more'), 1);
+      await nearEnd.client.publish('after', Buffer.from('now'), 1);
+      await farEnd.untilLast('after', 'now');
+      assert.deepEqual(farEnd.on('before'), ['still']);
+    });
   });
 });
 
