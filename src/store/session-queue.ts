@@ -179,7 +179,7 @@ export class QueueEntry extends Change {
     if (this.#reference !== null && this.#writtenReference === null)
       sharedMessages.removeUnused(this.#reference);
     this.#reference = this.#writtenReference;
-    this.#queue.settleTail();
+    this.#queue.committed(this);
   }
 
   #dropContent(): void {
@@ -280,7 +280,7 @@ export class SessionQueue {
   /** The entry was removed before it was written. */
   forget(entry: QueueEntry): void {
     this.context.batcher.cancel(entry);
-    this.settleTail();
+    this.#settleTail();
   }
 
   /** Forgets what is not written yet: the session has ended. */
@@ -291,7 +291,12 @@ export class SessionQueue {
   }
 
   /** What has settled needs no memory any more. */
-  settleTail(): void {
+  committed(entry: QueueEntry): void {
+    if (entry.settled) this.#changed.delete(entry.sequence);
+    this.#settleTail();
+  }
+
+  #settleTail(): void {
     while (this.#tail[this.#tailHead]?.settled) this.#tailHead += 1;
     if (this.#tailHead === this.#tail.length) {
       this.#tail = [];
@@ -299,14 +304,6 @@ export class SessionQueue {
     } else if (this.#tailHead > 1000 && this.#tailHead * 2 > this.#tail.length) {
       this.#tail.splice(0, this.#tailHead);
       this.#tailHead = 0;
-    }
-    if (this.#changed.size > 0) this.#settleChanged();
-  }
-
-  #settleChanged(): void {
-    for (const [sequence, entry] of this.#changed) {
-      if (!entry.settled) return; // they settle in the order in which they were changed
-      this.#changed.delete(sequence);
     }
   }
 
