@@ -445,7 +445,7 @@ test('lines', { concurrency: 2 }, async (t) => {
     const file = join(folder, 'lines');
     writeFileSync(file, `${'x'.repeat(9999)}\n`.repeat(200));
     const command = [
-      ...ourCommand('mosquitto_pub'),
+      ...ourCommand('mosquitto_pub').map((word) => `'${word}'`), // a clone may lie in a folder with a space
       '-h 127.0.0.1 -p',
       sink.port,
       '-t a -l -q 1 -M 1 <',
