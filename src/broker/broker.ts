@@ -25,6 +25,7 @@ import {
   type SessionLimits,
 } from '../session/session.js';
 import { Subscription } from '../session/subscription.js';
+import { isSysTopic } from '../topic/topic-name.js';
 import type { Connection } from './connection.js';
 import { DenialLog } from './denials.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
@@ -32,8 +33,6 @@ import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js'
 import { deliverLocally, routePublication } from './publish-path.js';
 import { Releases } from './releases.js';
 import { DelayedWills, type PreparedWill, restoredWill, willRecord } from './wills.js';
-
-const isSys = (topic: string): boolean => topic.startsWith('$SYS');
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
@@ -180,8 +179,8 @@ export class Broker implements SessionEvents {
   /** Sets the retained message of the topic; an empty payload clears it [MQTT-3.3.1-6]. */
   keepRetained(publication: Publication): void {
     const { topic, payloadLength } = publication;
-    if (!isSys(topic)) this.changed();
-    if (isSys(topic)) {
+    if (!isSysTopic(topic)) this.changed();
+    if (isSysTopic(topic)) {
       if (payloadLength === 0) this.sysRetained.delete(topic);
       else this.sysRetained.set(publication.keep());
     } else if (payloadLength === 0) {
@@ -193,7 +192,7 @@ export class Broker implements SessionEvents {
 
   /** The retained messages that a filter matches, to be read in pieces. */
   matchRetained(filter: string): RetainedCursor {
-    return isSys(filter) ? retainedCursor(this.sysRetained, filter) : this.store.retained.match(filter);
+    return isSysTopic(filter) ? retainedCursor(this.sysRetained, filter) : this.store.retained.match(filter);
   }
 
   /** Whether the client that published a retained message may still write to its topic. */

@@ -35,13 +35,6 @@ export type ConfigResult =
 /** What ends the process when a configuration is refused. [mosq: exit code 3] */
 export const configExitCode = 3;
 
-/** Warnings of local-only mode, for the start of a broker whose settings say `localOnly`. */
-export const localOnlyWarnings: readonly string[] = [
-  'Starting in local only mode. Connections will only be possible from clients running on this machine.',
-  'Create a configuration file which defines a listener to allow remote access.',
-  'For more details see https://mosquitto.org/documentation/authentication-methods/',
-];
-
 /** Reads, checks and completes a configuration. Opens and changes nothing but what `source` reads. */
 export function loadConfig(options: LoadOptions): ConfigResult {
   const { source, configFile, ports = [], hostname = 'localhost' } = options;

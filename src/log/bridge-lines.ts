@@ -48,10 +48,6 @@ export const bridgeDown = (name: string, why: string, waiting: number) =>
 export const subscriptionRefused = (name: string, topicFilter: string, why: string) =>
   `Warning: Bridge ${name}: the other broker refuses the subscription to ${topicFilter}: ${why}.`;
 
-/** W; Midge's own. @param what the option it can do without, and what follows */
-export const remoteTakesLess = (name: string, what: string) =>
-  `Warning: Bridge ${name}: the other broker ${what}.`;
-
 /** N; Midge's own. */
 export const primaryAnswersAgain = (name: string, host: string, port: number) =>
   `Bridge ${name} goes back to its first address ${host}:${port}, which answers again.`;

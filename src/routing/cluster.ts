@@ -8,6 +8,7 @@
  * messages included, has arrived by then.
  */
 import type { Publication } from '../mqtt/publication.js';
+import { isSysTopic } from '../topic/topic-name.js';
 import type { Link } from './link.js';
 import type { Interest } from './route-table.js';
 import { RecordFlag } from './wire.js';
@@ -103,7 +104,7 @@ export class Cluster {
   forward(publication: Publication, mask: number): number {
     let dropped = 0;
     // Only the broker's own tree is kept by every worker; other retained messages are in the store.
-    const keep = publication.retain && publication.topic.startsWith('$SYS') ? RecordFlag.keep : 0;
+    const keep = publication.retain && isSysTopic(publication.topic) ? RecordFlag.keep : 0;
     const targets = keep === 0 ? mask & this.#present : this.#present;
     for (let left = targets; left !== 0; left &= left - 1) {
       const bit = left & -left;

@@ -49,3 +49,8 @@ function countSeparators(text: string): number {
   for (let at = text.indexOf('/'); at >= 0; at = text.indexOf('/', at + 1)) count += 1;
   return count;
 }
+
+/** Below `$SYS`: the broker's own topics, which every worker holds and no store keeps. */
+export function isSysTopic(topic: string): boolean {
+  return topic.startsWith('$SYS');
+}

@@ -1,8 +1,9 @@
 /** What is made of a configuration that is accepted: contexts, inheritance, local-only mode, what is said. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { loadConfig, localOnlyWarnings } from '../../../src/config/load-config.js';
+import { loadConfig } from '../../../src/config/load-config.js';
 import { defaultSettings, type ListenerSettings } from '../../../src/config/settings.js';
+import { startingInLocalOnlyMode } from '../../../src/log/mosquitto-lines.js';
 import { load, memorySource, settingsOf, texts } from './config-support.js';
 
 describe('lines', () => {
@@ -110,7 +111,7 @@ describe('local-only mode', () => {
         { port: 1883, host: '::1', allowAnonymous: true },
       ],
     );
-    assert.equal(localOnlyWarnings.length, 3);
+    assert.equal(startingInLocalOnlyMode().length, 3);
   });
 
   test('ports of the command line take the place of 1883', () => {
