@@ -88,6 +88,7 @@ export class LocalEnd {
 
   attach(session: Session, peer: Peer): void {
     this.#broker.connectedBridges += 1;
+    session.keeper?.update({ isSending: true });
     session.attach(peer, this.#broker.now);
   }
 
@@ -97,7 +98,7 @@ export class LocalEnd {
     const { session } = this;
     if (session === undefined) return;
     session.detach(Number.POSITIVE_INFINITY);
-    session.keeper?.update({ lastPacketId: session.lastPacketId });
+    session.keeper?.update({ lastPacketId: session.lastPacketId, isSending: session.isInDoubt });
     if (!this.keepsMessages) this.#broker.removeSession(session);
   }
 
@@ -119,7 +120,10 @@ export class LocalEnd {
           get done() {
             return cursor.done;
           },
-          next: (limit) => cursor.next(limit).filter(({ origin }) => origin !== clientId),
+          next: (limit, found) =>
+            cursor.next(limit, (message) => {
+              if (message.origin !== clientId) found(message);
+            }),
         },
       };
     }

@@ -71,6 +71,10 @@ export class RemoteEnd implements Peer {
     return this.#isDraining && !this.#pace.isOpen ? 0 : this.#window;
   }
 
+  get isBlocked(): boolean {
+    return this.#options.remote.out.blocked;
+  }
+
   sendPublish(publication: Publication, qos: Qos, retain: boolean, dup: boolean, packetId: number): boolean {
     const { broker, session, topics, remote } = this.#options;
     if (qos === 0 && this.#backlogIsFull()) {

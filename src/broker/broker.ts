@@ -284,6 +284,7 @@ export class Broker implements SessionEvents {
       sessionExpiry: session.expiryInterval,
       disconnectedAt: session.disconnectedAt,
       expiresAt: Number.isFinite(endsAt) ? endsAt : 0,
+      isSending: session.isInDoubt,
       lastPacketId: session.lastPacketId,
       will: undefined,
     });
@@ -298,7 +299,7 @@ export class Broker implements SessionEvents {
     session.expiryInterval = record.sessionExpiry;
     // It was connected when the broker ended: its time begins now.
     session.disconnectedAt = record.disconnectedAt || this.now;
-    session.restore(keeper, contents, record.lastPacketId);
+    session.restore(keeper, contents, record.lastPacketId, record.isSending === true);
     for (const subscriptionRecord of subscriptions) {
       const subscription = Subscription.fromRecord(session, subscriptionRecord);
       session.subscriptions.set(subscription.filter, subscription);

@@ -273,6 +273,7 @@ function keepSession(connection: Connection, session: Session): void {
     sessionExpiry: expiryInterval,
     expiresAt: 0,
     disconnectedAt: 0,
+    isSending: true,
     lastPacketId,
     will: will === null ? undefined : willRecord(will, 0),
   };

@@ -142,6 +142,11 @@ export class Connection implements Peer {
     return this.#state === 'connected';
   }
 
+  /** The kernel does not take more bytes at the moment; `drained` follows. */
+  get isBlocked(): boolean {
+    return this.out.blocked;
+  }
+
   get isClosed(): boolean {
     return this.#state === 'closed';
   }

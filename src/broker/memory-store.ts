@@ -59,7 +59,10 @@ class RetainedInMemory implements RetainedMessages {
       get done() {
         return messages.length === 0;
       },
-      next: (limit) => messages.splice(0, limit).filter((message) => !this.#removeExpired(message, now)),
+      next: (limit, found) => {
+        for (const message of messages.splice(0, limit))
+          if (!this.#removeExpired(message, now)) found(message);
+      },
     };
   }
 
@@ -76,6 +79,6 @@ export function retainedCursor(tree: RetainedTree, filter: string): RetainedCurs
     get done() {
       return matched.length === 0;
     },
-    next: (limit) => matched.splice(0, limit),
+    next: (limit, found) => matched.splice(0, limit).forEach(found),
   };
 }

@@ -102,8 +102,11 @@ export interface RetainedMessages {
 
 export interface RetainedCursor {
   readonly done: boolean;
-  /** At most `limit` messages; fewer, even none, do not mean that it is done. */
-  next(limit: number): Publication[];
+  /**
+   * Finds at most `limit` messages; fewer, even none, do not mean that it is done.
+   * @param found is given an object that describes the next message soon, and must not read from the store itself
+   */
+  next(limit: number, found: (message: Publication) => void): void;
 }
 
 /** A client that asks to be let in. */

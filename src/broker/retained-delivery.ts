@@ -70,10 +70,10 @@ function roomFor({ qos }: Subscription, { session, backlogMax }: RetainedPace): 
 
 function deliverPiece({ cursor, subscription }: Waiting, limit: number, pace: RetainedPace): void {
   const { session, upgradeQos, now, sourceMayWrite } = pace;
-  for (const message of cursor.next(limit)) {
-    if (message.expiresAt !== 0 && message.expiresAt <= now) continue;
-    if (sourceMayWrite?.(message) === false) continue;
+  cursor.next(limit, (message) => {
+    if (message.expiresAt !== 0 && message.expiresAt <= now) return;
+    if (sourceMayWrite?.(message) === false) return;
     const qos = upgradeQos || subscription.qos < message.qos ? subscription.qos : message.qos;
     session.deliver(message, qos, true, subscription.identifiers, null);
-  }
+  });
 }

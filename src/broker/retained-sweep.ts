@@ -26,7 +26,7 @@ export class RetainedSweep {
       this.#lastBegun = now;
       this.#cursor = this.#store.retained.sweep(now);
     }
-    this.#cursor.next(PIECE);
+    this.#cursor.next(PIECE, () => {});
     if (this.#cursor.done) this.#cursor = null;
   }
 }

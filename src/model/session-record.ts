@@ -16,6 +16,11 @@ export interface SessionRecord {
   expiresAt: number;
   /** Milliseconds since the epoch of the disconnect; 0 while connected. */
   disconnectedAt: number;
+  /**
+   * A connection sends its messages, or did when the broker was killed: then what it had sent with QoS 1 may not all
+   * be marked as sent. Absent = no.
+   */
+  isSending?: boolean;
   /** The packet id last given to an outgoing message; 0 = none yet. */
   lastPacketId: number;
   /** The will of the connection, or the one whose delay is running; `undefined` = none. */

@@ -83,6 +83,7 @@ export class Publication {
    * buffer of its own. What is to stay longer than that takes `keep()`, or it would hold the whole slab.
    */
   hold(): Publication {
+    if (this.#kept !== null) return this.#kept;
     const length = this.#length;
     if (length > SLAB_BYTES / 8) return this.keep();
     if (slabUsed + length > SLAB_BYTES) {
@@ -117,6 +118,26 @@ export class Publication {
     this.payloadEnd = this.buffer.length;
   }
 
+  /** It is about to describe a message that lies in `buffer`, as the store keeps it: not as a packet. */
+  lieIn(buffer: Uint8Array): void {
+    this.forget();
+    this.buffer = buffer;
+    this.frameStart = -1;
+    this.version = 5;
+    this.dup = false;
+    this.packetId = 0;
+    this.properties = buffer;
+    this.topicAlias = NO_ALIAS;
+    this.expiresAt = 0;
+    this.once = null;
+  }
+
+  /** Its bytes are nobody else's, so that they need not be copied to be kept. */
+  stay(): this {
+    this.#kept = this;
+    return this;
+  }
+
   /** This object is about to describe another message. */
   forget(): void {
     this.record = null;
@@ -146,8 +167,7 @@ export class Publication {
     copy.topic = this.topic;
     copy.origin = this.origin;
     copy.originUsername = this.originUsername;
-    copy.#kept = copy;
-    return copy;
+    return copy.stay();
   }
 
   /** A message that the broker makes itself. `properties` are encoded, without their length. */
@@ -176,8 +196,7 @@ export class Publication {
     publication.topic = fields.topic;
     publication.expiresAt = fields.expiresAt ?? 0;
     publication.origin = fields.origin ?? '';
-    publication.#kept = publication;
-    return publication;
+    return publication.stay();
   }
 
   /** A message as it was stored. */

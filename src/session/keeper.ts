@@ -2,7 +2,6 @@
  * Where a session keeps what has to outlive its process. `store` implements it; a session that ends with its
  * connection has none.
  */
-import type { StoredMessage } from '../model/message.js';
 import type { DeliveryState } from '../model/queued-record.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { Qos } from '../mqtt/packets.js';
@@ -19,11 +18,17 @@ export interface KeptDelivery {
   subscriptionIds: readonly number[];
 }
 
+/**
+ * What becomes of a message that is kept: it is likely to be removed again within milliseconds, because the client is
+ * connected; or it stays with who kept it; or it is on disk only, and read again when its turn comes.
+ */
+export type Residence = 'passing' | 'waiting' | 'stored';
+
 /** One kept message of a session. */
 export interface KeptEntry extends Readonly<KeptDelivery> {
   /** Its place among the session's messages of that direction: later ones are larger. */
   readonly sequence: number;
-  readonly message: StoredMessage;
+  readonly publication: Publication;
   /** Payload bytes. */
   readonly payloadBytes: number;
   /** An incoming message may have been given to other workers already, and they have noted who has it. */
@@ -31,13 +36,17 @@ export interface KeptEntry extends Readonly<KeptDelivery> {
   /** It is about to be given to other workers. @returns a name for it, as long as it is kept */
   release(): string;
   update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void;
+  /** A new state that need not be written by itself, because the message is likely to be removed soon. */
+  note(state: DeliveryState, packetId: number): void;
+  /** Keeps what was only noted. */
+  save(): void;
   remove(): void;
 }
 
 /** One direction of a session's messages, in their order. */
 export interface MessageKeeper {
-  /** @param patient the message is likely to be removed again within milliseconds */
-  append(publication: Publication, delivery: KeptDelivery, patient: boolean): KeptEntry;
+  /** @param publication the same object for all sessions that get it: then it is kept once */
+  append(publication: Publication, delivery: KeptDelivery, residence: Residence): KeptEntry;
   /** The messages in state `queued` behind `sequence`, oldest first. */
   read(sequence: number, limit: number): KeptEntry[];
 }
@@ -63,6 +72,8 @@ export interface KeptContents {
   waitingQos0: number;
   /** Payload bytes of all that are `queued`. */
   waitingBytes: number;
+  /** Sequence of the last outgoing message. */
+  lastSequence: number;
   /** Incoming QoS 2 messages. */
   received: KeptEntry[];
 }

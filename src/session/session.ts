@@ -12,8 +12,8 @@
  */
 import { RingQueue } from '../base/ring-queue.js';
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
-import { Publication } from '../mqtt/publication.js';
-import type { KeptContents, KeptEntry, SessionKeeper } from './keeper.js';
+import type { Publication } from '../mqtt/publication.js';
+import type { KeptContents, KeptEntry, Residence, SessionKeeper } from './keeper.js';
 import type { Subscription } from './subscription.js';
 
 /** `sessionExpiryInterval` of a session that never ends [MQTT 5.0, 3.1.2.11.2]. */
@@ -23,6 +23,9 @@ const PACKET_ID_MAX = 0xffff;
 
 /** Messages of a kept queue that are in memory, read ahead of the client; the others are on disk only. */
 const AHEAD_MAX = 100;
+
+/** Messages of a kept queue that are in flight at the most: even a client that takes any number is not given all at once. */
+const AHEAD_IN_FLIGHT_MAX = 4096;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
@@ -35,6 +38,8 @@ export interface TopicRights {
 export interface Peer {
   /** How many QoS 1 and 2 messages it takes unacknowledged: its receive maximum or `max_inflight_messages`. */
   readonly sendMaximum: number;
+  /** It does not take bytes at the moment; `pump` is called when it does again. */
+  readonly isBlocked: boolean;
   /** @returns false where the message is larger than the client takes */
   sendPublish(
     publication: Publication,
@@ -78,38 +83,32 @@ export interface SessionEvents {
   whenSettled(mark: number, callback: () => void): void;
 }
 
-export type OutboundState = 'awaiting PUBACK' | 'awaiting PUBREC' | 'awaiting PUBCOMP';
+export type OutboundState = 'queued' | 'awaiting PUBACK' | 'awaiting PUBREC' | 'awaiting PUBCOMP';
 
-interface InflightMessage {
+/** A message for the client that waits, or is in flight. One object from the queue to its acknowledgement. */
+interface OutgoingMessage {
   state: OutboundState;
-  qos: Qos;
-  retain: boolean;
-  /** `null` where the session ends with its connection: then it is never sent again. */
+  readonly qos: Qos;
+  readonly retain: boolean;
+  /** `null` where it is never sent again: after PUBREC, or because the session ends with its connection. */
   publication: Publication | null;
   /** Payload bytes. */
-  bytes: number;
-  identifiers: readonly number[] | null;
+  readonly bytes: number;
+  readonly identifiers: readonly number[] | null;
   /** It came through a shared subscription, so another member can have it. */
-  shared: Subscription | null;
+  readonly shared: Subscription | null;
   /** Where it is kept, for a session that outlives its connection. */
   entry: KeptEntry | null;
   /** False while it waits to be stored before it is sent for the first time. */
   sent: boolean;
+  /** It may have been sent before the broker was killed. */
+  readonly dup: boolean;
 }
 
 interface UnsentMessage {
   packetId: number;
-  message: InflightMessage;
+  message: OutgoingMessage;
   stored: boolean;
-}
-
-interface QueuedMessage {
-  publication: Publication;
-  qos: Qos;
-  retain: boolean;
-  identifiers: readonly number[] | null;
-  shared: Subscription | null;
-  entry: KeptEntry | null;
 }
 
 interface ReceivedMessage {
@@ -152,16 +151,18 @@ export class Session {
   readonly #limits: SessionLimits;
   readonly #events: SessionEvents;
   #lastPacketId = 0;
-  readonly #inflight = new Map<number, InflightMessage>();
+  readonly #inflight = new Map<number, OutgoingMessage>();
   #inflightBytes = 0;
   /** Packet ids in flight that are to be sent again on this connection. */
   #unsent: number[] = [];
   /** The head of the queue; all of it where nothing is kept. */
-  readonly #queue = new RingQueue<QueuedMessage>();
+  readonly #queue = new RingQueue<OutgoingMessage>();
   /** Kept messages behind `#queue` that are to be read yet. */
   #unread = 0;
   /** Sequence of the last message that went into `#queue`. */
   #lastSequence = 0;
+  /** Up to this sequence messages of QoS 1 may have been sent by an earlier process, which did not live to keep that. */
+  #sentBefore = 0;
   #queuedBytes = 0;
   #leftQueue = 0;
   /** QoS 1 and 2 messages that wait: those that the limits count. */
@@ -179,6 +180,13 @@ export class Session {
     this.version = version;
     this.#limits = limits;
     this.#events = events;
+  }
+
+  /** Some of what waits may have been sent by an earlier process, and has not been sent again. */
+  get isInDoubt(): boolean {
+    const next = this.#queue.peek();
+    if (next === undefined) return this.#unread > 0 && this.#lastSequence < this.#sentBefore;
+    return next.entry !== null && next.entry.sequence <= this.#sentBefore;
   }
 
   get outlivesConnection(): boolean {
@@ -241,7 +249,7 @@ export class Session {
       return;
     }
     if (peer !== null && this.queuedCount === 0 && this.#windowIsOpen(peer, publication.payloadLength)) {
-      this.#send(peer, publication, qos, retain, identifiers, shared, null);
+      this.#sendAtOnce(peer, publication, qos, retain, identifiers, shared);
     } else {
       this.#enqueue(publication, qos, retain, identifiers, shared);
     }
@@ -318,31 +326,38 @@ export class Session {
   detach(now: number): void {
     this.peer = null;
     this.disconnectedAt = now;
+    for (const { entry } of this.#inflight.values()) entry?.save();
   }
 
-  /** Sends what waits, as far as the window allows. @param now milliseconds since the epoch */
+  /**
+   * Sends what waits, as far as the window allows and the client takes it; more when it has acknowledged some or
+   * taken them from the kernel. @param now milliseconds since the epoch
+   */
   pump(now: number): void {
     const { peer } = this;
     if (peer === null) return;
     if (this.#unsent.length > 0) this.#resend(peer);
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const { publication, qos, retain, identifiers, shared, entry } = next;
+    for (let next = this.#next(); next !== undefined && !peer.isBlocked; next = this.#next()) {
+      const publication = next.publication!;
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
       // The rights may have changed since it was queued, by a reload or by the client's coming back as another user.
       const forbidden = !this.mayRead(publication);
-      if (!expired && !forbidden && qos > 0 && !this.#windowIsOpen(peer, publication.payloadLength)) return;
+      if (!expired && !forbidden && next.qos > 0) {
+        if (!this.#windowIsOpen(peer, next.bytes)) return;
+        if (next.entry !== null && this.#inflight.size >= AHEAD_IN_FLIGHT_MAX) return;
+      }
       this.#queue.shift();
       this.#uncount(next);
-      if (forbidden || expired || qos === 0) entry?.remove();
+      if (forbidden || expired || next.qos === 0) next.entry?.remove();
       if (forbidden) continue;
       if (expired) this.#events.dropped(this, 'expired');
-      else if (qos === 0) this.#sendQos0(peer, publication, retain, identifiers);
-      else this.#send(peer, publication, qos, retain, identifiers, shared, entry);
+      else if (next.qos === 0) this.#sendQos0(peer, publication, next.retain, next.identifiers);
+      else this.#sendQueued(peer, publication, next);
     }
   }
 
   /** The oldest message that waits; reads on in a kept queue. */
-  #next(): QueuedMessage | undefined {
+  #next(): OutgoingMessage | undefined {
     if (this.#queue.length === 0 && this.#unread > 0) this.#readAhead();
     return this.#queue.peek();
   }
@@ -358,20 +373,33 @@ export class Session {
     }
     for (const entry of entries) {
       this.#lastSequence = entry.sequence;
-      const { qos, retain, subscriptionIds } = entry;
-      const publication = Publication.fromStored(entry.message);
-      const identifiers = subscriptionIds.length === 0 ? null : subscriptionIds;
-      this.#queue.push({ publication, qos, retain, identifiers, shared: null, entry });
+      const { publication, qos, retain, subscriptionIds } = entry;
+      this.#queue.push({
+        state: 'queued',
+        qos,
+        retain,
+        publication,
+        bytes: publication.payloadLength,
+        identifiers: subscriptionIds.length === 0 ? null : subscriptionIds,
+        shared: null,
+        entry,
+        sent: false,
+        dup: qos === 1 && entry.sequence <= this.#sentBefore,
+      });
     }
   }
 
-  /** Takes up what was kept of the session. Called once, before anything else. */
-  restore(keeper: SessionKeeper, contents: KeptContents, lastPacketId: number): void {
+  /**
+   * Takes up what was kept of the session. Called once, before anything else.
+   * @param mayHaveSent messages of QoS 1 that are kept as waiting may have been sent before the broker was killed
+   */
+  restore(keeper: SessionKeeper, contents: KeptContents, lastPacketId: number, mayHaveSent: boolean): void {
     this.keeper = keeper;
     this.#lastPacketId = lastPacketId;
+    if (mayHaveSent) this.#sentBefore = contents.lastSequence;
     for (const entry of contents.inFlight) {
       const { state, packetId, qos, retain, subscriptionIds, payloadBytes: bytes } = entry;
-      const publication = state === 'awaiting PUBCOMP' ? null : Publication.fromStored(entry.message);
+      const publication = state === 'awaiting PUBCOMP' ? null : entry.publication;
       const identifiers = subscriptionIds.length === 0 ? null : subscriptionIds;
       this.#inflight.set(packetId, {
         state: state as OutboundState,
@@ -383,11 +411,12 @@ export class Session {
         shared: null,
         entry,
         sent: true,
+        dup: true,
       });
       this.#inflightBytes += bytes;
     }
     for (const entry of contents.received) {
-      this.#received.set(entry.packetId, { publication: Publication.fromStored(entry.message), entry });
+      this.#received.set(entry.packetId, { publication: entry.publication, entry });
     }
     this.#unread = contents.waiting + contents.waitingQos0;
     this.#queuedCount = contents.waiting;
@@ -406,7 +435,7 @@ export class Session {
       undelivered.push({ publication, subscription: shared });
     }
     for (const { publication, shared } of this.#queue) {
-      if (shared !== null) undelivered.push({ publication, subscription: shared });
+      if (shared !== null && publication !== null) undelivered.push({ publication, subscription: shared });
     }
     return undelivered;
   }
@@ -434,7 +463,7 @@ export class Session {
     const publication = message.keep();
     const { qos, retain } = publication;
     const delivery = { qos, retain, packetId, dup: false, subscriptionIds: NO_IDENTIFIERS };
-    const entry = keeper.incoming.append(publication, { ...delivery, state: 'awaiting PUBREL' }, false);
+    const entry = keeper.incoming.append(publication, { ...delivery, state: 'awaiting PUBREL' }, 'waiting');
     this.#received.set(packetId, { publication, entry });
   }
 
@@ -476,37 +505,65 @@ export class Session {
     if (!sent) this.#events.dropped(this, 'too large');
   }
 
-  #send(
+  /** A message that need not wait (hot path). */
+  #sendAtOnce(
     peer: Peer,
     publication: Publication,
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | null,
     shared: Subscription | null,
-    queued: KeptEntry | null,
   ): void {
     const packetId = this.nextPacketId();
     const storeFirst = this.keeper !== null && qos === 2;
     if (!storeFirst && !peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
-      queued?.remove();
       this.#events.dropped(this, 'too large');
       return;
     }
     const mark = storeFirst ? this.#events.mark() : 0;
-    const bytes = publication.payloadLength;
-    const message: InflightMessage = {
-      state: qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC',
+    const { keeper } = this;
+    const state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
+    const message: OutgoingMessage = {
+      state,
       qos,
       retain,
       publication: this.expiryInterval > 0 || shared !== null ? publication.keep() : null,
-      bytes,
+      bytes: publication.payloadLength,
       identifiers,
       shared,
-      entry:
-        this.keeper === null ? null : this.#keepSent(publication, qos, retain, identifiers, packetId, queued),
+      entry: null,
       sent: !storeFirst,
+      dup: false,
     };
-    this.#inflightBytes += bytes;
+    if (keeper !== null) {
+      const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
+      const delivery = { state, packetId, qos, retain, dup: false, subscriptionIds } as const;
+      // A QoS 2 message is not sent, and so not acknowledged, before it is stored.
+      message.entry = keeper.outgoing.append(publication, delivery, qos === 1 ? 'passing' : 'waiting');
+    }
+    this.#inflightBytes += message.bytes;
+    this.#inflight.set(packetId, message);
+    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
+  }
+
+  /** The message has waited, and it is its turn. */
+  #sendQueued(peer: Peer, publication: Publication, message: OutgoingMessage): void {
+    const packetId = this.nextPacketId();
+    const { qos, retain, identifiers, entry, dup } = message;
+    const storeFirst = this.keeper !== null && qos === 2;
+    if (!storeFirst && !peer.sendPublish(publication, qos, retain, dup, packetId, identifiers)) {
+      entry?.remove();
+      this.#events.dropped(this, 'too large');
+      return;
+    }
+    const mark = storeFirst ? this.#events.mark() : 0;
+    message.state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
+    message.sent = !storeFirst;
+    if (!this.outlivesConnection && message.shared === null) message.publication = null;
+    // Most are acknowledged at once. After a kill those that are not are sent once more, marked as duplicates.
+    if (qos === 1) entry?.note(message.state, packetId);
+    else entry?.update({ state: message.state, packetId });
+    this.#inflightBytes += message.bytes;
     this.#inflight.set(packetId, message);
     if (storeFirst) this.#sendWhenStored(packetId, message, mark);
   }
@@ -515,7 +572,7 @@ export class Session {
    * A QoS 2 message leaves when it is stored. Sent before that, it could come again under another packet id after
    * a crash: its publisher has no PUBCOMP yet and releases it once more.
    */
-  #sendWhenStored(packetId: number, message: InflightMessage, mark: number): void {
+  #sendWhenStored(packetId: number, message: OutgoingMessage, mark: number): void {
     const unsent = { packetId, message, stored: false };
     this.#awaitingStore.push(unsent);
     this.#events.whenSettled(mark, () => {
@@ -543,26 +600,6 @@ export class Session {
       this.#events.dropped(this, 'too large');
     }
     if (this.#inflight.size < inFlight) this.pump(this.#events.now); // not sent: others can go
-  }
-
-  /** Keeps that the message is on its way, for a process that ends before it is acknowledged. */
-  #keepSent(
-    publication: Publication,
-    qos: Qos,
-    retain: boolean,
-    identifiers: readonly number[] | null,
-    packetId: number,
-    queued: KeptEntry | null,
-  ): KeptEntry {
-    const state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
-    if (queued !== null) {
-      queued.update({ state, packetId });
-      return queued;
-    }
-    const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
-    const delivery = { state, packetId, qos, retain, dup: false, subscriptionIds } as const;
-    // A QoS 2 message is not sent, and so not acknowledged, before it is stored.
-    return this.keeper!.outgoing.append(publication.keep(), delivery, qos === 1);
   }
 
   #complete(packetId: number): void {
@@ -599,26 +636,42 @@ export class Session {
     this.#events.changed();
     this.#queuedBytes += bytes;
     if (qos > 0) this.#queuedCount += 1;
-    const kept = publication.keep();
-    const entry = this.#keepQueued(kept, qos, retain, identifiers);
-    if (entry !== null && (this.#unread > 0 || this.#queue.length >= AHEAD_MAX)) {
+    if (this.keeper !== null && (this.#unread > 0 || this.#queue.length >= AHEAD_MAX)) {
+      this.#keepQueued(this.keeper, publication, qos, retain, identifiers, 'stored');
       this.#unread += 1;
       return;
     }
-    if (entry !== null) this.#lastSequence = entry.sequence;
-    this.#queue.push({ publication: kept, qos, retain, identifiers, shared, entry });
+    let entry: KeptEntry | null = null;
+    if (this.keeper !== null) {
+      entry = this.#keepQueued(this.keeper, publication, qos, retain, identifiers, 'waiting');
+      this.#lastSequence = entry.sequence;
+    }
+    const kept = publication.keep();
+    this.#queue.push({
+      state: 'queued',
+      qos,
+      retain,
+      publication: kept,
+      bytes,
+      identifiers,
+      shared,
+      entry,
+      sent: false,
+      dup: false,
+    });
   }
 
   #keepQueued(
+    { outgoing }: SessionKeeper,
     publication: Publication,
     qos: Qos,
     retain: boolean,
     identifiers: readonly number[] | null,
-  ): KeptEntry | null {
-    if (this.keeper === null) return null;
+    residence: Residence,
+  ): KeptEntry {
     const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
     const delivery = { state: 'queued', packetId: 0, qos, retain, dup: false, subscriptionIds } as const;
-    return this.keeper.outgoing.append(publication, delivery, false);
+    return outgoing.append(publication, delivery, residence);
   }
 
   #queueQos0(
@@ -639,9 +692,9 @@ export class Session {
     return maxQueuedBytes === 0 || this.#queuedBytes + bytes <= maxQueuedBytes;
   }
 
-  #uncount(message: QueuedMessage): void {
+  #uncount(message: OutgoingMessage): void {
     this.#leftQueue += 1;
-    this.#queuedBytes -= message.publication.payloadLength;
+    this.#queuedBytes -= message.bytes;
     if (message.qos > 0) this.#queuedCount -= 1;
   }
 }

@@ -2,14 +2,12 @@
 
 import type { RestoredSession } from '../broker/broker.js';
 import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
-import type { StoredMessage } from '../model/message.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
-import { type Once, Publication } from '../mqtt/publication.js';
-import type { KeptDelivery, KeptEntry, MessageKeeper, SessionKeeper } from '../session/keeper.js';
+import type { Once, Publication } from '../mqtt/publication.js';
+import type { KeptDelivery, KeptEntry, MessageKeeper, Residence, SessionKeeper } from '../session/keeper.js';
 import type { RetainedStore } from './retained-store.js';
-import type { RetainedWalk } from './retained-walk.js';
 import type { SessionQueue } from './session-queue.js';
-import type { KeptMessage } from './shared-messages.js';
+import { KeptMessage } from './shared-messages.js';
 import type { Store } from './store.js';
 import type { StoredSession } from './stored-session.js';
 
@@ -50,7 +48,7 @@ export class LmdbBrokerStore implements BrokerStore {
   }
 
   createSession(record: SessionRecord): SessionKeeper {
-    return new StoredKeeper(this.#store, this.#store.sessions.create(record));
+    return new StoredKeeper(this.#store.sessions.create(record));
   }
 
   /** Takes up a session that was stored before. */
@@ -60,7 +58,7 @@ export class LmdbBrokerStore implements BrokerStore {
     const { stored, subscriptions, incoming, outgoing } = loaded;
     return {
       record: stored.record,
-      keeper: new StoredKeeper(this.#store, stored),
+      keeper: new StoredKeeper(stored),
       subscriptions,
       contents: { ...outgoing, received: incoming.inFlight },
     };
@@ -72,10 +70,10 @@ class StoredKeeper implements SessionKeeper {
   readonly incoming: MessageKeeper;
   readonly #stored: StoredSession;
 
-  constructor(store: Store, stored: StoredSession) {
+  constructor(stored: StoredSession) {
     this.#stored = stored;
-    this.outgoing = new StoredQueue(store, stored.outgoing);
-    this.incoming = new StoredQueue(store, stored.incoming);
+    this.outgoing = new StoredQueue(stored.outgoing);
+    this.incoming = new StoredQueue(stored.incoming);
   }
 
   update(fields: Partial<Omit<SessionRecord, 'clientId'>>): void {
@@ -96,18 +94,22 @@ class StoredKeeper implements SessionKeeper {
 }
 
 class StoredQueue implements MessageKeeper {
-  readonly #store: Store;
   readonly #queue: SessionQueue;
 
-  constructor(store: Store, queue: SessionQueue) {
-    this.#store = store;
+  constructor(queue: SessionQueue) {
     this.#queue = queue;
   }
 
   /** All queues that get the publication share what the store makes of it. */
-  append(publication: Publication, delivery: KeptDelivery, patient: boolean): KeptEntry {
-    publication.record ??= this.#store.keep(publication.toStored());
-    return this.#queue.append(publication.record as KeptMessage, delivery, patient);
+  append(publication: Publication, delivery: KeptDelivery, residence: Residence): KeptEntry {
+    let kept = publication.record as KeptMessage | null;
+    if (kept === null) {
+      kept = new KeptMessage(residence === 'stored' ? publication.hold() : publication.keep());
+      publication.record = kept;
+    } else if (residence !== 'stored') {
+      kept.publication = publication.keep(); // it stays, so it must not hold a slab
+    }
+    return this.#queue.append(kept, delivery, residence);
   }
 
   read(sequence: number, limit: number): KeptEntry[] {
@@ -127,7 +129,7 @@ class StoredRetained implements RetainedMessages {
   }
 
   set(message: Publication): void {
-    this.#retained.set(message.keep().toStored());
+    this.#retained.set(message);
   }
 
   clear(topic: string): void {
@@ -135,19 +137,10 @@ class StoredRetained implements RetainedMessages {
   }
 
   match(filter: string): RetainedCursor {
-    return cursorOf(this.#retained.match(filter));
+    return this.#retained.match(filter);
   }
 
   sweep(): RetainedCursor {
-    return cursorOf(this.#retained.all());
+    return this.#retained.all();
   }
-}
-
-function cursorOf(walk: RetainedWalk): RetainedCursor {
-  return {
-    get done() {
-      return walk.done;
-    },
-    next: (limit) => walk.next(limit).map((message: StoredMessage) => Publication.fromStored(message)),
-  };
 }

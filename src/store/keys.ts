@@ -5,7 +5,7 @@
  *   meta            a name                                     see `migrations.ts`
  *   sessions        name(client id)                            session
  *   subscriptions   session · name(filter)                     subscription
- *   queue           session · direction(1) · sequence(6)       queued message: itself, or the id of a shared one
+ *   queue           session · direction(1) · sequence(6)       queued messages from that sequence on
  *   messages        message(14)                                a message that several queues share
  *   references      message(14) · session · direction · sequence   nothing: who shares it
  *   retained        levels(1) · level 00 level 00 … level      retained message
@@ -65,6 +65,13 @@ export function queueKey(session: Buffer, direction: Direction, sequence: number
   const key = Buffer.allocUnsafe(QUEUE_KEY_LENGTH);
   session.copy(key);
   key[SESSION_KEY_LENGTH] = DIRECTION_CODES[direction];
+  key.writeUIntBE(sequence, SESSION_KEY_LENGTH + 1, SEQUENCE_LENGTH);
+  return key;
+}
+
+/** The key of another message of the same queue. */
+export function queueKeyOf(neighbour: Uint8Array, sequence: number): Buffer {
+  const key = Buffer.from(neighbour);
   key.writeUIntBE(sequence, SESSION_KEY_LENGTH + 1, SEQUENCE_LENGTH);
   return key;
 }

@@ -4,7 +4,8 @@
  */
 import type { Environment } from './environment.js';
 
-export const LAYOUT = 1;
+/** 2: a record of a queue may hold several messages. */
+export const LAYOUT = 2;
 
 /** In the table `meta`: the layout as decimal digits. */
 const LAYOUT_KEY = Buffer.from('layout');
@@ -16,7 +17,8 @@ export interface Migration {
   run: (environment: Environment) => Promise<void>;
 }
 
-const MIGRATIONS: readonly Migration[] = [];
+/** Records of one message, as layout 1 has them, are read as they are; they become others when they are written again. */
+const MIGRATIONS: readonly Migration[] = [{ from: 1, run: async () => {} }];
 
 /** The store was written by a version of Midge that this one does not know. */
 export class UnknownLayoutError extends Error {

@@ -2,11 +2,12 @@
  * Retained messages on disk, one a topic. The thread that received a message writes it; every thread reads all.
  * What this thread has set and not committed yet is seen by it at once, by the others after the commit.
  */
-import { isExpired, type StoredMessage } from '../model/message.js';
+import { Publication } from '../mqtt/publication.js';
 import { topicMatchesFilter } from '../topic/topic-filter.js';
 import { type Environment, isSynced } from './environment.js';
 import { isCutKey, retainedKey, retainedTailKey } from './keys.js';
-import { DamagedRecordError, decodeRetained, encodeRetained } from './records.js';
+import { decodeMessageInto, encodeMessage } from './message-records.js';
+import { DamagedRecordError } from './record-bytes.js';
 import { RetainedWalk, type WalkSource } from './retained-walk.js';
 import { Change, type WriteBatcher } from './write-batcher.js';
 
@@ -35,51 +36,57 @@ export class RetainedStore implements WalkSource {
     return this.environment.entryCount('retained');
   }
 
-  /** Replaces the topic's message. */
-  set(message: StoredMessage): void {
-    this.#change(message.topic, message);
+  /** Replaces the topic's message. Its bytes are the caller's again afterwards. */
+  set(message: Publication): void {
+    this.#change(message.topic, encodeMessage(message));
   }
 
   clear(topic: string): void {
     this.#change(topic, null);
   }
 
-  get(topic: string): StoredMessage | undefined {
+  get(topic: string): Publication | undefined {
     const change = this.#changes.get(topic);
-    if (change !== undefined) return this.#current(change.message ?? undefined);
-    this.environment.refresh();
-    return this.readStored(topic, undefined);
+    if (change === undefined) this.environment.refresh();
+    const record = change === undefined ? this.#stored(retainedKey(topic)) : change.record;
+    const message = new Publication();
+    return record !== null && record !== undefined && this.read(record, message) ? message.stay() : undefined;
   }
 
   /** The messages whose topics match a valid filter, in the order of their topics' levels. */
   match(filter: string): RetainedWalk {
-    const unsettled = new Map<string, StoredMessage | null>();
-    for (const [topic, { message }] of this.#changes) {
-      if (topicMatchesFilter(topic, filter))
-        unsettled.set(topic, this.#current(message ?? undefined) ?? null);
+    const unsettled = new Map<string, Buffer | null>();
+    for (const [topic, { record }] of this.#changes) {
+      if (topicMatchesFilter(topic, filter)) unsettled.set(topic, record);
     }
     return new RetainedWalk(this, filter, { unsettled });
   }
 
   /** Every message, topics that begin with `$` included. Walking it removes what has expired. */
   all(): RetainedWalk {
-    const unsettled = new Map([...this.#changes].map(([topic, { message }]) => [topic, message]));
+    const unsettled = new Map([...this.#changes].map(([topic, { record }]) => [topic, record]));
     return new RetainedWalk(this, '#', { unsettled, everything: true });
   }
 
-  readStored(topic: string, record: Buffer | undefined): StoredMessage | undefined {
-    const bytes = record ?? this.environment.tables.retained.getBinary(retainedKey(topic));
-    const message = bytes === undefined ? undefined : this.#decode(bytes);
-    if (message === undefined) return undefined;
-    const current = this.#current(message);
-    if (current === undefined) this.#removeExpired(topic);
-    return current;
+  /** The message lies in bytes that the next read overwrites. */
+  readStored(key: Buffer, into: Publication): boolean {
+    const bytes = this.environment.tables.retained.getBinaryFast(key);
+    if (bytes === undefined) return false;
+    if (this.read(bytes, into)) return true;
+    if (this.#isExpired(into)) this.#removeExpired(into.topic);
+    return false;
+  }
+
+  /** @returns false where it has expired, or does not read */
+  read(record: Buffer, into: Publication): boolean {
+    return this.#decode(record, into) && !this.#isExpired(into);
   }
 
   topicOfCutKey(key: Buffer, tails: boolean): string | undefined {
     if (tails) return this.environment.tables.retainedTails.getBinary(key)?.toString();
-    const record = this.environment.tables.retained.getBinary(key);
-    return record === undefined ? undefined : this.#decode(record)?.topic;
+    const record = this.#stored(key);
+    const message = new Publication();
+    return record !== undefined && this.#decode(record, message) ? message.topic : undefined;
   }
 
   /** For `RetainedChange`. */
@@ -87,27 +94,33 @@ export class RetainedStore implements WalkSource {
     this.#changes.delete(topic);
   }
 
-  #change(topic: string, message: StoredMessage | null): void {
+  #change(topic: string, record: Buffer | null): void {
     let change = this.#changes.get(topic);
     if (change === undefined) {
       change = new RetainedChange(this, this.#context.batcher, topic);
       this.#changes.set(topic, change);
     }
-    change.message = message;
+    change.record = record;
     this.#context.batcher.add(change);
   }
 
-  #current(message: StoredMessage | undefined): StoredMessage | undefined {
-    return message === undefined || isExpired(message, this.#context.now()) ? undefined : message;
+  #stored(key: Buffer): Buffer | undefined {
+    return this.environment.tables.retained.getBinary(key);
   }
 
-  #decode(record: Buffer): StoredMessage | undefined {
+  #isExpired({ expiresAt }: Publication): boolean {
+    return expiresAt !== 0 && expiresAt <= this.#context.now();
+  }
+
+  #decode(record: Buffer, into: Publication): boolean {
     try {
-      return decodeRetained(record);
+      decodeMessageInto(into, record);
+      return true;
     } catch (error) {
       if (!(error instanceof DamagedRecordError)) throw error;
+      into.expiresAt = 0; // of what nothing more is known
       this.#context.onDamage(error);
-      return undefined;
+      return false;
     }
   }
 
@@ -120,8 +133,8 @@ export class RetainedStore implements WalkSource {
     const key = retainedKey(topic);
     const removal = this.environment.inTransaction(() => {
       const record = retained.getBinary(key);
-      const message = record === undefined ? undefined : this.#decode(record);
-      if (message === undefined || !isExpired(message, this.#context.now())) return;
+      const message = new Publication();
+      if (record === undefined || !this.#decode(record, message) || !this.#isExpired(message)) return;
       this.environment.remove(retained, key);
       this.environment.remove(retainedTails, retainedTailKey(topic));
     });
@@ -129,10 +142,10 @@ export class RetainedStore implements WalkSource {
   }
 }
 
-/** The latest message of a topic, until it is settled. */
+/** The latest record of a topic, until it is settled. */
 class RetainedChange extends Change {
   /** `null` = cleared. */
-  message: StoredMessage | null = null;
+  record: Buffer | null = null;
   readonly #store: RetainedStore;
   readonly #batcher: WriteBatcher;
   readonly #topic: string;
@@ -153,13 +166,13 @@ class RetainedChange extends Change {
     const { retained, retainedTails } = environment.tables;
     const key = retainedKey(this.#topic);
     const tailKey = retainedTailKey(this.#topic);
-    if (this.message === null) {
+    if (this.record === null) {
       environment.remove(retained, key);
       environment.remove(retainedTails, tailKey);
       this.#tailAssumed = false;
       return;
     }
-    environment.put(retained, key, encodeRetained(this.message));
+    environment.put(retained, key, this.record);
     // Most messages replace one, whose tail is there. On a disk a second path through a tree is worth a look.
     this.#tailAssumed = isSynced(environment.mode) && retainedTails.doesExist(tailKey);
     if (!this.#tailAssumed) environment.put(retainedTails, tailKey, tailValue(tailKey, this.#topic));

@@ -12,10 +12,10 @@
  * A walk may be long. `next` does a bounded part of it and the following call goes on where it stopped, so that a
  * subscription to a million messages neither holds up a thread nor holds a snapshot of the store.
  */
-import type { StoredMessage } from '../model/message.js';
+import { Publication } from '../mqtt/publication.js';
 import { topicMatchesFilter } from '../topic/topic-filter.js';
 import type { Environment, Table } from './environment.js';
-import { isCutKey, LEVEL_END, prefixEnd, TOPIC_KEY_LENGTH_MAX, topicOfKey } from './keys.js';
+import { isCutKey, LEVEL_END, prefixEnd, retainedKey, TOPIC_KEY_LENGTH_MAX, topicOfKey } from './keys.js';
 
 /** The keys that one call of `next` may touch. */
 const TOUCHES_MAX = 20_000;
@@ -28,15 +28,17 @@ const DOLLAR = 0x24;
 /** What a walk needs of the store. */
 export interface WalkSource {
   environment: Environment;
-  /** The message of a topic that is on disk, from its record where it is at hand; `undefined` if it has expired. */
-  readStored(topic: string, record: Buffer | undefined): StoredMessage | undefined;
+  /** Reads what is on disk under a key of `retained`. @returns false where there is nothing, or it has expired */
+  readStored(key: Buffer, into: Publication): boolean;
+  /** @returns false where it has expired */
+  read(record: Buffer, into: Publication): boolean;
   /** The topic of a key that is cut. */
   topicOfCutKey(key: Buffer, tails: boolean): string | undefined;
 }
 
 export interface WalkOptions {
-  /** Messages newer than what is on disk whose topics match; `null` = the topic was cleared. */
-  unsettled: ReadonlyMap<string, StoredMessage | null>;
+  /** Records newer than what is on disk, of topics that match; `null` = the topic was cleared. */
+  unsettled: ReadonlyMap<string, Buffer | null>;
   /** Walk all topics, whatever begins with `$` included; the filter is `#`. */
   everything?: boolean;
 }
@@ -45,7 +47,7 @@ export class RetainedWalk {
   readonly #source: WalkSource;
   readonly #filter: string;
   readonly #plan: WalkPlan;
-  readonly #unsettled: StoredMessage[];
+  readonly #unsettled: Buffer[];
   /** Topics whose state on disk is old. */
   readonly #skipped: Set<string>;
   /** Number of levels of the topics that are being walked; `undefined` when all are done. */
@@ -53,12 +55,14 @@ export class RetainedWalk {
   /** The first key that was not looked at; `null` = begin at the first of `#levels` levels. */
   #position: Buffer | null = null;
   #touched = 0;
+  /** The message found last: one object for all. */
+  readonly #message = new Publication();
 
   constructor(source: WalkSource, filter: string, { unsettled, everything = false }: WalkOptions) {
     this.#source = source;
     this.#filter = filter;
     this.#plan = planWalk(source.environment, filter, everything);
-    this.#unsettled = [...unsettled.values()].filter((message) => message !== null);
+    this.#unsettled = [...unsettled.values()].filter((record) => record !== null);
     this.#skipped = new Set(unsettled.keys());
     this.#levels = this.#plan.levelsMin;
   }
@@ -73,35 +77,53 @@ export class RetainedWalk {
   }
 
   /**
-   * Goes on with the walk.
-   * @returns at most `limit` messages; fewer, even none, do not mean that it is done
+   * Goes on with the walk: finds at most `limit` messages; fewer, even none, do not mean that it is done.
+   * @param found is given an object that describes the next message soon, in bytes that LMDB's next read overwrites
    */
-  next(limit: number): StoredMessage[] {
-    const found = this.#unsettled.splice(0, limit);
+  next(limit: number, found: (message: Publication) => void): void {
+    let room = limit - this.#takeUnsettled(limit, found);
     this.#source.environment.refresh();
     const touchedMax = this.#touched + TOUCHES_MAX;
-    while (this.#levels !== undefined && found.length < limit && this.#touched < touchedMax) {
-      this.#walkLevels(this.#levels, found, limit, touchedMax);
+    while (this.#levels !== undefined && room > 0 && this.#touched < touchedMax) {
+      room -= this.#walkLevels(this.#levels, room, touchedMax, found);
       if (this.#position === null) this.#levels = this.#nextLevels(this.#levels);
     }
-    return found;
   }
 
-  /** Walks the topics of one number of levels. Leaves `#position` where it had to stop. */
-  #walkLevels(levels: number, found: StoredMessage[], limit: number, touchedMax: number): void {
-    const { table, wholeRange, tails } = this.#plan;
+  #takeUnsettled(limit: number, found: (message: Publication) => void): number {
+    const records = this.#unsettled.splice(0, limit);
+    for (const record of records) {
+      if (this.#source.read(record, this.#message)) found(this.#message);
+    }
+    return records.length;
+  }
+
+  /**
+   * Walks the topics of one number of levels. Leaves `#position` where it had to stop.
+   * @returns how many it has found
+   */
+  #walkLevels(
+    levels: number,
+    limit: number,
+    touchedMax: number,
+    found: (message: Publication) => void,
+  ): number {
+    const { table } = this.#plan;
     const range = rangeOf(this.#plan, levels);
-    const cursor = new TableCursor(table, this.#position ?? range.start, range.end, wholeRange && !tails);
+    const cursor = new TableCursor(table, this.#position ?? range.start, range.end);
+    let count = 0;
     this.#position = null;
     while (cursor.key !== undefined) {
-      if (found.length >= limit || this.#touched + cursor.touched >= touchedMax) {
+      if (count >= limit || this.#touched + cursor.touched >= touchedMax) {
         this.#position = cursor.key;
         break;
       }
       const candidate = nextCandidate(this.#plan, cursor.key, range.prefixLength);
       if (candidate === null) {
-        const message = this.#read(cursor.key, cursor.value);
-        if (message !== undefined) found.push(message);
+        if (this.#read(cursor.key)) {
+          count += 1;
+          found(this.#message);
+        }
         cursor.step();
       } else {
         cursor.goTo(candidate);
@@ -109,22 +131,26 @@ export class RetainedWalk {
     }
     cursor.close();
     this.#touched += cursor.touched;
+    return count;
   }
 
-  #read(key: Buffer, record: Buffer | undefined): StoredMessage | undefined {
+  /** @returns whether `#message` is one that was found */
+  #read(key: Buffer): boolean {
     const { tails, guardDollar } = this.#plan;
     const cut = isCutKey(key);
+    // Where nothing has to be known of the topic, it is not put together.
+    if (!cut && !tails && this.#skipped.size === 0) return this.#source.readStored(key, this.#message);
     const topic = cut ? this.#source.topicOfCutKey(key, tails) : topicOfKey(key, tails);
-    if (topic === undefined || this.#skipped.has(topic)) return undefined;
-    if (guardDollar && topic.startsWith('$')) return undefined; // [MQTT-4.7.2-1]
-    if (cut && !this.#plan.everything && !topicMatchesFilter(topic, this.#filter)) return undefined;
-    return this.#source.readStored(topic, record);
+    if (topic === undefined || this.#skipped.has(topic)) return false;
+    if (guardDollar && topic.startsWith('$')) return false; // [MQTT-4.7.2-1]
+    if (cut && !this.#plan.everything && !topicMatchesFilter(topic, this.#filter)) return false;
+    return this.#source.readStored(tails ? retainedKey(topic) : key, this.#message);
   }
 
   /** The next larger number of levels of which there are topics. */
   #nextLevels(levels: number): number | undefined {
     if (!this.#plan.hash) return undefined;
-    const cursor = new TableCursor(this.#plan.table, Buffer.from([levels + 1]), undefined, false);
+    const cursor = new TableCursor(this.#plan.table, Buffer.from([levels + 1]), undefined);
     const next = cursor.key?.[0];
     cursor.close();
     this.#touched += cursor.touched;
@@ -236,19 +262,15 @@ function nextCandidate(plan: WalkPlan, key: Buffer, prefixLength: number): Buffe
 /** Goes through a table's keys in their order, by steps and jumps. */
 class TableCursor {
   key: Buffer | undefined;
-  /** The record, where it was asked for. */
-  value: Buffer | undefined;
   touched = 0;
   readonly #table: Table;
   readonly #end: Buffer | undefined;
-  readonly #withValues: boolean;
-  #iterator: Iterator<{ key: Uint8Array; value: Buffer } | Uint8Array>;
+  #iterator: Iterator<Uint8Array>;
 
   /** @param end the first key that is not wanted any more */
-  constructor(table: Table, start: Buffer, end: Buffer | undefined, withValues: boolean) {
+  constructor(table: Table, start: Buffer, end: Buffer | undefined) {
     this.#table = table;
     this.#end = end;
-    this.#withValues = withValues;
     this.#iterator = this.#iterate(start);
     this.step();
   }
@@ -256,14 +278,7 @@ class TableCursor {
   step(): void {
     const { value, done } = this.#iterator.next();
     this.touched += 1;
-    if (done) {
-      this.key = undefined;
-    } else if (value instanceof Uint8Array) {
-      this.key = value as Buffer;
-    } else {
-      this.key = value.key as Buffer;
-      this.value = value.value;
-    }
+    this.key = done ? undefined : (value as Buffer);
   }
 
   /** Goes to the first key that is not less than `target`. */
@@ -281,9 +296,8 @@ class TableCursor {
     this.#iterator.return?.();
   }
 
-  #iterate(start: Buffer): Iterator<{ key: Uint8Array; value: Buffer } | Uint8Array> {
+  #iterate(start: Buffer): Iterator<Uint8Array> {
     const range = this.#end === undefined ? { start } : { start, end: this.#end };
-    const entries = this.#withValues ? this.#table.getRange(range) : this.#table.getKeys(range);
-    return entries[Symbol.iterator]();
+    return this.#table.getKeys(range)[Symbol.iterator]();
   }
 }

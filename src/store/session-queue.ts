@@ -2,26 +2,26 @@
  * One direction of a session's messages on disk, in their order. The disk is the queue: a message that waits takes
  * no memory once it is committed, and whoever sends reads ahead as far as it likes.
  *
- *     sequence   1 2 3 4 5 6 7 | 8 9 10 11
- *                 on disk      |  tail: not settled yet, in memory
+ *     sequence   1 2 3   4 5 6 7 | 8 9 10 11
+ *                record  record  |  tail: not settled yet, in memory
  *
- * Writes settle in the order in which they were made, so that what is not on disk for certain is a tail.
+ * Messages that are written with one transaction share records (`queue-records.ts`). A record is written again as a
+ * whole when one of its messages changes, and removed with its last one. Writes settle in the order in which they
+ * were made, so that what is not on disk for certain is a tail.
  */
-import type { StoredMessage } from '../model/message.js';
+import { copyBytes } from '../base/copy-bytes.js';
 import type { DeliveryState, Direction } from '../model/queued-record.js';
 import type { Qos } from '../mqtt/packets.js';
+import type { Publication } from '../mqtt/publication.js';
+import type { Residence } from '../session/keeper.js';
 import type { DeliveryNotes } from './delivery-notes.js';
 import type { Environment, Table } from './environment.js';
-import { queueKey, SEQUENCE_MAX, sequenceOf } from './keys.js';
-import {
-  DamagedRecordError,
-  decodeQueued,
-  encodeQueuedInline,
-  encodeQueuedShared,
-  peekQueued,
-} from './records.js';
-import { KeptMessage, type SharedMessages } from './shared-messages.js';
-import { Change, type WriteBatcher } from './write-batcher.js';
+import { asBuffer, queueKey, SEQUENCE_MAX, sequenceOf } from './keys.js';
+import { QueueEntry, QueueRecord } from './queue-entry.js';
+import { QueueReader } from './queue-records.js';
+import { DamagedRecordError } from './record-bytes.js';
+import type { KeptMessage, SharedMessages } from './shared-messages.js';
+import type { WriteBatcher } from './write-batcher.js';
 
 /** What the queues of one thread have in common. */
 export interface QueueContext {
@@ -53,146 +53,12 @@ export interface QueueContents {
   waitingQos0: number;
   /** Payload bytes of all that are `queued`. */
   waitingBytes: number;
+  /** Of the last message; 0 where there is none. */
+  lastSequence: number;
 }
 
-const EMPTY = new Uint8Array(0);
-
-/** Bytes of memory of an entry without its message, roughly. */
-const ENTRY_WEIGHT = 300;
-
-/** A message in a queue. `update` and `remove` are the only ways to change it. */
-export class QueueEntry extends Change {
-  readonly sequence: number;
-  state: DeliveryState;
-  packetId: number;
-  readonly qos: Qos;
-  readonly retain: boolean;
-  dup: boolean;
-  readonly subscriptionIds: readonly number[];
-  /** Payload bytes of the message as published. */
-  readonly payloadBytes: number;
-  readonly #queue: SessionQueue;
-  #kept: KeptMessage;
-  /** Counted in `#kept.unwritten`. */
-  #unwritten: boolean;
-  /** A record of it is on disk, or on its way there. */
-  #stored: boolean;
-  #removed = false;
-  /** Other threads may have noted who has the message: since it was given to them, maybe before a restart. */
-  #noted: boolean;
-  /** The shared message that the record on disk refers to. */
-  #reference: Buffer | null;
-  /** The same of the record being written. */
-  #writtenReference: Buffer | null = null;
-
-  /** @param stored whether it was read from disk */
-  constructor(
-    queue: SessionQueue,
-    sequence: number,
-    kept: KeptMessage,
-    delivery: Delivery,
-    payloadBytes: number,
-    stored: boolean,
-  ) {
-    super();
-    this.#queue = queue;
-    this.sequence = sequence;
-    this.#kept = kept;
-    this.state = delivery.state;
-    this.packetId = delivery.packetId;
-    this.qos = delivery.qos;
-    this.retain = delivery.retain;
-    this.dup = delivery.dup;
-    this.subscriptionIds = delivery.subscriptionIds;
-    this.payloadBytes = payloadBytes;
-    this.#stored = stored;
-    this.#reference = stored ? kept.id : null;
-    this.#unwritten = !stored;
-    this.#noted = stored && queue.direction === 'incoming';
-    if (!stored) kept.unwritten += 1;
-  }
-
-  get message(): StoredMessage {
-    return this.#kept.message;
-  }
-
-  /** Names the shared message on disk that it refers to. */
-  get sharedId(): string | undefined {
-    return this.#kept.id?.toString('hex');
-  }
-
-  get removed(): boolean {
-    return this.#removed;
-  }
-
-  get wasReleased(): boolean {
-    return this.#noted;
-  }
-
-  /** Gives the message a name under which other threads note who has it. The notes are removed with the entry. */
-  release(): string {
-    this.#noted = true;
-    return this.#queue.keyOf(this.sequence).toString('hex');
-  }
-
-  override get weight(): number {
-    return ENTRY_WEIGHT + this.payloadBytes;
-  }
-
-  /** Keeps a new state. After PUBREC the message itself is not needed any more [MQTT-4.3.3-6]. */
-  update(change: Partial<Pick<Delivery, 'state' | 'packetId' | 'dup'>>): void {
-    Object.assign(this, change);
-    if (change.state === 'awaiting PUBCOMP') this.#dropContent();
-    this.#queue.change(this);
-  }
-
-  /** The exchange is complete, or the message is not wanted any more. */
-  remove(): void {
-    if (this.#removed) return;
-    this.#removed = true;
-    this.#countWritten();
-    if (this.#stored || this.#noted) this.#queue.change(this);
-    else this.#queue.forget(this);
-  }
-
-  override write(): void {
-    const { environment, sharedMessages, deliveryNotes } = this.#queue.context;
-    const key = this.#queue.keyOf(this.sequence);
-    const shared = this.#removed ? null : sharedMessages.share(this.#kept);
-    this.#countWritten();
-    if (this.#removed) {
-      environment.remove(this.#queue.table, key);
-      if (this.#noted) deliveryNotes.removeAll(key);
-    } else if (shared === null) {
-      environment.put(this.#queue.table, key, encodeQueuedInline(this, this.message));
-    } else {
-      environment.put(this.#queue.table, key, encodeQueuedShared(this, shared));
-      if (this.#reference === null) sharedMessages.write(this.#kept, shared, key);
-    }
-    if (this.#reference !== null && shared === null) sharedMessages.removeReference(this.#reference, key);
-    this.#writtenReference = shared;
-    this.#stored = true;
-  }
-
-  override committed(): void {
-    const { sharedMessages } = this.#queue.context;
-    if (this.#reference !== null && this.#writtenReference === null)
-      sharedMessages.removeUnused(this.#reference);
-    this.#reference = this.#writtenReference;
-    this.#queue.committed(this);
-  }
-
-  #dropContent(): void {
-    this.#countWritten();
-    this.#kept = new KeptMessage({ ...this.message, payload: EMPTY, properties: EMPTY });
-  }
-
-  #countWritten(): void {
-    if (!this.#unwritten) return;
-    this.#unwritten = false;
-    this.#kept.unwritten -= 1;
-  }
-}
+/** Where a record does not read, its sequences are unknown; so many are left out behind it. */
+const SEQUENCES_OF_A_RECORD_MAX = 10_000;
 
 export class SessionQueue {
   readonly context: QueueContext;
@@ -203,8 +69,12 @@ export class SessionQueue {
   /** Entries from `#tailHead` on that are not settled, in their order; removed ones among them. */
   #tail: QueueEntry[] = [];
   #tailHead = 0;
-  /** Entries on disk that have changed and are not settled. */
-  readonly #changed = new Map<number, QueueEntry>();
+  /** Records of which somebody holds entries, by the sequence in their key. */
+  readonly #held = new Map<number, QueueRecord>();
+  /** The record that the transaction being written adds to. */
+  #open: QueueRecord | null = null;
+  /** The first sequence of the record in which the last `read` ended. */
+  #readUpTo = 0;
 
   constructor(context: QueueContext, sessionKey: Buffer, direction: Direction) {
     this.context = context;
@@ -215,16 +85,20 @@ export class SessionQueue {
 
   /**
    * Puts a message at the end.
-   * @param patient whether it is likely to be removed again within milliseconds, because the client is connected
+   * @param kept shared by all queues that get it
+   * @param residence what becomes of the entry that is returned
    */
-  append(kept: KeptMessage, delivery: Delivery, patient: boolean): QueueEntry {
-    // The shared record of an earlier transaction may be gone by now.
-    const fresh = kept.id === null ? kept : new KeptMessage(kept.message);
+  append(kept: KeptMessage, delivery: Delivery, residence: Residence = 'waiting'): QueueEntry {
     this.#lastSequence += 1;
-    const payloadBytes = kept.message.payload.length;
-    const entry = new QueueEntry(this, this.#lastSequence, fresh, delivery, payloadBytes, false);
+    const { state, packetId, qos, retain, dup, subscriptionIds } = delivery;
+    const { publication } = kept;
+    const payloadBytes = publication.payloadLength;
+    const sequence = this.#lastSequence;
+    const header = { sequence, state, packetId, qos, retain, dup, subscriptionIds, payloadBytes };
+    const entry = new QueueEntry(this, header, publication, residence !== 'stored');
+    entry.mayShare(kept);
     this.#tail.push(entry);
-    this.context.batcher.add(entry, patient);
+    this.context.batcher.add(entry, residence === 'passing');
     return entry;
   }
 
@@ -236,70 +110,108 @@ export class SessionQueue {
     const entries: QueueEntry[] = [];
     this.#readFromDisk(after, limit, entries);
     for (let i = this.#tailIndexAfter(after); i < this.#tail.length && entries.length < limit; i += 1) {
-      addIfQueued(entries, this.#tail[i]!);
+      const entry = this.#tail[i]!;
+      if (!isQueued(entry)) continue;
+      this.#hold(entry);
+      entries.push(entry);
     }
     return entries;
   }
 
-  /** Reads all there is, once, when the session is loaded. */
-  load(): QueueContents {
-    const contents: QueueContents = { inFlight: [], waiting: 0, waitingQos0: 0, waitingBytes: 0 };
+  /**
+   * Reads all there is, once, when the session is loaded.
+   * @param mayHaveSent more of QoS 1 may have been sent than is marked so: all of it waits again, to be sent in order
+   */
+  load(mayHaveSent: boolean): QueueContents {
+    const contents: QueueContents = {
+      inFlight: [],
+      waiting: 0,
+      waitingQos0: 0,
+      waitingBytes: 0,
+      lastSequence: 0,
+    };
     for (const { key, value } of this.table.getRange(this.#range(0, SEQUENCE_MAX))) {
-      this.#lastSequence = sequenceOf(key);
+      const first = sequenceOf(key);
       try {
-        this.#count(value, contents);
+        if (this.#count(first, value, contents)) this.#loadInFlight(first, value, contents, mayHaveSent);
       } catch (error) {
         this.#report(error);
+        this.#lastSequence = first + SEQUENCES_OF_A_RECORD_MAX;
       }
     }
+    contents.lastSequence = this.#lastSequence;
     return contents;
   }
 
-  #count(record: Uint8Array, contents: QueueContents): void {
-    const { state, qos, payloadBytes } = peekQueued(record);
-    if (state !== 'queued') {
-      contents.inFlight.push(this.#decode(this.#lastSequence, record));
-      return;
+  /** @returns whether some of its messages are past `queued` */
+  #count(first: number, value: Uint8Array, contents: QueueContents): boolean {
+    let inFlight = false;
+    for (const reader = new QueueReader(value, first); reader.next(); ) {
+      this.#lastSequence = reader.sequence;
+      if (reader.state !== 'queued') {
+        inFlight = true;
+        continue;
+      }
+      if (reader.qos === 0) contents.waitingQos0 += 1;
+      else contents.waiting += 1;
+      contents.waitingBytes += reader.payloadBytes;
     }
-    if (qos === 0) contents.waitingQos0 += 1;
-    else contents.waiting += 1;
-    contents.waitingBytes += payloadBytes;
+    return inFlight;
+  }
+
+  #loadInFlight(first: number, value: Uint8Array, contents: QueueContents, mayHaveSent: boolean): void {
+    const record = this.#decode(first, value);
+    this.#held.set(first, record);
+    for (const entry of record.entries) {
+      if (entry.state === 'queued') continue;
+      if (!mayHaveSent || entry.state !== 'awaiting PUBACK') {
+        contents.inFlight.push(entry);
+        continue;
+      }
+      entry.note('queued', 0);
+      contents.waiting += 1;
+      contents.waitingBytes += entry.payloadBytes;
+    }
   }
 
   keyOf(sequence: number): Buffer {
     return queueKey(this.#sessionKey, this.direction, sequence);
   }
 
-  /** The entry has a new state, or is removed, and that has to be written. */
-  change(entry: QueueEntry): void {
-    const tailStart = this.#tail[this.#tailHead]?.sequence ?? SEQUENCE_MAX;
-    if (entry.sequence < tailStart) this.#changed.set(entry.sequence, entry);
-    this.context.batcher.add(entry);
+  /** Finds a record for an entry that is written for the first time. */
+  place(entry: QueueEntry): void {
+    if (this.#open === null || !this.#open.take(entry)) {
+      this.#open = new QueueRecord(this, entry.sequence);
+      this.#open.take(entry);
+    }
+    entry.record = this.#open;
+    if (entry.isHeld) this.#held.set(this.#open.first, this.#open);
   }
 
   /** The entry was removed before it was written. */
   forget(entry: QueueEntry): void {
     this.context.batcher.cancel(entry);
-    this.#settleTail();
+    this.settleTail();
+  }
+
+  /** All its entries are gone, on disk too. */
+  recordGone(record: QueueRecord): void {
+    this.#held.delete(record.first);
+    if (this.#open === record) this.#open = null;
   }
 
   /** Forgets what is not written yet: the session has ended. */
   cancelAll(): void {
     for (let i = this.#tailHead; i < this.#tail.length; i += 1) this.context.batcher.cancel(this.#tail[i]!);
-    for (const entry of this.#changed.values()) this.context.batcher.cancel(entry);
-    this.#changed.clear();
+    for (const record of this.#held.values()) this.context.batcher.cancel(record);
+    this.#held.clear();
   }
 
   /** What has settled needs no memory any more. */
-  committed(entry: QueueEntry): void {
-    if (entry.settled) this.#changed.delete(entry.sequence);
-    this.#settleTail();
-  }
-
-  #settleTail(): void {
+  settleTail(): void {
     while (this.#tail[this.#tailHead]?.settled) this.#tailHead += 1;
     if (this.#tailHead === this.#tail.length) {
-      this.#tail = [];
+      if (this.#tailHead > 0) this.#tail = [];
       this.#tailHead = 0;
     } else if (this.#tailHead > 1000 && this.#tailHead * 2 > this.#tail.length) {
       this.#tail.splice(0, this.#tailHead);
@@ -311,32 +223,74 @@ export class SessionQueue {
   #readFromDisk(after: number, limit: number, entries: QueueEntry[]): void {
     const end = this.#tail[this.#tailHead]?.sequence ?? SEQUENCE_MAX;
     if (after + 1 >= end) return;
-    for (const { key, value } of this.table.getRange(this.#range(after + 1, end))) {
-      const sequence = sequenceOf(key);
-      const entry = this.#changed.get(sequence) ?? this.#tryDecode(sequence, value);
-      if (entry !== undefined) addIfQueued(entries, entry);
-      if (entries.length >= limit) return;
+    const start =
+      after >= this.#readUpTo && this.#readUpTo > 0 ? this.#readUpTo : this.#recordBefore(after + 1);
+    for (const key of this.table.getKeys(this.#range(start, end))) {
+      const first = sequenceOf(key);
+      const record = this.#held.get(first) ?? this.#tryDecode(first, this.#recordAt(key));
+      if (record === undefined) continue;
+      this.#held.set(first, record);
+      this.#readUpTo = first;
+      for (const entry of record.entries) {
+        if (entry.sequence <= after || !isQueued(entry)) continue;
+        if (entries.length >= limit) return;
+        entries.push(entry);
+      }
     }
+  }
+
+  /** In a buffer of its own, taken from a pool: LMDB's copies would each be one for the garbage collector. */
+  #recordAt(key: Uint8Array): Buffer {
+    const record = this.table.getBinaryFast(asBuffer(key))!;
+    const copy = Buffer.allocUnsafe(record.length);
+    copyBytes(record, 0, record.length, copy, 0);
+    return copy;
+  }
+
+  /** Where the record begins in which a sequence is, if it is in one. */
+  #recordBefore(sequence: number): number {
+    const range = { start: this.keyOf(sequence), end: this.keyOf(0), reverse: true, limit: 1 };
+    for (const key of this.table.getKeys(range)) return sequenceOf(key);
+    return sequence;
   }
 
   #range(start: number, end: number): { start: Buffer; end: Buffer } {
     return { start: this.keyOf(start), end: this.keyOf(end) };
   }
 
-  #decode(sequence: number, record: Uint8Array): QueueEntry {
-    const decoded = decodeQueued(record);
-    const { content } = decoded;
-    if (!(content instanceof Uint8Array)) {
-      return new QueueEntry(this, sequence, new KeptMessage(content), decoded, decoded.payloadBytes, true);
-    }
-    const kept = new KeptMessage(this.context.sharedMessages.read(content));
-    kept.id = content;
-    return new QueueEntry(this, sequence, kept, decoded, decoded.payloadBytes, true);
+  /** Somebody has the entry from now on. */
+  #hold(entry: QueueEntry): void {
+    entry.isHeld = true;
+    if (entry.record !== null) this.#held.set(entry.record.first, entry.record);
   }
 
-  #tryDecode(sequence: number, record: Uint8Array): QueueEntry | undefined {
+  #decode(first: number, value: Uint8Array): QueueRecord {
+    const record = new QueueRecord(this, first);
+    for (const reader = new QueueReader(value, first); reader.next(); ) {
+      const content = reader.content();
+      const isShared = content instanceof Uint8Array;
+      const publication = isShared ? this.#sharedMessage(content) : content;
+      if (publication === undefined) continue;
+      const entry = new QueueEntry(this, reader, publication, true);
+      entry.foundIn(record, isShared ? content : null);
+      record.add(entry);
+    }
+    return record;
+  }
+
+  /** @returns `undefined` where it does not read; the others of the record may */
+  #sharedMessage(id: Buffer): Publication | undefined {
     try {
-      return this.#decode(sequence, record);
+      return this.context.sharedMessages.read(id);
+    } catch (error) {
+      this.#report(error);
+      return undefined;
+    }
+  }
+
+  #tryDecode(first: number, value: Uint8Array): QueueRecord | undefined {
+    try {
+      return this.#decode(first, value);
     } catch (error) {
       this.#report(error);
       return undefined;
@@ -360,6 +314,6 @@ export class SessionQueue {
   }
 }
 
-function addIfQueued(entries: QueueEntry[], entry: QueueEntry): void {
-  if (!entry.removed && entry.state === 'queued') entries.push(entry);
+function isQueued({ removed, state }: QueueEntry): boolean {
+  return !removed && state === 'queued';
 }

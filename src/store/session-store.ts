@@ -4,8 +4,9 @@
  */
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import { newSessionKey, prefixEnd, sessionsKey } from './keys.js';
-import { DamagedRecordError, decodeSession, decodeSubscription } from './records.js';
+import { DamagedRecordError } from './record-bytes.js';
 import type { QueueContents } from './session-queue.js';
+import { decodeSession, decodeSubscription } from './session-records.js';
 import { type SessionContext, StoredSession } from './stored-session.js';
 
 /** A session as it is found at a start. */
@@ -64,8 +65,8 @@ export class SessionStore {
     return {
       stored,
       subscriptions: this.#subscriptionsOf(found.key),
-      incoming: stored.incoming.load(),
-      outgoing: stored.outgoing.load(),
+      incoming: stored.incoming.load(false),
+      outgoing: stored.outgoing.load(found.session.isSending === true),
     };
   }
 

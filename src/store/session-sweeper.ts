@@ -5,8 +5,9 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Environment, Table } from './environment.js';
-import { prefixEnd } from './keys.js';
-import { DamagedRecordError, decodeQueued } from './records.js';
+import { prefixEnd, queueKeyOf, sequenceOf } from './keys.js';
+import { sharedIdsOf } from './queue-records.js';
+import { DamagedRecordError } from './record-bytes.js';
 import type { SharedMessages } from './shared-messages.js';
 import { Change, type WriteBatcher } from './write-batcher.js';
 
@@ -72,8 +73,7 @@ export class SessionSweeper {
       const references: Reference[] = [];
       for (const { key, value } of table.getRange({ start, end, limit: RECORDS_PER_STEP })) {
         keys.push(key as Buffer);
-        const messageId = table === this.#environment.tables.queue ? sharedMessageOf(value) : undefined;
-        if (messageId !== undefined) references.push({ messageId, queueKey: key as Buffer });
+        if (table === this.#environment.tables.queue) references.push(...referencesOf(key as Buffer, value));
       }
       if (keys.length === 0) return true;
       await this.#write(new Removal(this.#environment, table, keys, references, this.#sharedMessages));
@@ -131,12 +131,15 @@ class Removal extends Change {
   }
 }
 
-function sharedMessageOf(record: Uint8Array): Buffer | undefined {
+/** What a record of the queue refers to. */
+function referencesOf(key: Buffer, record: Uint8Array): Reference[] {
   try {
-    const { content } = decodeQueued(record);
-    return content instanceof Uint8Array ? content : undefined;
+    return sharedIdsOf(record, sequenceOf(key)).map(({ sequence, id }) => ({
+      messageId: id,
+      queueKey: queueKeyOf(key, sequence),
+    }));
   } catch (error) {
-    if (error instanceof DamagedRecordError) return undefined;
+    if (error instanceof DamagedRecordError) return [];
     throw error;
   }
 }

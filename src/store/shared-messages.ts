@@ -6,10 +6,11 @@
  * threads after a restart: two threads that lower one count could both read the old number. Each removes its own
  * reference, and looks after its commit whether any is left; the later one finds none.
  */
-import type { StoredMessage } from '../model/message.js';
+import type { Publication } from '../mqtt/publication.js';
 import type { Environment, Table } from './environment.js';
 import { MessageIds, prefixEnd, referenceKey } from './keys.js';
-import { DamagedRecordError, decodeRetained, encodeRetained } from './records.js';
+import { decodeMessage, encodeMessage } from './message-records.js';
+import { DamagedRecordError } from './record-bytes.js';
 import { Change, type WriteBatcher } from './write-batcher.js';
 
 /** Messages up to this size are cheaper to repeat than to refer to. */
@@ -22,7 +23,8 @@ const NOTHING = Buffer.alloc(0);
  * the store knows that they share it.
  */
 export class KeptMessage {
-  readonly message: StoredMessage;
+  /** In bytes that stay until all of them are written. */
+  publication: Publication;
   /** Queues that will hold it and have not been written yet. */
   unwritten = 0;
   /** The shared record's id; `null` while it is not known whether there will be one. */
@@ -30,8 +32,8 @@ export class KeptMessage {
   /** The transaction in which the shared record is. */
   writtenIn = 0;
 
-  constructor(message: StoredMessage) {
-    this.message = message;
+  constructor(publication: Publication) {
+    this.publication = publication;
   }
 }
 
@@ -54,7 +56,7 @@ export class SharedMessages {
    * @returns the shared record's id; `null` where it is better kept in the queue itself
    */
   share(kept: KeptMessage): Buffer | null {
-    if (kept.id === null && kept.unwritten > 1 && !isSmall(kept.message)) kept.id = this.#ids.next();
+    if (kept.id === null && kept.unwritten > 1 && !isSmall(kept.publication)) kept.id = this.#ids.next();
     return kept.id;
   }
 
@@ -62,16 +64,16 @@ export class SharedMessages {
   write(kept: KeptMessage, id: Buffer, queueKey: Buffer): void {
     if (kept.writtenIn !== this.#batcher.batchNumber) {
       kept.writtenIn = this.#batcher.batchNumber;
-      this.#environment.put(this.#messages, id, encodeRetained(kept.message));
+      this.#environment.put(this.#messages, id, encodeMessage(kept.publication));
     }
     this.#environment.put(this.#references, referenceKey(id, queueKey), NOTHING);
   }
 
   /** @throws {DamagedRecordError} */
-  read(id: Buffer): StoredMessage {
+  read(id: Buffer): Publication {
     const record = this.#messages.getBinary(id);
     if (record === undefined) throw new DamagedRecordError(`message ${id.toString('hex')} is missing`);
-    return decodeRetained(record);
+    return decodeMessage(record);
   }
 
   /** Removes a reference, as part of the transaction; `removeUnused` has to follow its commit. */
@@ -104,6 +106,12 @@ class MessageRemoval extends Change {
   override committed(): void {}
 }
 
-function isSmall({ payload, topic, properties }: StoredMessage): boolean {
-  return payload.length + topic.length + properties.length <= REPEATED_BYTES_MAX;
+function isSmall({
+  topicStart,
+  topicEnd,
+  propertiesStart,
+  propertiesEnd,
+  payloadLength,
+}: Publication): boolean {
+  return topicEnd - topicStart + propertiesEnd - propertiesStart + payloadLength <= REPEATED_BYTES_MAX;
 }

@@ -9,19 +9,19 @@ import {
   isCutKey,
   MESSAGE_ID_LENGTH,
   prefixEnd,
+  queueKeyOf,
+  referenceKey,
   retainedKey,
   retainedTailKey,
   SESSION_KEY_LENGTH,
+  sequenceOf,
   sessionsKey,
 } from './keys.js';
+import { decodeMessage } from './message-records.js';
 import { LAYOUT, layoutOf, migrate, UnknownLayoutError } from './migrations.js';
-import {
-  DamagedRecordError,
-  decodeQueued,
-  decodeRetained,
-  decodeSession,
-  decodeSubscription,
-} from './records.js';
+import { sharedIdsOf, withoutMissing } from './queue-records.js';
+import { DamagedRecordError } from './record-bytes.js';
+import { decodeSession, decodeSubscription } from './session-records.js';
 
 export interface CheckReport {
   /** Records of each table that read. */
@@ -80,16 +80,16 @@ const RECORD_CHECKS: Record<TableName, RecordCheck> = {
   meta: () => {},
   sessions: (key, value) => expectKey(key, sessionsKey(decodeSession(value).session.clientId)),
   subscriptions: (_key, value) => void decodeSubscription(value),
-  queue: (_key, value, { tables }) => {
-    const { content } = decodeQueued(value);
-    if (content instanceof Uint8Array && !tables.messages.doesExist(content)) {
+  queue: (key, value, { tables }) => {
+    const ids = sharedIdsOf(value, sequenceOf(key));
+    if (ids.some(({ id }) => !tables.messages.doesExist(id))) {
       throw new DamagedRecordError('its message is missing');
     }
   },
-  messages: (_key, value) => void decodeRetained(value),
+  messages: (_key, value) => void decodeMessage(value),
   references: () => {},
   retained: (key, value, { tables }) => {
-    const { topic } = decodeRetained(value);
+    const { topic } = decodeMessage(value);
     expectKey(key, retainedKey(topic));
     if (!tables.retainedTails.doesExist(retainedTailKey(topic)))
       throw new DamagedRecordError('its tail is missing');
@@ -136,7 +136,7 @@ export async function rescueStore(
     copyReadable(damaged.tables[name], copy, writer, backwards);
 
   await each('retained', (_key, value) => {
-    const { topic } = decodeRetained(value);
+    const { topic } = decodeMessage(value);
     const tailKey = retainedTailKey(topic);
     writer.put('retained', retainedKey(topic), value);
     writer.put('retainedTails', tailKey, isCutKey(tailKey) ? Buffer.from(topic) : Buffer.alloc(0));
@@ -147,7 +147,7 @@ export async function rescueStore(
   await writer.commit();
   const sessions = knownSessions(target.tables.sessions);
   await each('messages', (key, value) => {
-    decodeRetained(value);
+    decodeMessage(value);
     if (key.length === MESSAGE_ID_LENGTH) writer.put('messages', key, value);
   });
   await writer.commit();
@@ -156,13 +156,13 @@ export async function rescueStore(
     if (sessions.has(sessionOf(key))) writer.put('subscriptions', key, value);
   });
   await each('queue', (key, value) => {
-    const { content } = decodeQueued(value);
-    if (!sessions.has(sessionOf(key))) return;
-    if (content instanceof Uint8Array) {
-      if (!target.tables.messages.doesExist(content)) return;
-      writer.put('references', Buffer.concat([content, key]), Buffer.alloc(0));
+    const first = sequenceOf(key);
+    const record = withoutMissing(value, first, (id) => !target.tables.messages.doesExist(id));
+    if (record === null || !sessions.has(sessionOf(key))) return;
+    for (const { sequence, id } of sharedIdsOf(record, first)) {
+      writer.put('references', referenceKey(id, queueKeyOf(key, sequence)), Buffer.alloc(0));
     }
-    writer.put('queue', key, value);
+    writer.put('queue', key, record);
   });
   await each('deliveries', (key, value) => {
     if (sessions.has(sessionOf(key))) writer.put('deliveries', key, value);

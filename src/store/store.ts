@@ -17,6 +17,7 @@
 
 import type { StoredMessage } from '../model/message.js';
 import type { StoreMode } from '../model/store-mode.js';
+import { Publication } from '../mqtt/publication.js';
 import { DeliveryNotes } from './delivery-notes.js';
 import { Environment } from './environment.js';
 import { RetainedStore } from './retained-store.js';
@@ -100,7 +101,7 @@ export class Store {
 
   /** A message for one or more queues; one object for all of them. */
   keep(message: StoredMessage): KeptMessage {
-    return new KeptMessage(message);
+    return new KeptMessage(Publication.fromStored(message));
   }
 
   /** First thing in every handler of another thread's message: lets this thread read what others committed. */

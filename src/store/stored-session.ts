@@ -1,8 +1,8 @@
 /** One session of this thread as it is kept on disk: itself, its subscriptions, its two queues. */
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import { sessionsKey, subscriptionKey } from './keys.js';
-import { encodeSession, encodeSubscription } from './records.js';
 import { type QueueContext, SessionQueue } from './session-queue.js';
+import { encodeSession, encodeSubscription } from './session-records.js';
 import type { SessionSweeper } from './session-sweeper.js';
 import { Change } from './write-batcher.js';
 

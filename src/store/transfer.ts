@@ -3,7 +3,9 @@
 import type { StoredMessage } from '../model/message.js';
 import type { QueuedRecord, WholeSession } from '../model/queued-record.js';
 import type { DatabaseContent } from '../mosquitto-db/content.js';
-import type { QueueEntry, SessionQueue } from './session-queue.js';
+import { Publication } from '../mqtt/publication.js';
+import type { QueueEntry } from './queue-entry.js';
+import type { SessionQueue } from './session-queue.js';
 import type { LoadedSession } from './session-store.js';
 import type { KeptMessage } from './shared-messages.js';
 import type { Store } from './store.js';
@@ -20,7 +22,7 @@ export async function importContent(store: Store, content: DatabaseContent): Pro
     if (records % BATCH === 0) await flush(store);
   };
   for (const message of content.retained) {
-    store.retained.set(message);
+    store.retained.set(Publication.fromStored(message));
     await count();
   }
   for (const { session, subscriptions, queue } of content.sessions) {
@@ -29,7 +31,7 @@ export async function importContent(store: Store, content: DatabaseContent): Pro
     for (const record of queue) {
       const message = kept.get(record.message) ?? store.keep(record.message);
       kept.set(record.message, message);
-      stored[record.direction].append(message, record, false);
+      stored[record.direction].append(message, record, 'stored');
       await count();
     }
   }
@@ -43,7 +45,8 @@ async function flush(store: Store): Promise<void> {
 /** Everything that a store holds; a message that several queues share is one object. */
 export function exportContent(store: Store): DatabaseContent {
   const retained: StoredMessage[] = [];
-  for (const walk = store.retained.all(); !walk.done; ) retained.push(...walk.next(1000));
+  const add = (message: Publication) => retained.push(message.keep().toStored());
+  for (const walk = store.retained.all(); !walk.done; ) walk.next(1000, add);
   const messages = new Map<string, StoredMessage>();
   const sessions: WholeSession[] = [];
   for (const { clientId } of [...store.sessions.list()]) {
@@ -71,7 +74,8 @@ function recordOf(
   direction: QueuedRecord['direction'],
   messages: Map<string, StoredMessage>,
 ): QueuedRecord {
-  const { state, packetId, qos, retain, dup, subscriptionIds, sharedId } = entry;
+  const { state, packetId, qos, retain, dup, subscriptionIds } = entry;
+  const sharedId = entry.sharedId?.toString('hex');
   const message = (sharedId === undefined ? undefined : messages.get(sharedId)) ?? entry.message;
   if (sharedId !== undefined) messages.set(sharedId, message);
   return { direction, state, packetId, qos, retain, dup, subscriptionIds, message };

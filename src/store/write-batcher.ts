@@ -41,6 +41,11 @@ export abstract class Change {
   }
 }
 
+/** What collects several changes of a transaction and writes them together. */
+export interface LastWriter {
+  writeLast(): void;
+}
+
 /** Somebody who waits until a number of changes are settled. */
 interface Waiter {
   remaining: number;
@@ -111,6 +116,8 @@ export class WriteBatcher {
   #failures = 0;
   #closed = false;
   #flushWaiters: FlushWaiter[] = [];
+  /** Who writes when all changes of the transaction have had their turn. */
+  #lastWriters: LastWriter[] = [];
   /** Number of the transaction being collected; changes use it to write something once a transaction. */
   #batchNumber = 1;
   #commits = 0;
@@ -174,6 +181,11 @@ export class WriteBatcher {
     }
     this.#dirty.push(change);
     this.#schedule(change.patient);
+  }
+
+  /** Calls `last` when all changes of the transaction being written have had their turn, as part of it. */
+  atEnd(last: LastWriter): void {
+    this.#lastWriters.push(last);
   }
 
   /** The change need not be written any more; who waits for it need not wait. */
@@ -363,6 +375,8 @@ export class WriteBatcher {
         change.waiters = null;
       }
     }
+    for (const last of this.#lastWriters) last.writeLast();
+    this.#lastWriters = [];
     this.#batchNumber += 1;
     return waiters;
   }

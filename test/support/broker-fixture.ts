@@ -134,9 +134,9 @@ export class BrokerFixture {
     const cursor = this.broker.matchRetained(filter);
     const found: string[] = [];
     while (!cursor.done) {
-      for (const message of cursor.next(100)) {
+      cursor.next(100, (message) => {
         found.push(`${message.topic} ${Buffer.from(message.payload()).toString()}`);
-      }
+      });
     }
     return found;
   }

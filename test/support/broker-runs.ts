@@ -7,7 +7,7 @@ import { type PreparedStore, prepareStore, type StartupOptions } from '../../src
 import { Store } from '../../src/store/store.js';
 import { StoreKeeper } from '../../src/store/store-keeper.js';
 import { afterTest } from './cleanup.js';
-import { message, session, temporaryFolder, text } from './stores.js';
+import { message, publication, session, temporaryFolder, text } from './stores.js';
 
 /** One place on the disk and one memory, on which brokers run one after the other. */
 export class BrokerRuns {
@@ -90,13 +90,16 @@ export class BrokerRun {
 
   /** Stores a retained message and a session with a queued one, both named by `name`. */
   async add(name: string): Promise<void> {
-    this.worker.retained.set(message(`retained/${name}`, name));
+    this.worker.retained.set(publication(`retained/${name}`, name));
     const stored = this.worker.sessions.create(session(name));
-    stored.outgoing.append(
-      this.worker.keep(message('queued', name)),
-      { state: 'queued', packetId: 0, qos: 1, retain: false, dup: false, subscriptionIds: [] },
-      false,
-    );
+    stored.outgoing.append(this.worker.keep(message('queued', name)), {
+      state: 'queued',
+      packetId: 0,
+      qos: 1,
+      retain: false,
+      dup: false,
+      subscriptionIds: [],
+    });
     await this.worker.flush();
   }
 
@@ -111,7 +114,7 @@ export class BrokerRun {
         queued &&
         text(queued.message.payload) === clientId &&
         retained &&
-        text(retained.payload) === clientId;
+        text(retained.payload()) === clientId;
       if (whole) names.push(clientId);
     }
     return names.sort();

@@ -1,5 +1,4 @@
 /** What a session keeps, in memory: so that a test can take the session up again from it, as after a crash. */
-import type { StoredMessage } from '../../src/model/message.js';
 import type { Publication } from '../../src/mqtt/publication.js';
 import type {
   KeptContents,
@@ -37,14 +36,18 @@ export class MemoryKeeper implements SessionKeeper {
     this.#changed();
   }
 
-  /** As the store gives it back. */
-  contents(): KeptContents {
+  /** As the store gives it back. @param mayHaveSent there was a client since it was last taken up */
+  contents(mayHaveSent: boolean): KeptContents {
+    for (const entry of mayHaveSent ? this.outgoing.entries : []) {
+      if (entry.state === 'awaiting PUBACK') entry.update({ state: 'queued', packetId: 0 });
+    }
     const waiting = this.outgoing.entries.filter(({ state }) => state === 'queued');
     return {
       inFlight: this.outgoing.entries.filter(({ state }) => state !== 'queued'),
       waiting: waiting.filter(({ qos }) => qos > 0).length,
       waitingQos0: waiting.filter(({ qos }) => qos === 0).length,
       waitingBytes: waiting.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0),
+      lastSequence: this.outgoing.lastSequence,
       received: [...this.incoming.entries],
     };
   }
@@ -53,15 +56,15 @@ export class MemoryKeeper implements SessionKeeper {
 class MemoryQueue implements MessageKeeper {
   readonly entries: KeptEntry[] = [];
   readonly changed: () => void;
-  #lastSequence = 0;
+  lastSequence = 0;
 
   constructor(changed: () => void) {
     this.changed = changed;
   }
 
   append(publication: Publication, delivery: KeptDelivery): KeptEntry {
-    this.#lastSequence += 1;
-    const entry = new MemoryEntry(this, this.#lastSequence, publication.toStored(), delivery);
+    this.lastSequence += 1;
+    const entry = new MemoryEntry(this, this.lastSequence, publication.keep(), delivery);
     this.entries.push(entry);
     this.changed();
     return entry;
@@ -75,7 +78,7 @@ class MemoryQueue implements MessageKeeper {
 
 class MemoryEntry implements KeptEntry {
   readonly sequence: number;
-  readonly message: StoredMessage;
+  readonly publication: Publication;
   readonly qos: KeptDelivery['qos'];
   readonly retain: boolean;
   readonly subscriptionIds: readonly number[];
@@ -85,11 +88,13 @@ class MemoryEntry implements KeptEntry {
   packetId: number;
   dup: boolean;
   readonly #queue: MemoryQueue;
+  /** Lost with a crash, unless it is saved before. */
+  #noted: { state: KeptDelivery['state']; packetId: number } | null = null;
 
-  constructor(queue: MemoryQueue, sequence: number, message: StoredMessage, delivery: KeptDelivery) {
+  constructor(queue: MemoryQueue, sequence: number, publication: Publication, delivery: KeptDelivery) {
     this.#queue = queue;
     this.sequence = sequence;
-    this.message = message;
+    this.publication = publication;
     this.qos = delivery.qos;
     this.retain = delivery.retain;
     this.subscriptionIds = delivery.subscriptionIds;
@@ -99,12 +104,21 @@ class MemoryEntry implements KeptEntry {
   }
 
   get payloadBytes(): number {
-    return this.message.payload.length;
+    return this.publication.payloadLength;
   }
 
   update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void {
     Object.assign(this, change);
     this.#queue.changed();
+  }
+
+  note(state: KeptDelivery['state'], packetId: number): void {
+    this.#noted = { state, packetId };
+  }
+
+  save(): void {
+    if (this.#noted !== null) this.update(this.#noted);
+    this.#noted = null;
   }
 
   release(): string {

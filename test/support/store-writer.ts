@@ -5,8 +5,9 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { StoreMode } from '../../src/model/store-mode.js';
+import { Publication } from '../../src/mqtt/publication.js';
 import { isLeftByFailedCommit } from '../../src/store/environment.js';
-import type { QueueEntry } from '../../src/store/session-queue.js';
+import type { QueueEntry } from '../../src/store/queue-entry.js';
 import { Store } from '../../src/store/store.js';
 import { delivery, message, session } from './stores.js';
 
@@ -71,8 +72,8 @@ export class StoreWriter {
         `numbers/${this.#name}/${number}`,
         String(number).padStart(1 + (number % 700), '0'),
       );
-      this.#store.retained.set(kept);
-      const entry = stored.outgoing.append(this.#store.keep(kept), delivery(), false);
+      this.#store.retained.set(Publication.fromStored(kept));
+      const entry = stored.outgoing.append(this.#store.keep(kept), delivery());
       this.#store.whenSettled(mark, () => this.#tell({ kind: 'kept', number }));
       if (isRemovedLater(number)) removedLater.push(entry);
       if (removedLater[0] && removedLater[0].sequence + STAYS < number) this.#remove(removedLater.shift()!);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { StoredMessage } from '../../src/model/message.js';
 import { SESSION_NEVER_EXPIRES, type SessionRecord } from '../../src/model/session-record.js';
+import { Publication } from '../../src/mqtt/publication.js';
 import type { Delivery } from '../../src/store/session-queue.js';
 import { Store, type StoreOptions } from '../../src/store/store.js';
 import { afterTest } from './cleanup.js';
@@ -41,6 +42,11 @@ export function message(topic: string, payload = 'x', fields: Partial<StoredMess
     originUsername: '',
     ...fields,
   };
+}
+
+/** The same as it is on its way through the broker. */
+export function publication(...fields: Parameters<typeof message>): Publication {
+  return Publication.fromStored(message(...fields));
 }
 
 export function session(clientId: string, fields: Partial<SessionRecord> = {}): SessionRecord {

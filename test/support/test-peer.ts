@@ -16,6 +16,7 @@ export class TestPeer implements Peer {
   sendMaximum: number;
   /** Payload bytes of the largest message it takes. */
   payloadMax = Number.POSITIVE_INFINITY;
+  isBlocked = false;
   readonly #sent: (SentPublish | { pubrel: number })[] = [];
 
   constructor(sendMaximum = 20) {

@@ -36,7 +36,7 @@ export class WrittenNumbers {
     const present = new Set(numbers);
     for (const number of this.#kept) {
       const topic = `numbers/${this.#name}/${number}`;
-      assert.equal(Number(text(store.retained.get(topic)!.payload)), number, topic);
+      assert.equal(Number(text(store.retained.get(topic)!.payload())), number, topic);
       if (!isRemovedLater(number)) assert.ok(present.has(number), `queued ${number}`);
       if (this.#removed.has(number)) assert.ok(!present.has(number), `removed ${number}`);
     }

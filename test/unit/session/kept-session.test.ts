@@ -114,7 +114,7 @@ test('QoS 2 of the client that waits for PUBREL is taken up again', () => {
   session.receive(8, publication);
   session.release(8);
   const again = testSession().session;
-  again.restore(keeper, keeper.contents(), 0);
+  again.restore(keeper, keeper.contents(false), 0, false);
   assert.equal(again.received(8), undefined);
   assert.equal(Buffer.from(again.release(7)!.payload()).toString(), 'x');
   assert.equal(keeper.incoming.entries.length, 0);

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { QueueEntry } from '../../../src/store/session-queue.js';
+import type { Residence } from '../../../src/session/keeper.js';
+import type { QueueEntry } from '../../../src/store/queue-entry.js';
 import type { Store } from '../../../src/store/store.js';
 import type { StoredSession } from '../../../src/store/stored-session.js';
 import { delivery, message, openStore, session, text } from '../../support/stores.js';
 
 const LARGE = 'p'.repeat(300);
 
-function append(store: Store, to: StoredSession, payload: string, patient = false): QueueEntry {
-  return to.outgoing.append(store.keep(message('t', payload)), delivery(), patient);
+const RESIDENCES: readonly Residence[] = ['passing', 'waiting', 'stored'];
+
+function append(store: Store, to: StoredSession, payload: string, residence?: Residence): QueueEntry {
+  return to.outgoing.append(store.keep(message('t', payload)), delivery(), residence);
 }
 
 function payloads(entries: QueueEntry[]): string[] {
@@ -26,7 +29,7 @@ describe('a queue', () => {
   test('gives its messages in their order, on disk or not yet', async (t) => {
     const store = openStore(t);
     const queue = store.sessions.create(session('c')).outgoing;
-    const add = (payload: string) => queue.append(store.keep(message('t', payload)), delivery(), false);
+    const add = (payload: string) => queue.append(store.keep(message('t', payload)), delivery());
     add('1');
     add('2');
     await store.flush();
@@ -44,13 +47,24 @@ describe('a queue', () => {
     one.outgoing.append(
       store.keep(kept),
       delivery({ qos: 2, retain: true, dup: true, subscriptionIds: [7, 300] }),
-      false,
     );
     append(store, one, 'second');
     const again = await reopen(t, store);
     const { stored, outgoing, incoming } = again.sessions.load('c')!;
-    assert.deepEqual(outgoing, { inFlight: [], waiting: 2, waitingQos0: 0, waitingBytes: 10 });
-    assert.deepEqual(incoming, { inFlight: [], waiting: 0, waitingQos0: 0, waitingBytes: 0 });
+    assert.deepEqual(outgoing, {
+      inFlight: [],
+      waiting: 2,
+      waitingQos0: 0,
+      waitingBytes: 10,
+      lastSequence: 2,
+    });
+    assert.deepEqual(incoming, {
+      inFlight: [],
+      waiting: 0,
+      waitingQos0: 0,
+      waitingBytes: 0,
+      lastSequence: 0,
+    });
     const [first] = stored.outgoing.read(0, 10);
     assert.deepEqual(first!.message, kept);
     assert.equal(first!.retain, true);
@@ -101,7 +115,7 @@ describe('a queue', () => {
     const { commits } = store.statistics();
     let acknowledged = false;
     const mark = store.mark();
-    const entry = append(store, one, 'x', true);
+    const entry = append(store, one, 'x', 'passing');
     store.whenSettled(mark, () => {
       acknowledged = true;
     });
@@ -118,7 +132,7 @@ describe('a queue', () => {
     const store = openStore(t);
     const one = store.sessions.create(session('c'));
     const held = delivery({ state: 'awaiting PUBREL', packetId: 5, qos: 2 });
-    const received = one.incoming.append(store.keep(message('in', 'i')), held, false);
+    const received = one.incoming.append(store.keep(message('in', 'i')), held);
     append(store, one, 'o');
     await store.flush();
     const again = await reopen(t, store);
@@ -137,8 +151,11 @@ describe('a queue', () => {
     const damage: string[] = [];
     const store = openStore(t, { onDamage: (error) => damage.push(error.message) });
     const one = store.sessions.create(session('c'));
-    const entries = ['1', '2', '3'].map((payload) => append(store, one, payload));
-    await store.flush();
+    const entries: QueueEntry[] = [];
+    for (const payload of ['1', '2', '3']) {
+      entries.push(append(store, one, payload, 'stored'));
+      await store.flush(); // each has a record of its own
+    }
     const { environment } = store;
     environment.put(environment.tables.queue, one.outgoing.keyOf(entries[1]!.sequence), Buffer.from([9, 9]));
     await environment.committed();
@@ -154,7 +171,7 @@ describe('a message in several queues', () => {
   ): Promise<{ sessions: StoredSession[]; entries: QueueEntry[] }> {
     const sessions = ['a', 'b', 'c'].map((clientId) => store.sessions.create(session(clientId)));
     const kept = store.keep(message('t', LARGE));
-    const entries = sessions.map((one) => one.outgoing.append(kept, delivery(), false));
+    const entries = sessions.map((one) => one.outgoing.append(kept, delivery()));
     await store.flush();
     return { sessions, entries };
   }
@@ -197,12 +214,12 @@ describe('a message in several queues', () => {
     const store = openStore(t);
     const sessions = ['a', 'b'].map((clientId) => store.sessions.create(session(clientId)));
     const small = store.keep(message('t', 'small'));
-    for (const one of sessions) one.outgoing.append(small, delivery(), false);
+    for (const one of sessions) one.outgoing.append(small, delivery());
     const large = store.keep(message('t', LARGE));
-    const [first] = sessions.map((one) => one.outgoing.append(large, delivery(), false));
+    const [first] = sessions.map((one) => one.outgoing.append(large, delivery()));
     first!.remove();
     await store.flush();
-    assert.deepEqual(counts(store), [0, 0, 3]);
+    assert.deepEqual(counts(store), [0, 0, 2]); // a record a queue
   });
 
   test('gives up its reference when its content is dropped', async (t) => {
@@ -219,7 +236,7 @@ describe('a message in several queues', () => {
     const { sessions, entries } = await shareAmongThree(store);
     const moved = store.sessions.create(session('d'));
     const again = store.keep(entries[0]!.message);
-    moved.outgoing.append(again, delivery(), false);
+    moved.outgoing.append(again, delivery());
     for (const one of sessions) one.end();
     await store.flush();
     await store.close();
@@ -233,6 +250,8 @@ describe('any order of changes', () => {
     payload: string;
     entry: QueueEntry;
     inFlight: boolean;
+    /** Its entry was not kept by who appended it. */
+    isOnDisk: boolean;
   }
 
   type Step = { what: 'append' | 'send' | 'remove' | 'flush' | 'reopen' | 'read' | 'turn'; pick: number };
@@ -273,13 +292,21 @@ describe('any order of changes', () => {
             after.slice(0, 3).map(({ payload }) => payload),
           );
         };
+        const take = (pick: number): Model | undefined => {
+          const model = list[pick % Math.max(1, list.length)];
+          if (model?.isOnDisk) model.entry = one.outgoing.read(model.entry.sequence - 1, 1)[0]!;
+          if (model) model.isOnDisk = false;
+          return model;
+        };
         for (const { what, pick } of steps) {
-          const chosen = list[pick % Math.max(1, list.length)];
+          const chosen = what === 'send' || what === 'remove' ? take(pick) : undefined;
           switch (what) {
             case 'append': {
               count += 1;
               const payload = `${count} ${pick % 2 === 0 ? LARGE : ''}`;
-              list.push({ payload, entry: append(store, one, payload, pick % 3 === 0), inFlight: false });
+              const residence = RESIDENCES[pick % 3];
+              const entry = append(store, one, payload, residence);
+              list.push({ payload, entry, inFlight: false, isOnDisk: residence === 'stored' });
               break;
             }
             case 'send':

@@ -93,11 +93,11 @@ describe('a session', () => {
     const kept = store.keep(message('t', 'p'.repeat(500)));
     for (const one of [stored, other]) {
       one.subscribe(subscription('a'));
-      one.outgoing.append(kept, delivery(), false);
+      one.outgoing.append(kept, delivery());
     }
     await store.flush();
     assert.equal(store.sessions.count, 2);
-    stored.outgoing.append(store.keep(message('t')), delivery(), false);
+    stored.outgoing.append(store.keep(message('t')), delivery());
     stored.end();
     await settle(store);
     assert.deepEqual(leftovers(store), {
@@ -116,7 +116,7 @@ describe('a session', () => {
     const store = openStore(t);
     const stored = store.sessions.create(session('client'));
     stored.subscribe(subscription('a'));
-    stored.outgoing.append(store.keep(message('t')), delivery(), false);
+    stored.outgoing.append(store.keep(message('t')), delivery());
     stored.end();
     await settle(store);
     assert.equal(store.statistics().commits, 0);
@@ -127,7 +127,7 @@ describe('a session', () => {
     const stored = store.sessions.create(session('client'));
     stored.subscribe(subscription('a'));
     const flushed = store.flush();
-    stored.outgoing.append(store.keep(message('t')), delivery(), false);
+    stored.outgoing.append(store.keep(message('t')), delivery());
     stored.end();
     await flushed;
     await settle(store);
@@ -138,12 +138,12 @@ describe('a session', () => {
     const store = openStore(t);
     const old = store.sessions.create(session('client', { username: 'old' }));
     old.subscribe(subscription('old'));
-    old.outgoing.append(store.keep(message('t', 'old')), delivery(), false);
+    old.outgoing.append(store.keep(message('t', 'old')), delivery());
     await store.flush();
     old.end();
     const fresh = store.sessions.create(session('client', { username: 'new' }));
     fresh.subscribe(subscription('new'));
-    fresh.outgoing.append(store.keep(message('t', 'new')), delivery(), false);
+    fresh.outgoing.append(store.keep(message('t', 'new')), delivery());
     await settle(store);
     assert.deepEqual(leftovers(store), { sessions: 1, subscriptions: 1, queue: 1 });
     await store.close();
@@ -167,7 +167,8 @@ describe('a session', () => {
   test('with a long queue is removed in steps, and the next start goes on with it', async (t) => {
     const store = openStore(t);
     const stored = store.sessions.create(session('client'));
-    for (let i = 0; i < 3500; i += 1) stored.outgoing.append(store.keep(message('t')), delivery(), false);
+    const kept = message('t', 'x'.repeat(2000)); // has a record of its own
+    for (let i = 0; i < 3500; i += 1) stored.outgoing.append(store.keep(kept), delivery());
     await store.flush();
     stored.end();
     await store.flush();

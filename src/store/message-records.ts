@@ -1,0 +1,127 @@
+/**
+ * Messages as bytes: the whole record of a retained or a shared message, a part of a session's (its will), and of a
+ * queue's.
+ *
+ *   message  flags(1) text(topic) text(client id) text(user name) [expiry(8)] bytes(properties) payload…
+ *   record   version(1) message
+ *
+ * Numbers are big-endian, times are doubles (milliseconds since the epoch), text(x) and bytes(x) begin with their
+ * length as a variable byte integer, … goes to the end of the record.
+ */
+import type { Qos } from '../mqtt/packets.js';
+import { Publication } from '../mqtt/publication.js';
+import { DamagedRecordError, RecordReader, type RecordWriter, writer } from './record-bytes.js';
+
+const LAYOUT_VERSION = 1;
+
+const MessageFlag = { qos: 0x03, retain: 0x04, expires: 0x08, again: 0x10 } as const;
+
+/** The record of a message. @param message with its topic as text known or not */
+export function encodeMessage(message: Publication): Buffer {
+  return finishMessage(writer.start().uint8(LAYOUT_VERSION), message);
+}
+
+/**
+ * @param record nobody else's bytes: the message lies in them
+ * @throws {DamagedRecordError}
+ */
+export function decodeMessage(record: Uint8Array): Publication {
+  const message = new Publication();
+  decodeMessageInto(message, record);
+  return message.stay();
+}
+
+/**
+ * The same with an object that will soon describe another message.
+ * @throws {DamagedRecordError}
+ */
+export function decodeMessageInto(message: Publication, record: Uint8Array): void {
+  const reader = new RecordReader(record);
+  expectVersion(reader, LAYOUT_VERSION);
+  readMessage(reader, message, null);
+}
+
+/** Writes the message as the last part of a record. @returns the record */
+export function finishMessage(to: RecordWriter, message: Publication): Buffer {
+  writeHead(to, message, null);
+  return to.finish(message.buffer, message.payloadStart, message.payloadEnd);
+}
+
+/** Everything but the payload. @param before a message whose topic and source need not be repeated, if they are the same */
+export function writeHead(to: RecordWriter, message: Publication, before: Publication | null): void {
+  const { qos, retain, expiresAt, properties, propertiesStart, propertiesEnd } = message;
+  const again = before !== null && hasSameSource(message, before);
+  to.uint8(
+    qos |
+      (retain ? MessageFlag.retain : 0) |
+      (expiresAt === 0 ? 0 : MessageFlag.expires) |
+      (again ? MessageFlag.again : 0),
+  );
+  if (!again) {
+    to.varint(message.topicEnd - message.topicStart).part(
+      message.buffer,
+      message.topicStart,
+      message.topicEnd,
+    );
+    to.text(message.origin).text(message.originUsername);
+  }
+  if (expiresAt !== 0) to.float64(expiresAt);
+  to.varint(propertiesEnd - propertiesStart).part(properties, propertiesStart, propertiesEnd);
+}
+
+/** Whether topic and publisher are the same. */
+export function hasSameSource(message: Publication, before: Publication): boolean {
+  return (
+    message.topic === before.topic &&
+    message.origin === before.origin &&
+    message.originUsername === before.originUsername
+  );
+}
+
+/**
+ * Reads the message that goes to the reader's end.
+ * @param before the message before it in a queue's record
+ */
+export function readMessage(reader: RecordReader, into: Publication, before: Publication | null): void {
+  const flags = reader.uint8();
+  into.lieIn(reader.buffer);
+  into.qos = checkedQos(flags & MessageFlag.qos);
+  into.retain = (flags & MessageFlag.retain) !== 0;
+  if ((flags & MessageFlag.again) === 0) readSource(reader, into);
+  else if (before === null) throw new DamagedRecordError('a message that repeats none');
+  else takeSource(into, before);
+  if ((flags & MessageFlag.expires) !== 0) into.expiresAt = reader.time();
+  const length = reader.varint();
+  into.propertiesStart = reader.skip(length);
+  into.propertiesEnd = into.propertiesStart + length;
+  into.payloadStart = reader.position;
+  into.payloadEnd = reader.position + reader.remaining;
+}
+
+function readSource(reader: RecordReader, into: Publication): void {
+  const length = reader.varint();
+  into.topicStart = reader.position;
+  into.topic = reader.textOf(length);
+  into.topicEnd = reader.position;
+  into.origin = reader.text();
+  into.originUsername = reader.text();
+}
+
+/** The bytes of the topic are in the same record. */
+function takeSource(into: Publication, before: Publication): void {
+  into.topic = before.topic;
+  into.topicStart = before.topicStart;
+  into.topicEnd = before.topicEnd;
+  into.origin = before.origin;
+  into.originUsername = before.originUsername;
+}
+
+export function expectVersion(reader: RecordReader, version: number): void {
+  const found = reader.uint8();
+  if (found !== version) throw new DamagedRecordError(`layout version ${found}`);
+}
+
+export function checkedQos(qos: number): Qos {
+  if (qos > 2) throw new DamagedRecordError('quality of service 3');
+  return qos as Qos;
+}
