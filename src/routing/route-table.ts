@@ -228,7 +228,7 @@ export class RouteTable {
     if (cached !== null && cached.generation === this.#generation) return cached;
     if (cached === null && !isValidTopicName(buffer, start, end)) return null;
     const topicBytes = cached?.topicBytes ?? new Uint8Array(buffer.subarray(start, end));
-    const route = this.#find(cached?.topic ?? Buffer.from(topicBytes).toString(), topicBytes);
+    const route = this.#find(cached?.topic ?? textOf(topicBytes), topicBytes);
     if (topicBytes.length <= CACHED_TOPIC_BYTES_MAX) this.#cache.store(route);
     return route;
   }
@@ -296,6 +296,10 @@ export class RouteTable {
       durable,
     };
   }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
 }
 
 function withBit(mask: number, bit: number, set: boolean): number {

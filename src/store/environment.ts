@@ -24,6 +24,8 @@ export interface EnvironmentOptions {
   /** The file; beside it LMDB keeps another one, with `-lock` appended. */
   path: string;
   mode: StoreMode;
+  /** A file that has tables has to have all of them: none is made where one is missing because of damage. */
+  isWhole?: boolean;
 }
 
 export type Table = Database<Buffer, Uint8Array>;
@@ -38,7 +40,8 @@ export type TableName =
   | 'retained'
   | 'retainedTails'
   | 'garbage'
-  | 'deliveries';
+  | 'deliveries'
+  | 'tailNotes';
 
 /** Names of the databases in the file. Never changed: `midge db` and later versions look for them. */
 const TABLE_NAMES: readonly TableName[] = [
@@ -52,7 +55,11 @@ const TABLE_NAMES: readonly TableName[] = [
   'retainedTails',
   'garbage',
   'deliveries',
+  'tailNotes',
 ];
+
+/** Tables that a sound store of an older layout does not have. */
+const LATER_TABLES: readonly TableName[] = ['tailNotes'];
 
 /** Also where the kernel's pages are larger (16 KiB on a Pi 5): a lone commit would write three times as much. */
 const PAGE_SIZE = 4096;
@@ -83,11 +90,12 @@ export class Environment implements Committer {
    * aborts the process when a thread ends while it opens.
    * @throws what the file system or LMDB says
    */
-  constructor({ path, mode }: EnvironmentOptions) {
+  constructor({ path, mode, isWhole = false }: EnvironmentOptions) {
     this.path = path;
     this.mode = mode;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     this.#root = open<Buffer, Uint8Array>(openOptions(path, mode));
+    if (isWhole) this.#expectTables();
     const tables = TABLE_NAMES.map((name) => [name, this.#openTable(name)] as const);
     this.tables = Object.fromEntries(tables) as Record<TableName, Table>;
   }
@@ -157,6 +165,13 @@ export class Environment implements Committer {
     if (write === this.#lastWrite) return;
     this.#lastWrite = write;
     write.catch(() => {});
+  }
+
+  #expectTables(): void {
+    const present = new Set<string>();
+    for (const name of this.#root.getKeys({})) present.add(String(name));
+    const missing = TABLE_NAMES.filter((name) => !present.has(name) && !LATER_TABLES.includes(name));
+    if (present.size > 0 && missing.length > 0) throw new Error(`the table ${missing[0]} is missing`);
   }
 
   #openTable(name: TableName): Table {

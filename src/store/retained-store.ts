@@ -4,10 +4,11 @@
  */
 import { Publication } from '../mqtt/publication.js';
 import { topicMatchesFilter } from '../topic/topic-filter.js';
-import { type Environment, isSynced } from './environment.js';
-import { isCutKey, retainedKey, retainedTailKey } from './keys.js';
+import type { Environment } from './environment.js';
+import { retainedKey, retainedTailKey } from './keys.js';
 import { decodeMessageInto, encodeMessage } from './message-records.js';
 import { DamagedRecordError } from './record-bytes.js';
+import { RetainedTails } from './retained-tails.js';
 import { RetainedWalk, type WalkSource } from './retained-walk.js';
 import { Change, type WriteBatcher } from './write-batcher.js';
 
@@ -19,15 +20,18 @@ export interface RetainedContext {
   onDamage: (error: DamagedRecordError) => void;
 }
 
-const NOTHING = Buffer.alloc(0);
+/** Milliseconds; well below those after which a cleared topic's tail is removed at the earliest. */
+const COMMIT_MS_MAX = 300;
 
 export class RetainedStore implements WalkSource {
   readonly environment: Environment;
+  readonly tails: RetainedTails;
   readonly #context: RetainedContext;
   readonly #changes = new Map<string, RetainedChange>();
 
   constructor(context: RetainedContext) {
     this.environment = context.environment;
+    this.tails = new RetainedTails(context.environment, context.batcher);
     this.#context = context;
   }
 
@@ -82,6 +86,11 @@ export class RetainedStore implements WalkSource {
     return this.#decode(record, into) && !this.#isExpired(into);
   }
 
+  notedTopics(filter: string): string[] {
+    this.environment.refresh();
+    return this.tails.noted(filter);
+  }
+
   topicOfCutKey(key: Buffer, tails: boolean): string | undefined {
     if (tails) return this.environment.tables.retainedTails.getBinary(key)?.toString();
     const record = this.#stored(key);
@@ -89,15 +98,16 @@ export class RetainedStore implements WalkSource {
     return record !== undefined && this.#decode(record, message) ? message.topic : undefined;
   }
 
-  /** For `RetainedChange`. */
-  forget(topic: string): void {
+  /** For `RetainedChange`. @param isTailInDoubt its commit took so long that the tail may be gone */
+  settled(topic: string, isTailInDoubt: boolean): void {
     this.#changes.delete(topic);
+    if (isTailInDoubt) this.#context.batcher.add(new TailDoubt(this.tails, topic));
   }
 
   #change(topic: string, record: Buffer | null): void {
     let change = this.#changes.get(topic);
     if (change === undefined) {
-      change = new RetainedChange(this, this.#context.batcher, topic);
+      change = new RetainedChange(this, topic);
       this.#changes.set(topic, change);
     }
     change.record = record;
@@ -147,57 +157,9 @@ class RetainedChange extends Change {
   /** `null` = cleared. */
   record: Buffer | null = null;
   readonly #store: RetainedStore;
-  readonly #batcher: WriteBatcher;
   readonly #topic: string;
-  /** Whether the last write relied on the tail being there. */
-  #tailAssumed = false;
-
-  constructor(store: RetainedStore, batcher: WriteBatcher, topic: string) {
-    super();
-    this.#store = store;
-    this.#batcher = batcher;
-    this.#topic = topic;
-  }
-
-  override readonly weight = 500;
-
-  override write(): void {
-    const { environment } = this.#store;
-    const { retained, retainedTails } = environment.tables;
-    const key = retainedKey(this.#topic);
-    const tailKey = retainedTailKey(this.#topic);
-    if (this.record === null) {
-      environment.remove(retained, key);
-      environment.remove(retainedTails, tailKey);
-      this.#tailAssumed = false;
-      return;
-    }
-    environment.put(retained, key, this.record);
-    // Most messages replace one, whose tail is there. On a disk a second path through a tree is worth a look.
-    this.#tailAssumed = isSynced(environment.mode) && retainedTails.doesExist(tailKey);
-    if (!this.#tailAssumed) environment.put(retainedTails, tailKey, tailValue(tailKey, this.#topic));
-  }
-
-  override committed(): void {
-    if (!this.settled) return;
-    this.#store.forget(this.#topic);
-    if (this.#tailAssumed && this.#tailIsGone()) this.#batcher.add(new TailRepair(this.#store, this.#topic));
-  }
-
-  /** Another thread cleared the topic between our look at the tail and our commit. */
-  #tailIsGone(): boolean {
-    const { retained, retainedTails } = this.#store.environment.tables;
-    return (
-      retained.doesExist(retainedKey(this.#topic)) && !retainedTails.doesExist(retainedTailKey(this.#topic))
-    );
-  }
-}
-
-/** Puts a tail that another thread removed. */
-class TailRepair extends Change {
-  override readonly weight = 300;
-  readonly #store: RetainedStore;
-  readonly #topic: string;
+  /** When the last write relied on the tail being there, on the clock of `performance.now()`; 0 = it did not. */
+  #tailAssumedAt = 0;
 
   constructor(store: RetainedStore, topic: string) {
     super();
@@ -205,15 +167,43 @@ class TailRepair extends Change {
     this.#topic = topic;
   }
 
+  override readonly weight = 500;
+
   override write(): void {
-    const { environment } = this.#store;
-    const tailKey = retainedTailKey(this.#topic);
-    environment.put(environment.tables.retainedTails, tailKey, tailValue(tailKey, this.#topic));
+    const { environment, tails } = this.#store;
+    const { retained } = environment.tables;
+    const key = retainedKey(this.#topic);
+    const exists = retained.doesExist(key);
+    this.#tailAssumedAt = exists && this.record !== null ? performance.now() : 0;
+    if (this.record === null) environment.remove(retained, key);
+    else environment.put(retained, key, this.record);
+    // Most messages replace one. A tail that is left where another thread has just set the topic does no harm.
+    if (exists === (this.record === null)) tails.note(this.#topic);
+  }
+
+  override committed(): void {
+    if (!this.settled) return;
+    // In so long a time another thread may have cleared the topic, and have worked that off.
+    const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
+    this.#store.settled(this.#topic, isLate);
+  }
+}
+
+/** Has the topic's tail looked at once more. */
+class TailDoubt extends Change {
+  override readonly weight = 100;
+  readonly #tails: RetainedTails;
+  readonly #topic: string;
+
+  constructor(tails: RetainedTails, topic: string) {
+    super();
+    this.#tails = tails;
+    this.#topic = topic;
+  }
+
+  override write(): void {
+    this.#tails.note(this.#topic);
   }
 
   override committed(): void {}
-}
-
-function tailValue(tailKey: Buffer, topic: string): Buffer {
-  return isCutKey(tailKey) ? Buffer.from(topic) : NOTHING;
 }

@@ -7,7 +7,8 @@
  *                                         a/b/d  → past it: jump over the rest of a/b
  *
  * Where more levels at the end of the filter are literal than at its beginning, the walk goes over the tails, in
- * which the last level comes first; `+/+/x` then reads its matches and nothing else.
+ * which the last level comes first; `+/+/x` then reads its matches and nothing else. What the tails do not know yet is
+ * taken from the notes (`retained-tails.ts`).
  *
  * A walk may be long. `next` does a bounded part of it and the following call goes on where it stopped, so that a
  * subscription to a million messages neither holds up a thread nor holds a snapshot of the store.
@@ -30,6 +31,8 @@ export interface WalkSource {
   environment: Environment;
   /** Reads what is on disk under a key of `retained`. @returns false where there is nothing, or it has expired */
   readStored(key: Buffer, into: Publication): boolean;
+  /** Topics that match and may be missing in the tails. */
+  notedTopics(filter: string): string[];
   /** @returns false where it has expired */
   read(record: Buffer, into: Publication): boolean;
   /** The topic of a key that is cut. */
@@ -48,6 +51,8 @@ export class RetainedWalk {
   readonly #filter: string;
   readonly #plan: WalkPlan;
   readonly #unsettled: Buffer[];
+  /** Topics to look at that the tails may not have. */
+  readonly #noted: string[];
   /** Topics whose state on disk is old. */
   readonly #skipped: Set<string>;
   /** Number of levels of the topics that are being walked; `undefined` when all are done. */
@@ -64,6 +69,10 @@ export class RetainedWalk {
     this.#plan = planWalk(source.environment, filter, everything);
     this.#unsettled = [...unsettled.values()].filter((record) => record !== null);
     this.#skipped = new Set(unsettled.keys());
+    this.#noted = this.#plan.tails
+      ? source.notedTopics(filter).filter((topic) => !this.#skipped.has(topic))
+      : [];
+    for (const topic of this.#noted) this.#skipped.add(topic);
     this.#levels = this.#plan.levelsMin;
   }
 
@@ -73,7 +82,7 @@ export class RetainedWalk {
   }
 
   get done(): boolean {
-    return this.#unsettled.length === 0 && this.#levels === undefined;
+    return this.#unsettled.length === 0 && this.#noted.length === 0 && this.#levels === undefined;
   }
 
   /**
@@ -83,6 +92,7 @@ export class RetainedWalk {
   next(limit: number, found: (message: Publication) => void): void {
     let room = limit - this.#takeUnsettled(limit, found);
     this.#source.environment.refresh();
+    room -= this.#takeNoted(room, found);
     const touchedMax = this.#touched + TOUCHES_MAX;
     while (this.#levels !== undefined && room > 0 && this.#touched < touchedMax) {
       room -= this.#walkLevels(this.#levels, room, touchedMax, found);
@@ -96,6 +106,15 @@ export class RetainedWalk {
       if (this.#source.read(record, this.#message)) found(this.#message);
     }
     return records.length;
+  }
+
+  #takeNoted(limit: number, found: (message: Publication) => void): number {
+    const topics = this.#noted.splice(0, limit);
+    for (const topic of topics) {
+      if (this.#plan.guardDollar && topic.startsWith('$')) continue; // [MQTT-4.7.2-1]
+      if (this.#source.readStored(retainedKey(topic), this.#message)) found(this.#message);
+    }
+    return topics.length;
   }
 
   /**

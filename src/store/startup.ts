@@ -250,14 +250,17 @@ class Startup {
   async #rescue(damaged: string, scratch: string): Promise<string | undefined> {
     if (!existsSync(damaged)) return undefined;
     const rescued = join(scratch, 'rescued.mdb');
-    await rescueInChild(damaged, 'durable', rescued);
+    const copy = join(scratch, 'damaged.mdb'); // to read it is to open it, which may write
+    copyFileSync(damaged, copy);
+    await rescueInChild(copy, 'durable', rescued);
     if (!existsSync(rescued)) return undefined;
     const result = await checkInChild(rescued, 'durable');
     if (result.verdict !== 'sound') return undefined;
-    const { retained, sessions, queue } = result.report.records;
+    const { retained, sessions } = result.report.records;
+    const { queuedMessages } = result.report;
     if (retained + sessions === 0) return undefined;
     this.#alarm(
-      `Saved from it: ${retained} retained messages, ${sessions} sessions, ${queue} queued messages.`,
+      `Saved from it: ${retained} retained messages, ${sessions} sessions, ${queuedMessages} queued messages.`,
     );
     return rescued;
   }

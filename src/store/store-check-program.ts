@@ -14,7 +14,7 @@ const [command, path, mode, target, direction] = process.argv.slice(2) as [
   string?,
 ];
 
-const environment = new Environment({ path, mode });
+const environment = new Environment({ path, mode, isWhole: command === 'check' });
 if (command === 'check') {
   process.stdout.write(JSON.stringify(await checkStore(environment)));
 } else {

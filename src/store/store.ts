@@ -114,9 +114,10 @@ export class Store {
     return this.#batcher.flush();
   }
 
-  /** Goes on removing what sessions left that ended before the last stop. For one thread only. */
+  /** Goes on with what the last stop interrupted: what ended sessions left, tails. For one thread only. */
   resumeSweeping(): void {
     this.#sweeper.resume();
+    this.retained.tails.resume();
   }
 
   /** Figures of this thread, for `$SYS`. */
@@ -127,7 +128,7 @@ export class Store {
 
   /** Writes everything and closes. @returns whether everything is committed */
   async close(): Promise<boolean> {
-    await this.#sweeper.stop();
+    await Promise.all([this.#sweeper.stop(), this.retained.tails.stop()]);
     const committed = await this.#batcher.close();
     await this.environment.close();
     return committed;

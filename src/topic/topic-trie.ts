@@ -88,8 +88,7 @@ export class TopicTrie<T> {
    * [MQTT-4.7.2-1]; `a/#` matches `a` as well.
    */
   match(topic: string, visit: (value: T) => void): void {
-    const levels = topic.split('/');
-    walk(this.#root, levels, 0, topic.startsWith('$'), visit);
+    walk(this.#root, topic, 0, topic.startsWith('$'), visit);
   }
 
   *values(): Generator<T> {
@@ -113,22 +112,28 @@ function childOf<T>(node: Node<T>, level: string): Node<T> {
   return child;
 }
 
-/** `literalOnly`: wildcards of this level do not count, because the topic begins with `$`. */
+/**
+ * @param start where the level begins in the topic; beyond its end behind the last one. The topic is not split: most
+ * nodes have few children or none, and then its levels are nowhere needed as texts of their own.
+ * @param literalOnly wildcards of this level do not count, because the topic begins with `$`
+ */
 function walk<T>(
   node: Node<T>,
-  levels: string[],
-  depth: number,
+  topic: string,
+  start: number,
   literalOnly: boolean,
   visit: (value: T) => void,
 ): void {
-  if (depth === levels.length) {
+  if (start > topic.length) {
     if (node.value !== undefined) visit(node.value);
     if (node.hash !== undefined && !literalOnly) visit(node.hash);
     return;
   }
-  const child = node.children.get(levels[depth]!);
-  if (child !== undefined) walk(child, levels, depth + 1, false, visit);
+  const slash = topic.indexOf('/', start);
+  const end = slash < 0 ? topic.length : slash;
+  const child = node.children.size === 0 ? undefined : node.children.get(topic.slice(start, end));
+  if (child !== undefined) walk(child, topic, end + 1, false, visit);
   if (literalOnly) return;
-  if (node.plus !== null) walk(node.plus, levels, depth + 1, false, visit);
+  if (node.plus !== null) walk(node.plus, topic, end + 1, false, visit);
   if (node.hash !== undefined) visit(node.hash);
 }
