@@ -3,7 +3,8 @@
  *
  *   npm test                      everything
  *   npm test -- codec             the test files with "codec" in their path; if there are none, the tests of that name
- *   npm test -- --test-only       options go to Node's test runner
+ *   npm test -- --repeat 20 qos   so often in a row, whatever fails; then how many of the runs passed
+ *   npm test -- --test-only       other options go to Node's test runner
  *
  * A run with arguments is for the moment of writing and leaves the lint out. The closing lines of Node's test runner
  * end the output, and its exit code is ours.
@@ -20,9 +21,19 @@ const testFilesAtOnceMax = 4;
 prepareOrExit({ develop: true });
 process.chdir(root);
 
-const words = process.argv.slice(2);
+const { times, words } = readArguments(process.argv.slice(2));
 if (words.length === 0) checkStyle();
-runTests(selectTests(words));
+await runTests(selectTests(words), times);
+
+/** @param {string[]} given */
+function readArguments(given) {
+  const at = given.indexOf('--repeat');
+  if (at < 0) return { times: 1, words: given };
+  const times = Number(given[at + 1]);
+  if (Number.isInteger(times) && times > 0) return { times, words: given.toSpliced(at, 2) };
+  console.error('--repeat needs a number of runs.');
+  process.exit(1);
+}
 
 /** Ends the process when a file is badly formatted or has a lint finding. */
 function checkStyle() {
@@ -66,11 +77,23 @@ function listTestFiles() {
     .sort();
 }
 
-function runTests({ files, options }) {
+/** Ends with the exit code of the first run that failed. */
+async function runTests({ files, options }, times) {
   if (files.length === 0) {
     console.error('There are no test files under test/.');
     process.exit(1);
   }
+  const codes = [];
+  while (codes.length < times) {
+    codes.push(await runOnce(files, options));
+    const passed = codes.filter((code) => code === 0).length;
+    if (times > 1) console.log(`${passed} of ${codes.length} runs passed.`);
+  }
+  process.exit(codes.find((code) => code !== 0) ?? 0);
+}
+
+/** @returns {Promise<number>} the runner's exit code; a signal to us ends both. */
+function runOnce(files, options) {
   const atOnce = Math.min(availableParallelism(), testFilesAtOnceMax);
   const runner = spawn(
     process.execPath,
@@ -84,6 +107,19 @@ function runTests({ files, options }) {
     ],
     { stdio: 'inherit' },
   );
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => runner.kill(signal));
-  runner.on('close', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+  let isStopped = false;
+  const stop = (signal) => {
+    isStopped = true;
+    runner.kill(signal);
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, stop);
+  return new Promise((resolve) => {
+    runner.on('close', (code, signal) => {
+      for (const one of signals) process.off(one, stop);
+      const exitCode = code ?? 128 + constants.signals[signal];
+      if (isStopped) process.exit(exitCode);
+      resolve(exitCode);
+    });
+  });
 }
