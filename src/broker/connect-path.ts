@@ -2,6 +2,7 @@
  * From CONNECT to CONNACK: checks in Mosquitto's order, authentication, the claim to the client id, takeover of an
  * older connection, and the session that is resumed or made.
  */
+import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { OPEN_ACL } from '../auth/acl-check.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -99,6 +100,9 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
   if (will !== undefined && messageSizeLimit > 0 && will.payload.length > messageSizeLimit) {
     const reasonCode = version === 5 ? ReasonCode.packetTooLarge : ReasonCode.notAuthorized;
     return { reasonCode, why: DisconnectReason.oversizePayload };
+  }
+  if (will?.properties.payloadFormatIndicator === 1 && !isUtf8(will.payload)) {
+    return { reasonCode: ReasonCode.payloadFormatInvalid, why: DisconnectReason.payloadFormatInvalid };
   }
   const { maxKeepalive } = settings;
   if (version !== 5 && maxKeepalive > 0 && (packet.keepAlive === 0 || packet.keepAlive > maxKeepalive)) {

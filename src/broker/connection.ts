@@ -129,7 +129,7 @@ export class Connection implements Peer {
     );
     this.#lastReceivedAt = broker.refreshNow();
     this.#connectDeadline = this.#lastReceivedAt + CONNECT_TIMEOUT_MS;
-    this.acknowledgements = new Acknowledgements(broker, () => this.#refuse(ReasonCode.serverBusy));
+    this.acknowledgements = new Acknowledgements(broker, () => this.refuse(ReasonCode.serverBusy));
     broker.connections.add(this);
   }
 
@@ -635,7 +635,7 @@ export class Connection implements Peer {
 
   refuseQos(): void {
     this.broker.log.write('information', lines.tooHighQos(this.clientId));
-    this.#refuse(ReasonCode.qosNotSupported);
+    this.refuse(ReasonCode.qosNotSupported);
   }
 
   /** [mosq: memory_limit] */
@@ -644,16 +644,17 @@ export class Connection implements Peer {
   }
 
   refuseRetain(): void {
-    this.#refuse(ReasonCode.retainNotSupported);
+    this.refuse(ReasonCode.retainNotSupported);
   }
 
   /** More QoS 2 messages unreleased than CONNACK allowed [MQTT-3.3.4-7]. */
   refuseBeyondReceiveMaximum(): void {
     this.broker.log.write('warning', lines.receiveMaximumExceeded(this.clientId));
-    this.#refuse(ReasonCode.receiveMaximumExceeded);
+    this.refuse(ReasonCode.receiveMaximumExceeded);
   }
 
-  #refuse(reasonCode: number): void {
+  /** The broker ends the connection. @param reasonCode of the DISCONNECT */
+  refuse(reasonCode: number): void {
     this.close({ kind: 'refused', reasonCode, reason: lines.disconnectReason(reasonCode) });
   }
 
@@ -732,10 +733,14 @@ export class Connection implements Peer {
   // ----------------------------------------------------------------- log
 
   /** A line about a PUBLISH of this client. */
-  logPublish(line: typeof lines.receivedPublish, publication: Publication): void {
+  logPublish(
+    line: (publish: lines.LoggedPublish, why: string) => string,
+    publication: Publication,
+    why = '',
+  ): void {
     if (!this.broker.logs('debug')) return;
     const { dup, qos, retain, packetId, topic, payloadLength } = publication;
-    const text = line({ clientId: this.clientId, dup, qos, retain, packetId, topic, payloadLength });
+    const text = line({ clientId: this.clientId, dup, qos, retain, packetId, topic, payloadLength }, why);
     this.broker.log.write('debug', text);
   }
 

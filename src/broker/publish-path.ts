@@ -2,7 +2,9 @@
  * The way of one PUBLISH through a worker (hot path): read by offset, checked, resolved to a route, written into
  * the outgoing buffers of the local subscribers and the batches for the other workers, acknowledged.
  */
+import { isUtf8 } from 'node:buffer';
 import { OPEN_ACL } from '../auth/acl-check.js';
+import { decodeUtf8 } from '../base/utf8.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
@@ -13,6 +15,7 @@ import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Route } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
+import { hasTooManyLevels } from '../topic/topic-name.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
 import { answerControl, isControlTopic } from './control-api.js';
@@ -44,7 +47,7 @@ export function receivePublish(
   if (connection.mountPoint.length > 0) prependMountPoint(connection, publication);
   const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
   if (route === null) {
-    refuseMalformed(connection, buffer, start, bodyStart, end);
+    refuseTopic(connection, buffer, start, bodyStart, end);
     return;
   }
   publication.topic = route.topic;
@@ -71,6 +74,7 @@ export function receivePublish(
   }
   if (publication.qos === 0) {
     if (refusal === 0) routePublication(broker, route, publication, connection.session);
+    else if (refusal === ReasonCode.payloadFormatInvalid) connection.refuse(refusal);
   } else if (publication.qos === 1) {
     const mark = broker.store.mark();
     let reason = refusal;
@@ -95,6 +99,35 @@ function refuseMalformed(
   const error = decodePacket(buffer, start, bodyStart, end, connection.version, 'client');
   if (error instanceof PacketError) connection.refusePacket(error);
   else connection.fault(ReasonCode.malformedPacket, 'PUBLISH packet with invalid topic.'); // behind a mount point
+}
+
+/**
+ * No route is found for a topic that is malformed, which ends the connection, or has only more levels than are taken:
+ * MQTT 5.0 can be told that, with QoS 0 by DISCONNECT alone [MQTT 5.0, 4.13.2].
+ */
+function refuseTopic(
+  connection: Connection,
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+): void {
+  const { broker, version } = connection;
+  const publication = broker.incoming;
+  const { topicStart, topicEnd, qos, packetId } = publication;
+  const topic = decodeUtf8(publication.buffer, topicStart, topicEnd);
+  if (version !== 5 || topic === undefined || !hasTooManyLevels(topic)) {
+    refuseMalformed(connection, buffer, start, bodyStart, end);
+    return;
+  }
+  if (qos === 0) {
+    connection.fault(ReasonCode.topicNameInvalid, 'PUBLISH packet with invalid topic.');
+    return;
+  }
+  publication.topic = topic;
+  connection.logPublish(lines.refusedPublish, publication, 'topic has too many levels');
+  const type = qos === 1 ? 'puback' : 'pubrec';
+  connection.acknowledge(broker.store.mark(), 0, type, packetId, ReasonCode.topicNameInvalid);
 }
 
 /** Why a well-formed message is not taken: a reason code for its acknowledgement, 0 = it is. */
@@ -126,12 +159,17 @@ function refusalOf(connection: Connection, publication: Publication, route: Rout
     );
     return ReasonCode.notAuthorized;
   }
+  if (publication.payloadIsText && !isUtf8(publication.payload())) {
+    connection.logPublish(lines.refusedPublish, publication, 'payload is not the text it is said to be');
+    return ReasonCode.payloadFormatInvalid;
+  }
   return 0;
 }
 
 /**
- * QoS 2: kept until PUBREL, routed then. The same packet again is answered and not doubled [MQTT-4.3.3-10]; the
- * same id with other content replaces what was kept, as Mosquitto does.
+ * QoS 2: kept until PUBREL, routed then. The same packet again is answered and not doubled [MQTT-4.3.3-10]. The same
+ * id with other content is refused where that can be told; in older versions it replaces what was kept, as Mosquitto
+ * does.
  */
 function receiveQos2(connection: Connection, publication: Publication, refusal: number): void {
   const { broker, session } = connection;
@@ -149,6 +187,11 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   if (kept === undefined) {
     session.receive(packetId, publication);
   } else if (!sameMessage(kept, publication)) {
+    if (connection.version === 5) {
+      broker.log.write('warning', lines.messageIdInUse(packetId, connection.clientId));
+      connection.acknowledge(mark, 0, 'pubrec', packetId, ReasonCode.packetIdentifierInUse);
+      return;
+    }
     broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
     session.receive(packetId, publication);
   }

@@ -136,6 +136,9 @@ export const DisconnectReason = {
   clientBanned: 'client banned',
   badAuthenticationMethod: 'bad authentication method',
   connectionRateExceeded: 'connection rate exceeded',
+  /** The next two are Midge's own. */
+  topicNameInvalid: 'topic name invalid',
+  payloadFormatInvalid: 'payload format invalid',
   retainNotSupported: 'bad socket read/write: Retain not supported',
   qosNotSupported: 'bad socket read/write: Requested QoS not supported on server',
 } as const;
@@ -158,11 +161,13 @@ const reasonOfCode: ReadonlyMap<number, string> = new Map([
   [0x8c, DisconnectReason.badAuthenticationMethod],
   [0x8d, DisconnectReason.timeout],
   [0x8e, DisconnectReason.takenOver],
+  [0x90, DisconnectReason.topicNameInvalid],
   [0x93, DisconnectReason.receiveMaximumExceeded],
   [0x94, DisconnectReason.topicAliasInvalid],
   [0x95, DisconnectReason.oversizePacket],
   [0x97, DisconnectReason.quotaExceeded],
   [0x98, DisconnectReason.administrativeAction],
+  [0x99, DisconnectReason.payloadFormatInvalid],
   [0x9a, DisconnectReason.retainNotSupported],
   [0x9b, DisconnectReason.qosNotSupported],
   [0x9f, DisconnectReason.connectionRateExceeded],
@@ -250,6 +255,10 @@ export const loginRefused = (clientId: string, address: string, why: string) =>
 /** D; beyond `message_size_limit`. */
 export const droppedTooLargePublish = (publish: LoggedPublish) =>
   `Dropped too large PUBLISH from ${publishFields(publish)}`;
+
+/** D; Midge's own: MQTT 5.0 is told why it is refused. @param why a clause that follows "whose" */
+export const refusedPublish = (publish: LoggedPublish, why: string) =>
+  `Refused PUBLISH from ${publishFields(publish)}, whose ${why}`;
 
 /** N; beyond the client's maximum packet size. */
 export const droppingTooLargeOutgoingPublish = (clientId: string, bytes: number) =>
@@ -389,6 +398,10 @@ export const invalidUnsubscription = (clientId: string) =>
 /** W; the same packet id with another message before PUBREL. */
 export const reusedMessageId = (packetId: number, clientId: string) =>
   `Reused message ID ${packetId} from ${clientId} detected. Clearing from storage.`;
+
+/** W; Midge's own: the same in MQTT 5.0, where the client can be told. */
+export const messageIdInUse = (packetId: number, clientId: string) =>
+  `Client ${clientId} has used message ID ${packetId} for another message before its PUBREL: refused.`;
 
 /** W */
 export const receiveMaximumExceeded = (clientId: string) =>

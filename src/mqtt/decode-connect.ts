@@ -169,7 +169,10 @@ function readWill(reader: PacketReader, version: ProtocolVersion, qos: Qos, reta
   if (topic === '') {
     reader.violation('empty will topic');
   } else if (!isValidTopicNameText(topic) || topic.startsWith('$CONTROL/')) {
-    closeWithout(reader, 'CONNECT with invalid will topic.');
+    // Before MQTT 5.0 nothing can be told [MQTT 5.0, 3.2.2.2].
+    const connackCode = version === 5 ? ReasonCode.topicNameInvalid : undefined;
+    const message = 'CONNECT with invalid will topic.';
+    reader.fail(new PacketError(ReasonCode.topicNameInvalid, message, { connackCode, silent: true }));
   }
   return { topic, payload: reader.binary(), qos, retain, properties };
 }

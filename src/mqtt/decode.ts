@@ -4,7 +4,7 @@
  *
  * The reason codes are those of MQTT 5.0 and, where that leaves a choice, Mosquitto's [mosq: protocol fault table].
  */
-import { isValidTopicNameText } from '../topic/topic-name.js';
+import { hasTooManyLevels, isValidTopicNameText } from '../topic/topic-name.js';
 import { decodeConnect } from './decode-connect.js';
 import { readSubscribe, readUnsubscribe } from './decode-subscribe.js';
 import { PacketError } from './packet-error.js';
@@ -166,7 +166,7 @@ function readPublish(
   const packetId = qos === 0 ? 0 : readPacketId(reader);
   const properties = version === 5 ? readProperties(reader, 'publish') : {};
   if (topic !== '') {
-    if (!isValidTopicNameText(topic)) reader.malformed('invalid topic'); // [MQTT-3.3.2-2]
+    if (!isValidTopicNameText(topic)) failTopic(reader, topic, version);
   } else if (version !== 5) {
     reader.malformed('empty topic'); // [MQTT-4.7.3-1]
   } else if (properties.topicAlias === undefined) {
@@ -178,6 +178,13 @@ function readPublish(
   const payload = reader.rest();
   const retain = (first & 1) !== 0;
   return { type: 'publish', topic, payload, qos: qos as Qos, retain, dup, packetId, properties };
+}
+
+/** Nothing is malformed in a topic with more levels than are taken, which only MQTT 5.0 can be told. */
+function failTopic(reader: PacketReader, topic: string, version: ProtocolVersion): void {
+  const isTooDeep = version === 5 && hasTooManyLevels(topic);
+  const reasonCode = isTooDeep ? ReasonCode.topicNameInvalid : ReasonCode.malformedPacket; // [MQTT-3.3.2-2]
+  reader.fail(new PacketError(reasonCode, 'PUBLISH packet with invalid topic.'));
 }
 
 function failPublish(reader: PacketReader, line: string): void {

@@ -53,6 +53,8 @@ export class Publication {
   propertiesStart = 0;
   propertiesEnd = 0;
   topicAlias = NO_ALIAS;
+  /** The payload is said to be UTF-8 text [MQTT 5.0, 3.3.2.3.2]; only of a packet just read. */
+  payloadIsText = false;
   /** Milliseconds since the epoch at which the message ends; 0 = never. */
   expiresAt = 0;
   /** The topic as text; set by whoever resolved it, '' until then. */
@@ -283,6 +285,7 @@ export function readPublish(
   into.propertiesStart = 0;
   into.propertiesEnd = 0;
   into.topicAlias = NO_ALIAS;
+  into.payloadIsText = false;
   into.expiresAt = 0;
   if (version === 5) {
     if (position >= end) return ReasonCode.malformedPacket;
@@ -358,6 +361,7 @@ function readPublishProperties(into: Publication, position: number, end: number,
       case PAYLOAD_FORMAT_INDICATOR:
         if (position + 1 > stop) return ReasonCode.malformedPacket;
         if (buffer[position]! > 1) return ReasonCode.protocolError;
+        into.payloadIsText = buffer[position] === 1;
         position += 1;
         break;
       case MESSAGE_EXPIRY_INTERVAL:

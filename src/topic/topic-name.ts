@@ -31,7 +31,12 @@ export function isValidTopicName(buffer: Uint8Array, start: number, end: number)
   return separators <= TOPIC_SEPARATORS_MAX && (ascii || isValidUtf8(buffer, start, end));
 }
 
-/** The same for a topic name as text. */
+/** Whether the text would be a topic name if only it had fewer levels. */
+export function hasTooManyLevels(text: string): boolean {
+  return !/[+#\0]/.test(text) && countSeparators(text) > TOPIC_SEPARATORS_MAX;
+}
+
+/** Whether the text is a topic name. */
 export function isValidTopicNameText(topic: string): boolean {
   return !topic.includes('+') && !topic.includes('#') && isTopicText(topic);
 }

@@ -69,6 +69,42 @@ statement(
   },
 );
 
+statement(
+  { v5: '3.3.2-4 4.3.3-9 4.13.2-1 3.1.4-2' },
+  'a payload, or a will, that is not the text it is said to be is refused',
+  async (scene) => {
+    const watcher = await scene.connect();
+    await watcher.subscribe(scene.id, 2);
+    const client = await scene.connect();
+    // A payload of one byte, which is no UTF-8; the property says that it is.
+    client.send(packetBytes(0x32, `"${scene.id}" 0007 02 0101 ff`));
+    const reasonCode = ReasonCode.payloadFormatInvalid;
+    await client.expectPacket('puback', { packetId: 7, reasonCode });
+    client.send(packetBytes(0x34, `"${scene.id}" 0007 02 0101 ff`));
+    await client.expectPacket('pubrec', { packetId: 7, reasonCode });
+    await client.publish(scene.id, 'text', {
+      qos: 2,
+      packetId: 7,
+      properties: { payloadFormatIndicator: 1 },
+    });
+    await watcher.expectPublish(scene.id, 'text', { properties: { payloadFormatIndicator: 1 } });
+    client.send(packetBytes(0x30, `"${scene.id}" 02 0101 ff`));
+    await scene.expectFault(client, reasonCode);
+    await watcher.expectSilence();
+    const refused = await scene.openWith({
+      will: {
+        topic: scene.id,
+        payload: Buffer.of(0xff),
+        qos: 0,
+        retain: false,
+        properties: { payloadFormatIndicator: 1 },
+      },
+    });
+    await refused.expectPacket('connack', { reasonCode });
+    await refused.expectClosed();
+  },
+);
+
 // ---- message expiry
 
 statement(

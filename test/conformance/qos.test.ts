@@ -134,6 +134,42 @@ statement(
 );
 
 statement(
+  { v5: '4.3.3-10' },
+  'QoS 2: another message under the id of one that waits for its PUBREL is refused, and the first one stays',
+  async (scene) => {
+    const { subscriber, publisher } = await pair(scene);
+    for (const [payload, reasonCode] of [
+      ['first', 0],
+      ['second', ReasonCode.packetIdentifierInUse],
+      ['first', 0],
+    ] as const) {
+      publisher.sendPublish(scene.id, payload, { qos: 2, packetId: 3 });
+      await publisher.expectPacket('pubrec', { packetId: 3, reasonCode });
+    }
+    publisher.sendAck('pubrel', 3);
+    await publisher.expectPacket('pubcomp', { packetId: 3, reasonCode: 0 });
+    await subscriber.expectPublish(scene.id, 'first');
+    await subscriber.expectSilence();
+  },
+);
+
+statement(
+  { v3: '', v4: '4.3.3-2' },
+  'QoS 2: before MQTT 5.0, where nothing can be refused, the later message takes the place of the first',
+  async (scene) => {
+    const { subscriber, publisher } = await pair(scene);
+    for (const payload of ['first', 'second']) {
+      publisher.sendPublish(scene.id, payload, { qos: 2, packetId: 3 });
+      await publisher.expectPacket('pubrec', { packetId: 3 });
+    }
+    publisher.sendAck('pubrel', 3);
+    await publisher.expectPacket('pubcomp', { packetId: 3 });
+    await subscriber.expectPublish(scene.id, 'second');
+    await subscriber.expectSilence();
+  },
+);
+
+statement(
   { v3: '', v4: '4.3.3-2', v5: '4.3.3-11' },
   'PUBREL for an unknown packet id is answered, so that the client can go on',
   async (scene) => {

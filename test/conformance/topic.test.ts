@@ -53,6 +53,27 @@ statement(
   },
 );
 
+statement(
+  { v5: '4.13.2-1 3.1.4-2' },
+  'a topic name with more levels than are taken is refused with 0x90',
+  async (scene) => {
+    const topic = `${scene.id}${'/'.repeat(201)}`;
+    const reasonCode = ReasonCode.topicNameInvalid;
+    const client = await scene.connect();
+    client.sendPublish(topic, 'x', { qos: 1, packetId: 7 });
+    await client.expectPacket('puback', { packetId: 7, reasonCode });
+    client.sendPublish(topic, 'x', { qos: 2, packetId: 7 });
+    await client.expectPacket('pubrec', { packetId: 7, reasonCode });
+    client.sendPublish(topic, 'x');
+    await scene.expectFault(client, reasonCode);
+    const refused = await scene.openWith({
+      will: { topic, payload: Buffer.of(), qos: 0, retain: false, properties: {} },
+    });
+    await refused.expectPacket('connack', { reasonCode });
+    await refused.expectClosed();
+  },
+);
+
 /** Below the scene's own level: filter, and the names that it matches and does not. */
 const matches: readonly [filter: string, yes: readonly string[], no: readonly string[]][] = [
   ['sport/#', ['sport', 'sport/', 'sport/tennis', 'sport/tennis/x'], ['sports', 'Sport']],

@@ -34,6 +34,7 @@ type ConnectRow = [
 
 const MALFORMED = 0x81;
 const PROTOCOL_ERROR = 0x82;
+const TOPIC_NAME_INVALID = 0x90;
 
 /** Answers: the version, then the code of the CONNACK or "closed" for none. */
 // biome-ignore format: one packet a line
@@ -111,9 +112,9 @@ const connects: ConnectRow[] = [
   ['3.1 v3.1 will payload missing', '"MQIsdp" 03 06 003c "p" "w"', 'v3 closed', MALFORMED, /incomplete/],
   ['[MQTT-4.7.3-1] v5 empty will topic', '"MQTT" 05 06 003c 00 "p" 00 "" "x"', 'v5 130', PROTOCOL_ERROR, /empty will topic/],
   ['[MQTT-4.7.3-1] v3.1.1 empty will topic', '"MQTT" 04 06 003c "p" "" "x"', 'v4 closed', PROTOCOL_ERROR, /empty will topic/],
-  ['[MQTT-3.3.2-2] v5 wildcard in the will topic', '"MQTT" 05 06 003c 00 "p" 00 "a/+" "x"', 'v5 closed', PROTOCOL_ERROR, /invalid will topic/],
-  ['[MQTT-3.3.2-2] v3.1.1 wildcard in the will topic', '"MQTT" 04 06 003c "p" "#" "x"', 'v4 closed', PROTOCOL_ERROR, /invalid will topic/],
-  ['[mosq: $CONTROL] will topic', '"MQTT" 05 06 003c 00 "p" 00 "$CONTROL/a" "x"', 'v5 closed', PROTOCOL_ERROR, /invalid will topic/],
+  ['[MQTT-3.3.2-2] v5 wildcard in the will topic', '"MQTT" 05 06 003c 00 "p" 00 "a/+" "x"', 'v5 144', TOPIC_NAME_INVALID, /invalid will topic/],
+  ['[MQTT-3.3.2-2] v3.1.1 wildcard in the will topic', '"MQTT" 04 06 003c "p" "#" "x"', 'v4 closed', TOPIC_NAME_INVALID, /invalid will topic/],
+  ['[mosq: $CONTROL] will topic', '"MQTT" 05 06 003c 00 "p" 00 "$CONTROL/a" "x"', 'v5 144', TOPIC_NAME_INVALID, /invalid will topic/],
   ['[MQTT-3.1.3-11] v5 will topic that is no UTF-8', '"MQTT" 05 06 003c 00 "p" 00 0001ff "x"', 'v5 129', MALFORMED, /UTF-8 in will topic/],
   ['[MQTT-3.1.3-10] v3.1.1 will topic that is no UTF-8', '"MQTT" 04 06 003c "p" 0001ff "x"', 'v4 closed', MALFORMED, /UTF-8 in will topic/],
   ['2.2.2.2 topic alias in the will', '"MQTT" 05 06 003c 00 "p" 03 230001 "w" "x"', 'v5 129', MALFORMED, /invalid property 0x23/],
@@ -164,7 +165,7 @@ const fromClientV5: Row[] = [
   ['[MQTT-4.7.3-2] PUBLISH whose topic has U+0000', 0x30, '0003610062 00', MALFORMED, /UTF-8 in topic/],
   ['[MQTT-3.3.2-2] PUBLISH with + in its topic', 0x30, '"a/+" 00', MALFORMED, /invalid topic/],
   ['[MQTT-3.3.2-2] PUBLISH with # in its topic', 0x30, '"#" 00', MALFORMED, /invalid topic/],
-  ['[mosq: topics] PUBLISH with 201 separators', 0x30, `"${'/'.repeat(201)}" 00`, MALFORMED, /invalid topic/],
+  ['[mosq: topics] PUBLISH with 201 separators', 0x30, `"${'/'.repeat(201)}" 00`, TOPIC_NAME_INVALID, /invalid topic/],
   ['3.3.2.1 PUBLISH with neither topic nor alias', 0x30, '"" 00', PROTOCOL_ERROR, /neither topic nor topic-alias/],
   ['3.3.2.2 PUBLISH without a packet id', 0x32, '"a"', MALFORMED, /incomplete/],
   ['[MQTT-2.2.1-3] PUBLISH with packet id 0', 0x32, '"a" 0000 00', PROTOCOL_ERROR, /^PUBLISH packet with mid = 0\.$/],

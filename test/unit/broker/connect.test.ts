@@ -67,6 +67,8 @@ describe('a CONNECT that is refused', () => {
     { name: 'retain_available false and a retained will', fixture: { settings: { retainAvailable: false } }, packet: { will: will({ retain: true }) }, answers: { 3: 'closed', 4: 'closed', 5: 0x9a }, log: disallowed },
     { name: 'max_qos below that of the will', fixture: { listeners: [{ maxQos: 0 }] }, packet: { will: will({ qos: 1 }) }, answers: { 3: 'closed', 4: 'closed', 5: 0x9b }, log: disallowed },
     { name: 'message_size_limit below the will', fixture: { settings: { messageSizeLimit: 3 } }, packet: { will: will() }, answers: { 3: 5, 4: 5, 5: 0x95 }, log: /disconnected: oversize payload\.$/ },
+    { name: 'a will that is no text though it says so', packet: { will: will({ payload: Buffer.of(0xff), properties: { payloadFormatIndicator: 1 } }) }, answers: { 5: 0x99 }, log: /disconnected: payload format invalid\.$/ },
+    { name: 'a will topic with too many levels', packet: { will: will({ topic: '/'.repeat(201) }) }, answers: { 3: 'closed', 4: 'closed', 5: 0x90 }, log: /disconnected: topic name invalid\.$/ },
     { name: 'max_keepalive below the keepalive', fixture: { settings: { maxKeepalive: 10 } }, packet: { keepAlive: 11 }, answers: { 3: 2, 4: 2, 5: 'accepted' } },
     { name: 'max_keepalive and no keepalive', fixture: { settings: { maxKeepalive: 10 } }, packet: { keepAlive: 0 }, answers: { 3: 2, 4: 2, 5: 'accepted' } },
     { name: 'clientid_prefixes', fixture: { settings: { clientidPrefixes: 'home-' } }, packet: { clientId: 'car-1' }, answers: { 3: 5, 4: 5, 5: 0x87 }, log: /disconnected: not authorised\.$/ },

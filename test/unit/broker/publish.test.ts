@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import type { Properties, ProtocolVersion, PublishPacket, Qos } from '../../../src/mqtt/packets.js';
 import { BrokerFixture } from '../../support/broker-fixture.js';
 import { plain } from '../../support/plain-packet.js';
+import { publishPacket } from '../../support/publication.js';
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 
@@ -128,6 +129,78 @@ describe('QoS 1', () => {
   });
 });
 
+describe('a message that MQTT 5.0 is told to be refused', () => {
+  const noText = Buffer.of(0x61, 0xff);
+  const asText: Properties = { payloadFormatIndicator: 1 };
+  const deepTopic = '/'.repeat(201);
+
+  for (const [what, topic, payload, reasonCode] of [
+    ['payload that is no text though it says so', 't', noText, 0x99],
+    ['topic with too many levels', deepTopic, Buffer.from('x'), 0x90],
+  ] as const) {
+    test(`${what}: PUBACK or PUBREC, and the connection stays`, async () => {
+      const fixture = new BrokerFixture();
+      const subscriber = await fixture.connect();
+      subscriber.subscribe('#', 2);
+      const client = await fixture.connect(5);
+      const publish = (qos: Qos, packetId: number): void =>
+        client.send(publishPacket({ topic, payload, qos, packetId, retain: true, properties: asText }));
+      publish(1, 7);
+      client.expectPacket('puback', { packetId: 7, reasonCode });
+      publish(2, 8);
+      client.expectPacket('pubrec', { packetId: 8, reasonCode });
+      client.publish('t', 'fine', { qos: 2, packetId: 8, properties: asText });
+      client.expectPacket('pubrec', { packetId: 8, reasonCode: 0 });
+      client.ack('pubrel', 8);
+      client.expectPacket('pubcomp', { packetId: 8, reasonCode: 0 });
+      assert.deepEqual(subscriber.takePublishes(), ['t fine']);
+      assert.deepEqual(fixture.retained(), []);
+      assert.equal(fixture.takeLog(/^debug Refused PUBLISH /).length, 2);
+    });
+
+    test(`${what}: with QoS 0 only DISCONNECT can tell`, async () => {
+      const fixture = new BrokerFixture();
+      const client = await fixture.connect(5);
+      client.send(publishPacket({ topic, payload, properties: asText }));
+      client.expectClosed(reasonCode);
+    });
+  }
+
+  test('not one whose payload says nothing of itself, nor one that is text', async () => {
+    const fixture = new BrokerFixture();
+    for (const [payload, properties] of [
+      [noText, {}],
+      [noText, { payloadFormatIndicator: 0 }],
+      [Buffer.from('\0ä\u{1F980}'), asText],
+      [Buffer.of(), asText],
+    ] as const) {
+      const client = await fixture.connect(5);
+      client.send(publishPacket({ topic: 't', payload, qos: 1, packetId: 1, properties }));
+      client.expectPacket('puback', { reasonCode: 0x10 });
+    }
+  });
+
+  test('and the one after it is looked at by itself', async () => {
+    const fixture = new BrokerFixture();
+    const client = await fixture.connect(5);
+    const old = await fixture.connect(4);
+    client.send(publishPacket({ topic: 't', payload: noText, qos: 1, packetId: 1, properties: asText }));
+    client.expectPacket('puback', { reasonCode: 0x99 });
+    old.send(publishPacket({ topic: 't', payload: noText, qos: 1, packetId: 1 }));
+    old.expectPacket('puback');
+    client.send(publishPacket({ topic: 't', payload: noText, qos: 1, packetId: 1 }));
+    client.expectPacket('puback', { reasonCode: 0x10 });
+  });
+
+  test('older versions are cut off', async () => {
+    for (const version of [3, 4] as const) {
+      const client = await new BrokerFixture().connect(version);
+      client.publish(deepTopic, 'x', { qos: 1 });
+      client.expectClosed();
+    }
+  });
+});
+
 describe('QoS 2 of a publisher', () => {
   for (const version of versions) {
     test(`v${version}: the same packet again is answered and not doubled [MQTT-4.3.3-10]`, async () => {
@@ -148,18 +221,44 @@ describe('QoS 2 of a publisher', () => {
   }
 
   test('another message under the same id takes the place of the first, with a warning', async () => {
+    for (const version of [3, 4] as const) {
+      const fixture = new BrokerFixture();
+      const subscriber = await fixture.connect();
+      subscriber.subscribe('#', 2);
+      const client = await fixture.connect(version, { clientId: 'c' });
+      client.publish('t', 'first', { qos: 2, packetId: 9 });
+      client.publish('t', 'second', { qos: 2, packetId: 9 });
+      client.ack('pubrel', 9);
+      assert.deepEqual(subscriber.takePublishes(), ['t second']);
+      assert.match(
+        fixture.log.join('\n'),
+        /^warning Reused message ID 9 from c detected\. Clearing from storage\.$/m,
+      );
+    }
+  });
+
+  test('v5: another message under the same id is refused, and the first one stays', async () => {
     const fixture = new BrokerFixture();
     const subscriber = await fixture.connect();
     subscriber.subscribe('#', 2);
-    const client = await fixture.connect(4, { clientId: 'c' });
-    client.publish('t', 'first', { qos: 2, packetId: 9 });
-    client.publish('t', 'second', { qos: 2, packetId: 9 });
-    client.ack('pubrel', 9);
-    assert.deepEqual(subscriber.takePublishes(), ['t second']);
-    assert.match(
-      fixture.log.join('\n'),
-      /^warning Reused message ID 9 from c detected\. Clearing from storage\.$/m,
+    const client = await fixture.connect(5, { clientId: 'c' });
+    const publish = (topic: string, payload: string, retain: boolean, reasonCode: number): void => {
+      client.publish(topic, payload, { qos: 2, packetId: 9, retain });
+      client.expectPacket('pubrec', { packetId: 9, reasonCode });
+    };
+    publish('t', 'first', false, 0);
+    publish('t', 'second', false, 0x91);
+    publish('u', 'first', false, 0x91);
+    publish('t', 'first', true, 0x91);
+    publish('t', 'first', false, 0);
+    assert.deepEqual(
+      fixture.takeLog(/^warning/),
+      Array(3).fill('Client c has used message ID 9 for another message before its PUBREL: refused.'),
     );
+    client.ack('pubrel', 9);
+    client.expectPacket('pubcomp', { packetId: 9, reasonCode: 0 });
+    assert.deepEqual(subscriber.takePublishes(), ['t first']);
+    publish('t', 'second', false, 0);
   });
 
   test('survives that the connection breaks, at every point', async () => {

@@ -251,6 +251,10 @@ test('protocol faults', () => {
     [lines.invalidUnsubscription('c'), 'Invalid unsubscription string from c, disconnecting.'],
     [lines.reusedMessageId(3, 'c'), 'Reused message ID 3 from c detected. Clearing from storage.'],
     [
+      lines.messageIdInUse(3, 'c'),
+      'Client c has used message ID 3 for another message before its PUBREL: refused.',
+    ],
+    [
       lines.receiveMaximumExceeded('c'),
       'Client c has exceeded its receive-maximum quota. This behaviour must be fixed on the client.',
     ],

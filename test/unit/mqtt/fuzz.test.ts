@@ -14,12 +14,13 @@ import { packetSamples } from '../../support/packet-samples.js';
 import { Random } from '../../support/random.js';
 
 const runMs = 600;
+const runsMin = 1000;
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 const senders: readonly Sender[] = ['client', 'server'];
 const seed = Date.now() >>> 0;
 
-const reasonCodes = new Set([0x81, 0x82, 0x84, 0x85, 0x94]);
+const reasonCodes = new Set([0x81, 0x82, 0x84, 0x85, 0x90, 0x94]);
 
 /** Decodes the bytes as the body of a packet with this first byte. What is taken can be written again. */
 function decodeBody(firstByte: number, body: Uint8Array, version: ProtocolVersion, sender: Sender): void {
@@ -36,13 +37,11 @@ function decodeBody(firstByte: number, body: Uint8Array, version: ProtocolVersio
   }
 }
 
-/** Runs `once` again and again for a while. */
-function forAWhile(seedOfTest: number, once: (random: Random) => void): number {
+/** Runs `once` again and again for a while, and often on a slow machine, too. */
+function forAWhile(seedOfTest: number, once: (random: Random) => void): void {
   const random = new Random(seedOfTest);
   const end = performance.now() + runMs;
-  let runs = 0;
-  for (; performance.now() < end; runs += 1) once(random);
-  return runs;
+  for (let runs = 0; runs < runsMin || performance.now() < end; runs += 1) once(random);
 }
 
 function randomBytes(random: Random, length: number): Uint8Array {
@@ -51,24 +50,22 @@ function randomBytes(random: Random, length: number): Uint8Array {
 }
 
 test(`random bytes, seed ${seed}`, () => {
-  const runs = forAWhile(seed, (random) => {
+  forAWhile(seed, (random) => {
     const body = randomBytes(random, random.below(60));
     decodeBody(random.below(256), body, random.pick(versions), random.pick(senders));
   });
-  assert.ok(runs > 1000, `${runs} runs`);
 });
 
 test(`changed packets, seed ${seed}`, () => {
   const originals = [...packetSamples, ...malformedConnects, ...malformedPackets].filter(
     (original) => original.bytes.length < 126,
   );
-  const runs = forAWhile(seed, (random) => {
+  forAWhile(seed, (random) => {
     const { bytes, version, sender } = random.pick(originals);
     const body = change(random, bytes.subarray(2));
     const firstByte = random.below(20) === 0 ? random.below(256) : bytes[0]!;
     decodeBody(firstByte, body, version ?? random.pick(versions), sender);
   });
-  assert.ok(runs > 1000, `${runs} runs`);
 });
 
 /** Changes, removes, doubles or adds a few bytes. */
@@ -87,7 +84,7 @@ function change(random: Random, original: Uint8Array): Uint8Array {
 }
 
 test(`a stream of random bytes in random pieces, seed ${seed}`, () => {
-  const runs = forAWhile(seed, (random) => {
+  forAWhile(seed, (random) => {
     const version = random.pick(versions);
     const framer = new Framer(
       (buffer, start, bodyStart, end) => {
@@ -105,5 +102,4 @@ test(`a stream of random bytes in random pieces, seed ${seed}`, () => {
       }
     }
   });
-  assert.ok(runs > 500, `${runs} runs`);
 });
