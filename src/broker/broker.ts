@@ -138,6 +138,7 @@ export class Broker implements SessionEvents {
   /** Its subscriptions go; shared messages that it had not acknowledged go to other members. */
   removeSession(session: Session): void {
     this.sessions.delete(session.clientId);
+    this.reportDrops(session, 'while it was away');
     session.keeper?.end();
     const changes = [];
     for (const subscription of session.subscriptions.values()) {
@@ -370,6 +371,9 @@ export class Broker implements SessionEvents {
     for (const connection of this.connections) connection.publishWillNow();
     this.flushList.flushAll();
     for (const connection of [...this.connections]) connection.stop();
+    for (const session of this.sessions.values()) {
+      this.reportDrops(session, session.peer === null ? 'while it was away' : 'while it was connected');
+    }
   }
 
   #expire(session: Session): void {
