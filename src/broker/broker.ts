@@ -396,11 +396,11 @@ export class Broker implements SessionEvents {
   /** Numbers that are a state rather than a count of events. */
   #gauge(): void {
     const { counters } = this;
-    let queuedMessages = 0;
-    let queuedBytes = 0;
+    let storedMessages = 0;
+    let storedBytes = 0;
     for (const session of this.sessions.values()) {
-      queuedMessages += session.queuedCount + session.inflightCount;
-      queuedBytes += session.pendingBytes;
+      storedMessages += session.queuedCount + session.inflightCount + session.unreleasedCount;
+      storedBytes += session.pendingBytes + session.unreleasedBytes;
     }
     let waitingPackets = 0;
     let waitingBytes = 0;
@@ -414,8 +414,8 @@ export class Broker implements SessionEvents {
     counters[Counter.subscriptions] = this.routes.subscriptionCount;
     counters[Counter.sharedSubscriptions] = this.routes.sharedSubscriptionCount;
     counters[Counter.retainedMessages] = this.store.retained.count + this.sysRetained.size;
-    counters[Counter.storedMessages] = queuedMessages;
-    counters[Counter.storedBytes] = queuedBytes;
+    counters[Counter.storedMessages] = storedMessages;
+    counters[Counter.storedBytes] = storedBytes;
     counters[Counter.waitingPackets] = waitingPackets;
     counters[Counter.waitingBytes] = waitingBytes;
   }

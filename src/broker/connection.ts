@@ -36,6 +36,9 @@ import type { PreparedWill } from './wills.js';
 /** Milliseconds a client may take until its CONNECT is complete [mosq: 30 s]. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
+/** Milliseconds without a PUBREL after which a client beyond its receive maximum is closed. */
+const EXCESS_MS = 5000;
+
 /**
  * Sizes of whole packets of MQTT 5.0 beyond which they are no honest ones; older versions have no properties that
  * could make them so long [mosq: built-in packet limits].
@@ -60,6 +63,14 @@ export type CloseCause =
   | { kind: 'refused'; reasonCode: number; reason: string }
   | { kind: 'not admitted any more' }
   | { kind: 'broker stops' };
+
+/** From when on a client beyond its receive maximum has released nothing. */
+interface Excess {
+  /** Milliseconds since the epoch. */
+  since: number;
+  /** How many messages the session had seen released by then. */
+  released: number;
+}
 
 export class Connection implements Peer {
   readonly broker: Broker;
@@ -111,6 +122,8 @@ export class Connection implements Peer {
     now: 0,
   };
   #pausedFor = 0;
+  /** It has more QoS 2 messages unreleased than it may. */
+  #excess: Excess | null = null;
   #hasReceived = false;
   #sentCounted = 0;
 
@@ -561,6 +574,7 @@ export class Connection implements Peer {
   /** Once a second. @param now milliseconds since the epoch */
   tick(now: number): void {
     if (this.#state === 'connected') {
+      if (this.#excess !== null) this.#refuseLastingExcess(this.#excess, now);
       if (this.keepAlive === 0) return;
       // One and a half times the keep alive [MQTT-3.1.2-22]
       if (now - this.#lastReceivedAt > this.keepAlive * 1500) {
@@ -647,10 +661,27 @@ export class Connection implements Peer {
     this.refuse(ReasonCode.retainNotSupported);
   }
 
-  /** More QoS 2 messages unreleased than CONNACK allowed [MQTT-3.3.4-7]. */
-  refuseBeyondReceiveMaximum(): void {
+  /**
+   * More QoS 2 messages unreleased than CONNACK allowed [MQTT-3.3.4-7]. Clients that never look at that send a burst,
+   * and release it as it is answered. Were they closed, they would send all of it again, at best; so a burst is
+   * taken, and only who stays beyond the maximum is closed.
+   */
+  exceedsReceiveMaximum(): void {
+    if (this.#excess !== null) return;
     this.broker.log.write('warning', lines.receiveMaximumExceeded(this.clientId));
-    this.refuse(ReasonCode.receiveMaximumExceeded);
+    this.#excess = { since: this.broker.now, released: this.session.releasedCount };
+  }
+
+  #refuseLastingExcess(excess: Excess, now: number): void {
+    const { receivedCount, releasedCount } = this.session;
+    if (receivedCount <= this.receiveMaximum) {
+      this.#excess = null;
+    } else if (releasedCount !== excess.released || !this.acknowledgements.isEmpty) {
+      excess.since = now;
+      excess.released = releasedCount;
+    } else if (now - excess.since > EXCESS_MS) {
+      this.refuse(ReasonCode.receiveMaximumExceeded);
+    }
   }
 
   /** The broker ends the connection. @param reasonCode of the DISCONNECT */

@@ -180,11 +180,8 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   }
   const mark = broker.store.mark();
   const kept = session.received(packetId);
-  if (kept === undefined && session.receivedCount >= connection.receiveMaximum) {
-    connection.refuseBeyondReceiveMaximum();
-    return;
-  }
   if (kept === undefined) {
+    if (session.receivedCount >= connection.receiveMaximum) connection.exceedsReceiveMaximum();
     session.receive(packetId, publication);
   } else if (!sameMessage(kept, publication)) {
     if (connection.version === 5) {

@@ -170,6 +170,8 @@ export class Session {
   readonly #received = new Map<number, ReceivedMessage>();
   /** How many of them came on earlier connections. */
   #receivedEarlier = 0;
+  #receivedBytes = 0;
+  #releasedCount = 0;
   /** In flight, but not sent before they are stored. */
   readonly #awaitingStore = new RingQueue<UnsentMessage>();
   /** Keeps the session where it outlives its connection. */
@@ -229,6 +231,21 @@ export class Session {
   /** How many QoS 2 messages that came on this connection wait for their PUBREL. */
   get receivedCount(): number {
     return Math.max(0, this.#received.size - this.#receivedEarlier);
+  }
+
+  /** How many messages wait for their PUBREL, whenever they came. */
+  get unreleasedCount(): number {
+    return this.#received.size;
+  }
+
+  /** Bytes of their payload. */
+  get unreleasedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** How many messages have ever been released. */
+  get releasedCount(): number {
+    return this.#releasedCount;
   }
 
   // ----------------------------------------------------------------- outgoing
@@ -416,7 +433,9 @@ export class Session {
       this.#inflightBytes += bytes;
     }
     for (const entry of contents.received) {
-      this.#received.set(entry.packetId, { publication: entry.publication, entry });
+      const { packetId, publication } = entry;
+      this.#received.set(packetId, { publication, entry });
+      this.#receivedBytes += publication.payloadLength;
     }
     this.#unread = contents.waiting + contents.waitingQos0;
     this.#queuedCount = contents.waiting;
@@ -455,11 +474,13 @@ export class Session {
   /** Keeps a QoS 2 message until its PUBREL. */
   receive(packetId: number, message: Publication): void {
     const { keeper } = this;
+    const replaced = this.#received.get(packetId);
+    this.#receivedBytes += message.payloadLength - (replaced?.publication.payloadLength ?? 0);
     if (keeper === null) {
       this.#received.set(packetId, { publication: message.hold(), entry: null });
       return;
     }
-    this.#received.get(packetId)?.entry?.remove();
+    replaced?.entry?.remove();
     const publication = message.keep();
     const { qos, retain } = publication;
     const delivery = { qos, retain, packetId, dup: false, subscriptionIds: NO_IDENTIFIERS };
@@ -472,6 +493,8 @@ export class Session {
     const message = this.#received.get(packetId);
     if (message === undefined) return undefined;
     this.#received.delete(packetId);
+    this.#receivedBytes -= message.publication.payloadLength;
+    this.#releasedCount += 1;
     this.#receivedEarlier = Math.min(this.#receivedEarlier, this.#received.size);
     message.entry?.remove();
     return message.publication;
@@ -482,6 +505,7 @@ export class Session {
     for (const { entry } of this.#received.values()) entry?.remove();
     this.#received.clear();
     this.#receivedEarlier = 0;
+    this.#receivedBytes = 0;
   }
 
   // ----------------------------------------------------------------- private

@@ -105,7 +105,7 @@ statement(
 
 statement(
   { v5: '4.9.0-1 4.13.1-1' },
-  'more unacknowledged than the broker announced ends the connection with 0x93',
+  'more unacknowledged than the broker announced, and no end of it, ends the connection with 0x93',
   async (scene) => {
     const client = await scene.connect();
     assert.equal(client.connack!.properties.receiveMaximum, 2);
@@ -118,7 +118,25 @@ statement(
     client.sendPublish(scene.id, 'x', { qos: 2, packetId: 2, dup: true });
     await client.expectPacket('pubrec', { packetId: 2 });
     client.sendPublish(scene.id, 'x', { qos: 2, packetId: 4 });
+    await client.expectPacket('pubrec', { packetId: 4, reasonCode: 0 });
     await scene.expectFault(client, ReasonCode.receiveMaximumExceeded);
+  },
+  { config: 'max_inflight_messages 2' },
+);
+
+statement(
+  { v5: '4.9.0-1' },
+  'a burst beyond what the broker announced, which the client goes on to release, is served',
+  async (scene) => {
+    const watcher = await scene.connect();
+    await watcher.subscribe(scene.id, 0);
+    const client = await scene.connect();
+    const ids = Array.from({ length: 40 }, (_, i) => i + 1);
+    for (const packetId of ids) client.sendPublish(scene.id, `${packetId}`, { qos: 2, packetId });
+    for (const packetId of ids) await client.expectPacket('pubrec', { packetId, reasonCode: 0 });
+    for (const packetId of ids) client.sendAck('pubrel', packetId);
+    for (const packetId of ids) await client.expectPacket('pubcomp', { packetId, reasonCode: 0 });
+    for (const packetId of ids) await watcher.expectPublish(scene.id, `${packetId}`);
   },
   { config: 'max_inflight_messages 2' },
 );

@@ -289,23 +289,6 @@ describe('QoS 2 of a publisher', () => {
     }
   });
 
-  test('beyond the receive maximum closes a connection of MQTT 5.0 [MQTT-3.3.4-7]', async () => {
-    const fixture = new BrokerFixture({ settings: { maxInflightMessages: 3 } });
-    const client = await fixture.connect(5, { clientId: 'c' });
-    for (let i = 0; i < 3; i += 1) client.publish('t', 'x', { qos: 2 });
-    client.publish('t', 'x', { qos: 2, packetId: 3, dup: true }); // no further one
-    assert.equal(client.take().length, 4);
-    client.publish('t', 'x', { qos: 2 });
-    client.expectClosed(0x93);
-    assert.match(fixture.log.join('\n'), /^warning Client c has exceeded its receive-maximum quota\./m);
-  });
-
-  test('beyond the receive maximum is taken from older clients, who know no such thing', async () => {
-    const client = await new BrokerFixture({ settings: { maxInflightMessages: 3 } }).connect(4);
-    for (let i = 0; i < 30; i += 1) client.publish('t', 'x', { qos: 2 });
-    assert.equal(client.take().length, 30);
-  });
-
   test('a client that has forgotten its session can publish again', async () => {
     const fixture = new BrokerFixture({ settings: { maxInflightMessages: 3 } });
     const durable = { clientId: 'c', cleanStart: false, properties: { sessionExpiryInterval: 60 } };
