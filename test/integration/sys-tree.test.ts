@@ -1,7 +1,10 @@
 /** The `$SYS` tree beside Debian's Mosquitto: the same topics, and the same values for the same traffic. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { type Broker, startBroker, startMosquitto, withBrokers } from '../support/broker.js';
+import { makeFolder } from '../support/cleanup.js';
 import { skipWithout } from '../support/debian.js';
 import { RawClient } from '../support/raw-client.js';
 import { within } from '../support/within.js';
@@ -163,6 +166,26 @@ describe('$SYS', { concurrency: 4 }, () => {
     },
     { config: 'sys_interval 0' },
   );
+
+  for (const workers of [1, 3]) {
+    test(`clients see of the tree what the rules allow [${workers} ${workers === 1 ? 'worker' : 'workers'}]`, async (t) => {
+      const aclFile = join(makeFolder(t), 'acl');
+      writeFileSync(aclFile, `topic read ${prefix}uptime\nuser admin\ntopic read $SYS/#\n`);
+      const broker = await startBroker(t, { config: `${config}\nacl_file ${aclFile}`, workers });
+      const guest = await RawClient.connect(t, broker, 5);
+      const admin = await RawClient.connect(t, broker, 5, { username: 'admin' });
+      const topicsUntil = async (client: RawClient, isEnough: (seen: string[]) => boolean) => {
+        const seen: string[] = [];
+        while (!isEnough(seen)) seen.push((await client.expectPacket('publish')).topic);
+        return seen;
+      };
+      for (const client of [guest, admin]) await client.subscribe('$SYS/#');
+      // What is retained, and what comes later.
+      const uptimes = Array(3).fill(`${prefix}uptime`);
+      assert.deepEqual(await topicsUntil(guest, (seen) => seen.length === 3), uptimes);
+      await topicsUntil(admin, (seen) => new Set(seen).size > 40);
+    });
+  }
 
   withBrokers(
     'nobody else may write to the tree',
