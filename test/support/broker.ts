@@ -29,8 +29,6 @@ export const isReference = process.env.TEST_BROKER === 'mosquitto';
 
 const brokerProgram = join(builtFolder, 'src', 'main.js');
 const mosquittoProgram = '/usr/sbin/mosquitto';
-const startTimeoutMs = 20_000;
-const stopTimeoutMs = 10_000;
 /** Subtests at once: most of their time is waiting. */
 const concurrency = 4;
 const openListener = 'listener {port} 127.0.0.1\nallow_anonymous true';
@@ -61,7 +59,7 @@ export class Broker {
   /** @returns when it is running. @throws with its log when it does not start. */
   static async start(t: TestContext, launch: Launch): Promise<Broker> {
     const program = new Program(t, 'broker', launch.command, { env: launch.env });
-    await program.waitForLine(/version \S+ running$/, { timeoutMs: startTimeoutMs });
+    await program.waitForLine(/version \S+ running$/);
     const broker = new Broker(program, launch);
     afterTest(t, () => stopAtEnd(broker));
     return broker;
@@ -89,7 +87,7 @@ export class Broker {
   /** Stops it in good order. @returns its exit code. @throws when it was ended by a signal or does not end. */
   async stop(): Promise<number> {
     this.program.signal('SIGTERM');
-    const { code } = await this.program.waitForEnd(stopTimeoutMs);
+    const { code } = await this.program.waitForEnd();
     if (code === null) throw new Error(`The broker was killed.\n${this.program.tail()}`);
     return code;
   }

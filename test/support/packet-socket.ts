@@ -10,9 +10,7 @@ import { Framer } from '../../src/mqtt/framer.js';
 import { isPacketError } from '../../src/mqtt/packet-error.js';
 import type { ConnectPacket, Packet, ProtocolVersion } from '../../src/mqtt/packets.js';
 import { afterTest } from './cleanup.js';
-import { within } from './within.js';
-
-const waitMs = 10_000;
+import { patienceMs, within } from './within.js';
 
 export interface PacketSocketEvents {
   onPacket: (packet: Packet) => void;
@@ -44,7 +42,7 @@ export class PacketSocket {
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
-    await within(waitMs, connected, () => `connecting to port ${port}`);
+    await within(patienceMs, connected, () => `connecting to port ${port}`);
     return self;
   }
 

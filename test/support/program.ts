@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { afterTest } from './cleanup.js';
-import { within } from './within.js';
+import { patienceMs, within } from './within.js';
 
 /** How a program ended: one of the two is null. */
 export interface End {
@@ -86,7 +86,7 @@ export class Program {
   }
 
   /** @returns how it ended. @throws after `timeoutMs`, with what it had written. */
-  waitForEnd(timeoutMs = 10_000): Promise<End> {
+  waitForEnd(timeoutMs = patienceMs): Promise<End> {
     return within(timeoutMs, this.ended, () => `waiting for the end. ${this.tail()}`);
   }
 
@@ -95,7 +95,7 @@ export class Program {
    *
    * @param from index into `lines` to start from: `program.lines.length` looks at new lines only.
    */
-  waitForLine(pattern: RegExp, { from = 0, timeoutMs = 10_000 } = {}): Promise<string> {
+  waitForLine(pattern: RegExp, { from = 0, timeoutMs = patienceMs } = {}): Promise<string> {
     let at = from;
     const look = () => {
       while (at < this.lines.length) {
@@ -111,7 +111,7 @@ export class Program {
    * @param look asked now and after each line; undefined means not yet.
    * @param what is waited for, for the message of the error.
    */
-  waitUntil<T>(look: () => T | undefined, what: string, timeoutMs = 10_000): Promise<T> {
+  waitUntil<T>(look: () => T | undefined, what: string, timeoutMs = patienceMs): Promise<T> {
     const found = look();
     if (found !== undefined) return Promise.resolve(found);
     if (this.end !== undefined) return Promise.reject(this.#endedWithout(what));

@@ -15,9 +15,7 @@ import type {
 } from '../../src/mqtt/packets.js';
 import type { Broker } from './broker.js';
 import { type ConnectOptions, connectPacket, PacketSocket } from './packet-socket.js';
-import { within } from './within.js';
-
-const waitMs = 10_000;
+import { patienceMs, within } from './within.js';
 
 export interface SubscribeOptions extends Partial<Omit<SubscriptionRequest, 'filter' | 'qos'>> {
   packetId?: number;
@@ -222,6 +220,6 @@ export class RawClient {
       };
       this.#wake();
     });
-    return within(waitMs, reached, () => `waiting for ${what}; nothing came`);
+    return within(patienceMs, reached, () => `waiting for ${what}; nothing came`);
   }
 }
