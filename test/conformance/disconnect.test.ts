@@ -111,4 +111,31 @@ statement(
   },
 );
 
+statement(
+  { v3: '', v4: '4.8.0-2' },
+  'a message that there is no memory for ends the connection, for a moment',
+  async (scene) => {
+    // The broker looks once a second whether more waits than may.
+    const away = await scene.connectLasting(scene.id);
+    await away.subscribe(scene.id, 1);
+    await away.disconnect();
+    for (let isShort = false; !isShort; ) {
+      const publisher = await scene.connect();
+      for (let packetId = 1; packetId <= 20 && !isShort; packetId += 1) {
+        publisher.sendPublish(scene.id, 'x'.repeat(1000), { qos: 1, packetId });
+        isShort = (await publisher.next('PUBACK, or the end').catch(() => undefined)) === undefined;
+      }
+      if (isShort) await publisher.expectClosed();
+    }
+    // What waited is gone with its session.
+    await (await scene.connect({ clientId: scene.id })).expectSilence();
+    for (let isTaken = false; !isTaken; ) {
+      const publisher = await scene.connect();
+      publisher.sendPublish(scene.id, 'x', { qos: 1, packetId: 1 });
+      isTaken = (await publisher.next('PUBACK, or the end').catch(() => undefined)) !== undefined;
+    }
+  },
+  { config: 'memory_limit 20000\nmax_queued_messages 0' },
+);
+
 runStatements(import.meta.url);

@@ -141,7 +141,7 @@ export const statementsV311: readonly StatementRow[] = [
   ['4.7.3-3', 'both', 'Names and filters have at most 65535 bytes.'],
   ['4.7.3-4', 'server', 'Names and filters are compared as they are, without normalisation.'],
   ['4.8.0-1', 'both', 'Whoever notices a protocol violation ends the connection.'],
-  ['4.8.0-2', 'both', 'A passing failure while a packet is worked on ends its connection.', 'It takes a failure inside the broker (out of memory, a full disk) at the moment of a packet, which nothing from outside brings about reliably.'],
+  ['4.8.0-2', 'both', 'A passing failure while a packet is worked on ends its connection.'],
   ['6.0.0-1', 'both', 'Over WebSocket, packets are in binary frames.', WEBSOCKETS_ELSEWHERE],
   ['6.0.0-2', 'both', 'Packets and WebSocket frames need not begin together.', WEBSOCKETS_ELSEWHERE],
   ['6.0.0-3', 'client', 'A client offers the subprotocol "mqtt".'],
