@@ -405,7 +405,7 @@ export class Broker implements SessionEvents {
     let waitingPackets = 0;
     let waitingBytes = 0;
     for (const connection of this.connections) {
-      connection.countSent();
+      connection.sender.countSent();
       waitingPackets += connection.out.waitingPackets;
       waitingBytes += connection.out.waitingBytes;
     }

@@ -260,7 +260,7 @@ function accept(connection: Connection, packet: ConnectPacket, assignedId: boole
   logConnected(connection, packet);
   const properties = connection.version === 5 ? connackProperties(connection, packet, assignedId) : {};
   const sessionPresent = resumed !== null && packet.version !== 3;
-  connection.send({ type: 'connack', sessionPresent, reasonCode: 0, properties });
+  connection.sender.send({ type: 'connack', sessionPresent, reasonCode: 0, properties });
   if (broker.logs('debug')) {
     broker.log.write('debug', lines.sendingConnack(connection.clientId, sessionPresent, 0));
   }
@@ -309,16 +309,15 @@ function applyLimits(connection: Connection, packet: ConnectPacket): void {
   const { settings } = connection.broker;
   const { properties } = packet;
   const window = settings.maxInflightMessages <= 0 ? UNLIMITED : settings.maxInflightMessages;
-  connection.sendMaximum = properties.receiveMaximum ?? window;
+  connection.sender.sendMaximum = properties.receiveMaximum ?? window;
   connection.receiveMaximum = packet.version === 5 ? window : UNLIMITED;
-  connection.packetSizeMax = properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER;
-  connection.sendReasons = properties.requestProblemInformation !== 0;
+  connection.sender.packetSizeMax = properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER;
   connection.keepAlive = packet.keepAlive;
   const { maxKeepalive } = settings;
   if (maxKeepalive > 0 && (packet.keepAlive === 0 || packet.keepAlive > maxKeepalive)) {
     connection.keepAlive = maxKeepalive;
   }
-  connection.enableAliases(
+  connection.sender.enableAliases(
     Math.min(properties.topicAliasMaximum ?? 0, connection.listener.maxTopicAliasBroker),
   );
 }

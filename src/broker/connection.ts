@@ -15,21 +15,19 @@ import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
 import { decodePacket } from '../mqtt/decode.js';
-import { encodePacket } from '../mqtt/encode.js';
 import { Framer } from '../mqtt/framer.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { PacketError } from '../mqtt/packet-error.js';
-import { type AckPacket, type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';
+import { type AckPacket, type Packet, PacketType, type ProtocolVersion } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
-import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
-import type { Peer, Session } from '../session/session.js';
+import type { Session } from '../session/session.js';
 import { Acknowledgements } from './acknowledgements.js';
 import type { Broker } from './broker.js';
 import { CONNECT_SIZE_MAX, receiveConnect } from './connect-path.js';
 import type { Entry, Transport } from './ports.js';
 import { receivePublish, releasePublication } from './publish-path.js';
-import { RetainedDelivery } from './retained-delivery.js';
+import { Sender } from './sender.js';
 import { receiveSubscribe, receiveUnsubscribe } from './subscribe-path.js';
 import type { PreparedWill } from './wills.js';
 
@@ -72,11 +70,12 @@ interface Excess {
   released: number;
 }
 
-export class Connection implements Peer {
+export class Connection {
   readonly broker: Broker;
   readonly transport: Transport;
   readonly listener: ListenerSettings;
   readonly out: OutgoingBuffer;
+  readonly sender: Sender;
   readonly mountPoint: Uint8Array;
   version: ProtocolVersion = 4;
   clientId = '';
@@ -88,44 +87,23 @@ export class Connection implements Peer {
   will: PreparedWill | null = null;
   /** Topics by the alias that the client gave them. */
   readonly aliases = new Map<number, Uint8Array>();
-  /** How many QoS 1 and 2 messages the client takes unacknowledged. */
-  sendMaximum = 0xffff;
   /** How many QoS 2 messages of the client may wait for PUBREL. */
   receiveMaximum = 0xffff;
   /** Seconds; 0 = off. */
   keepAlive = 0;
-  /** Bytes of the largest packet the client takes. */
-  packetSizeMax = Number.MAX_SAFE_INTEGER;
   /** Another broker's bridge [mosq: try_private]. */
   isBridge = false;
-  sendReasons = true;
   #state: State = 'new';
   #session: Session | null = null;
   readonly #framer: Framer;
   /** Milliseconds since the epoch. */
   #lastReceivedAt: number;
   readonly #connectDeadline: number;
-  readonly retainedDelivery = new RetainedDelivery();
   readonly acknowledgements: Acknowledgements;
-  /** Aliases given to topics sent to the client; `null` where it takes none. */
-  #sentAliases: Map<string, number> | null = null;
-  #sentAliasMaximum = 0;
-  readonly #delivery: Delivery = {
-    version: 4,
-    qos: 0,
-    retain: false,
-    dup: false,
-    packetId: 0,
-    topicAlias: 0,
-    withTopic: true,
-    subscriptionIdentifiers: null,
-    now: 0,
-  };
   #pausedFor = 0;
   /** It has more QoS 2 messages unreleased than it may. */
   #excess: Excess | null = null;
   #hasReceived = false;
-  #sentCounted = 0;
 
   constructor(broker: Broker, transport: Transport) {
     this.broker = broker;
@@ -133,6 +111,9 @@ export class Connection implements Peer {
     this.listener = broker.settings.listeners[transport.listener]!;
     this.mountPoint = Buffer.from(this.listener.mountPoint ?? '');
     this.out = new OutgoingBuffer(transport, broker.flushList);
+    this.sender = new Sender(broker, this.out, this.mountPoint, (sessionGoesOn) =>
+      this.close({ kind: 'taken over', sessionGoesOn }),
+    );
     this.#framer = new Framer((buffer, start, bodyStart, end) =>
       this.#receiveFrame(buffer, start, bodyStart, end),
     );
@@ -153,11 +134,6 @@ export class Connection implements Peer {
 
   get isConnected(): boolean {
     return this.#state === 'connected';
-  }
-
-  /** The kernel does not take more bytes at the moment; `drained` follows. */
-  get isBlocked(): boolean {
-    return this.out.blocked;
   }
 
   get isClosed(): boolean {
@@ -260,7 +236,7 @@ export class Connection implements Peer {
     if ((this.broker.log.mask & LogMask.debug) !== 0) this.#logAck(type, packetId, reasonCode);
     switch (type) {
       case 'puback':
-        if (session.puback(packetId)) this.pump();
+        if (session.puback(packetId)) this.sender.pump();
         return;
       case 'pubrec':
         this.#receivePubrec(packetId, reasonCode);
@@ -269,7 +245,7 @@ export class Connection implements Peer {
         releasePublication(this, packetId);
         return;
       case 'pubcomp':
-        if (session.pubcomp(packetId)) this.pump();
+        if (session.pubcomp(packetId)) this.sender.pump();
         return;
       default:
         assertNever(type);
@@ -282,11 +258,12 @@ export class Connection implements Peer {
     const mark = broker.store.mark();
     // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
     const known = session.pubrec(packetId, reasonCode);
-    if (known && reasonCode >= 0x80) this.pump();
-    else if (this.acknowledgements.isEmpty && !broker.store.changedSince(mark)) this.sendPubrel(packetId);
+    if (known && reasonCode >= 0x80) this.sender.pump();
+    else if (this.acknowledgements.isEmpty && !broker.store.changedSince(mark))
+      this.sender.sendPubrel(packetId);
     else {
       this.acknowledgements.add(mark, 0, () => {
-        if (this.isConnected) this.sendPubrel(packetId);
+        if (this.isConnected) this.sender.sendPubrel(packetId);
       });
     }
   }
@@ -307,7 +284,7 @@ export class Connection implements Peer {
         return;
       case 'pingreq':
         if (this.broker.logs('debug')) this.broker.log.write('debug', lines.receivedPingreq(this.clientId));
-        this.send({ type: 'pingresp' });
+        this.sender.send({ type: 'pingresp' });
         if (this.broker.logs('debug')) this.broker.log.write('debug', lines.sendingPingresp(this.clientId));
         return;
       case 'disconnect':
@@ -354,7 +331,7 @@ export class Connection implements Peer {
   /** The kernel takes bytes again. */
   drained(): void {
     this.out.written();
-    if (this.isConnected) this.pump();
+    if (this.isConnected) this.sender.pump();
   }
 
   // ----------------------------------------------------------------- connecting
@@ -364,20 +341,14 @@ export class Connection implements Peer {
     this.#state = 'connected';
     this.#session = session;
     this.#grantRights();
-    this.#delivery.version = this.version;
+    this.sender.connected(session, this.version);
     this.#framer.maximumPacketSize = this.broker.settings.maxPacketSize || Number.MAX_SAFE_INTEGER;
-  }
-
-  /** Up to so many topics are given aliases when sent to the client. */
-  enableAliases(maximum: number): void {
-    this.#sentAliasMaximum = maximum;
-    this.#sentAliases = maximum > 0 ? new Map() : null;
   }
 
   /** After the CONNACK: what was missed, then what the client sent meanwhile. */
   start(): void {
     this.broker.reportDrops(this.session, 'while it was away');
-    this.session.attach(this, this.broker.now);
+    this.session.attach(this.sender, this.broker.now);
     this.transport.resume();
     const fault = this.#framer.resume();
     if (fault !== undefined) this.#framingFault(fault);
@@ -400,100 +371,11 @@ export class Connection implements Peer {
     this.broker.connections.delete(this);
   }
 
-  // ----------------------------------------------------------------- output
+  // ----------------------------------------------------------------- acknowledgements
 
-  sendPublish(
-    publication: Publication,
-    qos: Qos,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    identifiers: readonly number[] | null,
-  ): boolean {
-    const { broker, out } = this;
-    const { counters } = broker;
-    if (qos === 0 && out.waitingPackets > 0 && this.#backlogIsFull()) {
-      broker.dropped(this.session, 'backlog');
-      return true;
-    }
-    const delivery = this.#delivery;
-    delivery.qos = qos;
-    delivery.retain = retain;
-    delivery.dup = dup;
-    delivery.packetId = packetId;
-    delivery.subscriptionIdentifiers = this.version === 5 ? identifiers : null;
-    delivery.now = broker.now;
-    if (this.#sentAliases !== null) this.#chooseAlias(this.#sentAliases, publication.topic);
-    const sent =
-      this.mountPoint.length === 0
-        ? writePublish(out, publication, delivery, this.packetSizeMax)
-        : this.#sendUnmounted(publication);
-    if (!sent) {
-      broker.log.write(
-        'notice',
-        lines.droppingTooLargeOutgoingPublish(this.clientId, publication.payloadLength),
-      );
-      return false;
-    }
-    if (delivery.topicAlias !== 0 && delivery.withTopic) {
-      this.#sentAliases!.set(publication.topic, delivery.topicAlias);
-    }
-    counters[Counter.publishSent]! += 1;
-    counters[Counter.packetsSent]! += 1;
-    counters[Counter.publishBytesSent]! += publication.payloadEnd - publication.payloadStart;
-    if ((broker.log.mask & LogMask.debug) !== 0) this.#logSending(publication, delivery);
-    return true;
-  }
-
-  /** Without the mount point, which the client does not know [mosq: mount_point]. */
-  #sendUnmounted(publication: Publication): boolean {
-    const { topicStart, frameStart } = publication;
-    if (isMounted(publication, this.mountPoint)) {
-      publication.topicStart += this.mountPoint.length;
-      publication.frameStart = -1;
-    }
-    const sent = writePublish(this.out, publication, this.#delivery, this.packetSizeMax);
-    publication.topicStart = topicStart;
-    publication.frameStart = frameStart;
-    return sent;
-  }
-
-  /** The first topics sent get aliases; later ones go without [mosq: max_topic_alias_broker]. */
-  #chooseAlias(aliases: Map<string, number>, topic: string): void {
-    const delivery = this.#delivery;
-    const known = aliases.get(topic);
-    delivery.withTopic = known === undefined;
-    if (known !== undefined) {
-      delivery.topicAlias = known;
-    } else if (aliases.size < this.#sentAliasMaximum) {
-      delivery.topicAlias = aliases.size + 1; // in force once the packet is written
-    } else {
-      delivery.topicAlias = 0;
-    }
-  }
-
-  /** QoS 0 for a client that does not take its messages [mosq: max_queued_messages]. */
-  #backlogIsFull(): boolean {
-    const { maxQueuedMessages } = this.broker.settings;
-    return maxQueuedMessages > 0 && this.out.waitingPackets >= maxQueuedMessages;
-  }
-
-  sendPubrel(packetId: number): void {
-    this.#sendShortAck(0x62, packetId);
-    if (this.broker.logs('debug'))
-      this.broker.log.write('debug', lines.sendingPubrel(this.clientId, packetId));
-  }
-
-  /** An acknowledgement of a PUBLISH; the reason code goes to MQTT 5.0 clients only. */
+  /** At once: what it waited for was not the store. */
   sendAck(type: 'puback' | 'pubrec' | 'pubcomp', packetId: number, reasonCode: number): void {
-    if (reasonCode === 0 || this.version !== 5) {
-      this.#sendShortAck(PacketType[type] << 4, packetId);
-    } else {
-      this.send({ type, packetId, reasonCode, properties: {} });
-    }
-    if (this.broker.logs('debug')) {
-      this.broker.log.write('debug', lines.sendingAck(type, this.clientId, packetId, reasonCode));
-    }
+    this.sender.sendAck(type, packetId, reasonCode);
   }
 
   /**
@@ -508,49 +390,12 @@ export class Connection implements Peer {
     reasonCode: number,
   ): void {
     if (workers === 0 && this.acknowledgements.isEmpty && !this.broker.store.changedSince(mark)) {
-      this.sendAck(type, packetId, reasonCode);
+      this.sender.sendAck(type, packetId, reasonCode);
     } else {
       this.acknowledgements.add(mark, workers, () => {
-        if (this.isConnected) this.sendAck(type, packetId, reasonCode);
+        if (this.isConnected) this.sender.sendAck(type, packetId, reasonCode);
       });
     }
-  }
-
-  #sendShortAck(firstByte: number, packetId: number): void {
-    const { out } = this;
-    const at = out.reserve(4);
-    const chunk = out.chunk!;
-    chunk[at] = firstByte;
-    chunk[at + 1] = 2;
-    chunk[at + 2] = packetId >> 8;
-    chunk[at + 3] = packetId & 0xff;
-    this.broker.counters[Counter.packetsSent]! += 1;
-  }
-
-  send(packet: Packet): void {
-    this.out.append(encodePacket(packet, this.version));
-    this.broker.counters[Counter.packetsSent]! += 1;
-  }
-
-  /** Sends what waits in the session and of retained messages, as far as the client takes it. */
-  pump(): void {
-    const { broker, session } = this;
-    session.pump(broker.now);
-    if (this.retainedDelivery.isEmpty) return;
-    const { upgradeOutgoingQos: upgradeQos, maxQueuedMessages: backlogMax } = broker.settings;
-    const { out } = this;
-    this.retainedDelivery.pump({
-      session,
-      get blocked() {
-        return out.blocked;
-      },
-      backlogMax,
-      upgradeQos,
-      now: broker.now,
-      sourceMayWrite: broker.settings.checkRetainSource
-        ? (message) => broker.sourceMayWrite(message)
-        : undefined,
-    });
   }
 
   // ----------------------------------------------------------------- holding back
@@ -583,13 +428,6 @@ export class Connection implements Peer {
     } else if (now > this.#connectDeadline) {
       this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.timeout });
     }
-  }
-
-  /** Adds what was sent since the last call to the worker's counter. */
-  countSent(): void {
-    const sent = this.out.bytesWritten;
-    this.broker.counters[Counter.bytesSent]! += sent - this.#sentCounted;
-    this.#sentCounted = sent;
   }
 
   reload(): void {
@@ -696,17 +534,13 @@ export class Connection implements Peer {
     this.#state = 'closed';
     this.#sendDisconnect(cause, wasConnected);
     this.out.flush();
-    this.countSent();
+    this.sender.countSent();
     this.transport.end();
     this.out.close();
     broker.connections.delete(this);
     broker.directory.closed(this.transport.listener);
     this.#logEnd(cause);
     if (wasConnected) this.#leaveSession(cause);
-  }
-
-  takenOver(sessionGoesOn: boolean): void {
-    this.close({ kind: 'taken over', sessionGoesOn });
   }
 
   /** Orderly end of the broker: no DISCONNECT, no log line, the will is out already. */
@@ -727,7 +561,7 @@ export class Connection implements Peer {
     else if (cause.kind === 'not admitted any more') reasonCode = ReasonCode.notAuthorized;
     else if (cause.kind === 'refused') reasonCode = cause.reasonCode;
     if (reasonCode === 0) return;
-    this.send({ type: 'disconnect', reasonCode, properties: {} });
+    this.sender.send({ type: 'disconnect', reasonCode, properties: {} });
     if (this.broker.logs('debug')) {
       this.broker.log.write('debug', lines.sendingDisconnect(this.clientId, reasonCode));
     }
@@ -775,13 +609,6 @@ export class Connection implements Peer {
     this.broker.log.write('debug', text);
   }
 
-  #logSending(publication: Publication, { dup, qos, retain, packetId }: Delivery): void {
-    const { topic, payloadLength } = publication;
-    const { clientId } = this;
-    const text = lines.sendingPublish({ clientId, dup, qos, retain, packetId, topic, payloadLength });
-    this.broker.log.write('debug', text);
-  }
-
   #logAck(type: AckPacket['type'], packetId: number, reasonCode: number): void {
     const line = {
       puback: lines.receivedPuback,
@@ -791,15 +618,6 @@ export class Connection implements Peer {
     }[type];
     this.broker.log.write('debug', line(this.clientId, packetId, reasonCode));
   }
-}
-
-/** Whether the topic begins with the mount point: not where the session subscribed through another listener. */
-function isMounted({ buffer, topicStart, topicEnd }: Publication, mountPoint: Uint8Array): boolean {
-  if (topicEnd - topicStart <= mountPoint.length) return false;
-  for (let i = 0; i < mountPoint.length; i += 1) {
-    if (buffer[topicStart + i] !== mountPoint[i]) return false;
-  }
-  return true;
 }
 
 /** Whether the end of a connection releases its will [mosq: wills]. */

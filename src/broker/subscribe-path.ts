@@ -28,12 +28,12 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   }
   const answer = (): void => {
     if (!connection.isConnected) return;
-    connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties: {} });
+    connection.sender.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties: {} });
     if (broker.logs('debug')) broker.log.write('debug', lines.sendingSuback(connection.clientId));
     for (const subscription of wantRetained) {
-      connection.retainedDelivery.add(subscription, broker.matchRetained(subscription.filter));
+      connection.sender.retainedDelivery.add(subscription, broker.matchRetained(subscription.filter));
     }
-    connection.pump();
+    connection.sender.pump();
   };
   broker.changed();
   // The answer waits until every worker delivers to these filters.
@@ -97,7 +97,7 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
   broker.changed();
   connection.acknowledgements.add(mark, 0, () => {
     if (!connection.isConnected) return;
-    connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: {} });
+    connection.sender.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: {} });
     if (broker.logs('debug')) broker.log.write('debug', lines.sendingUnsuback(connection.clientId));
   });
 }

@@ -1,0 +1,238 @@
+/**
+ * What goes to one client: packets, written into its outgoing buffer as its version, its limits and its listener want
+ * them. This is what the client's session sees of the connection, so that a message takes the short way from the
+ * session into the buffer (hot path).
+ */
+import { LogMask } from '../log/log.js';
+import * as lines from '../log/mosquitto-lines.js';
+import { Counter } from '../metrics/counters.js';
+import { encodePacket } from '../mqtt/encode.js';
+import type { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
+import { type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';
+import type { Publication } from '../mqtt/publication.js';
+import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
+import type { Peer, Session } from '../session/session.js';
+import type { Broker } from './broker.js';
+import { RetainedDelivery } from './retained-delivery.js';
+
+export class Sender implements Peer {
+  readonly broker: Broker;
+  readonly out: OutgoingBuffer;
+  readonly mountPoint: Uint8Array;
+  readonly takenOver: (sessionGoesOn: boolean) => void;
+  readonly retainedDelivery = new RetainedDelivery();
+  version: ProtocolVersion = 4;
+  /** How many QoS 1 and 2 messages the client takes unacknowledged. */
+  sendMaximum = 0xffff;
+  /** Bytes of the largest packet the client takes. */
+  packetSizeMax = Number.MAX_SAFE_INTEGER;
+  #session: Session | null = null;
+  /** Aliases given to topics sent to the client; `null` where it takes none. */
+  #aliases: Map<string, number> | null = null;
+  #aliasMaximum = 0;
+  readonly #delivery: Delivery = {
+    version: 4,
+    qos: 0,
+    retain: false,
+    dup: false,
+    packetId: 0,
+    topicAlias: 0,
+    withTopic: true,
+    subscriptionIdentifiers: null,
+    now: 0,
+  };
+  #bytesCounted = 0;
+
+  /** @param takenOver called when another connection of the same client takes over */
+  constructor(
+    broker: Broker,
+    out: OutgoingBuffer,
+    mountPoint: Uint8Array,
+    takenOver: (sessionGoesOn: boolean) => void,
+  ) {
+    this.broker = broker;
+    this.out = out;
+    this.mountPoint = mountPoint;
+    this.takenOver = takenOver;
+  }
+
+  /** The client is connected: this is its session. */
+  connected(session: Session, version: ProtocolVersion): void {
+    this.#session = session;
+    this.version = version;
+    this.#delivery.version = version;
+  }
+
+  /** The session of a connected client. */
+  get session(): Session {
+    return this.#session!;
+  }
+
+  /** The kernel does not take more bytes at the moment; the connection is told when it does again. */
+  get isBlocked(): boolean {
+    return this.out.blocked;
+  }
+
+  /** Up to so many topics are given aliases when sent to the client. */
+  enableAliases(maximum: number): void {
+    this.#aliasMaximum = maximum;
+    this.#aliases = maximum > 0 ? new Map() : null;
+  }
+
+  // ----------------------------------------------------------------- messages
+
+  sendPublish(
+    publication: Publication,
+    qos: Qos,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    identifiers: readonly number[] | null,
+  ): boolean {
+    const { broker, out } = this;
+    const { counters } = broker;
+    if (qos === 0 && out.waitingPackets > 0 && this.#backlogIsFull()) {
+      broker.dropped(this.session, 'backlog');
+      return true;
+    }
+    const delivery = this.#delivery;
+    delivery.qos = qos;
+    delivery.retain = retain;
+    delivery.dup = dup;
+    delivery.packetId = packetId;
+    delivery.subscriptionIdentifiers = this.version === 5 ? identifiers : null;
+    delivery.now = broker.now;
+    if (this.#aliases !== null) this.#chooseAlias(this.#aliases, publication.topic);
+    const sent =
+      this.mountPoint.length === 0
+        ? writePublish(out, publication, delivery, this.packetSizeMax)
+        : this.#sendUnmounted(publication);
+    if (!sent) {
+      broker.log.write(
+        'notice',
+        lines.droppingTooLargeOutgoingPublish(this.session.clientId, publication.payloadLength),
+      );
+      return false;
+    }
+    if (delivery.topicAlias !== 0 && delivery.withTopic) {
+      this.#aliases!.set(publication.topic, delivery.topicAlias);
+    }
+    counters[Counter.publishSent]! += 1;
+    counters[Counter.packetsSent]! += 1;
+    counters[Counter.publishBytesSent]! += publication.payloadEnd - publication.payloadStart;
+    if ((broker.log.mask & LogMask.debug) !== 0) this.#logSending(publication, delivery);
+    return true;
+  }
+
+  /** Without the mount point, which the client does not know [mosq: mount_point]. */
+  #sendUnmounted(publication: Publication): boolean {
+    const { topicStart, frameStart } = publication;
+    if (isMounted(publication, this.mountPoint)) {
+      publication.topicStart += this.mountPoint.length;
+      publication.frameStart = -1;
+    }
+    const sent = writePublish(this.out, publication, this.#delivery, this.packetSizeMax);
+    publication.topicStart = topicStart;
+    publication.frameStart = frameStart;
+    return sent;
+  }
+
+  /** The first topics sent get aliases; later ones go without [mosq: max_topic_alias_broker]. */
+  #chooseAlias(aliases: Map<string, number>, topic: string): void {
+    const delivery = this.#delivery;
+    const known = aliases.get(topic);
+    delivery.withTopic = known === undefined;
+    if (known !== undefined) {
+      delivery.topicAlias = known;
+    } else if (aliases.size < this.#aliasMaximum) {
+      delivery.topicAlias = aliases.size + 1; // in force once the packet is written
+    } else {
+      delivery.topicAlias = 0;
+    }
+  }
+
+  /** QoS 0 for a client that does not take its messages [mosq: max_queued_messages]. */
+  #backlogIsFull(): boolean {
+    const { maxQueuedMessages } = this.broker.settings;
+    return maxQueuedMessages > 0 && this.out.waitingPackets >= maxQueuedMessages;
+  }
+
+  #logSending(publication: Publication, { dup, qos, retain, packetId }: Delivery): void {
+    const { topic, payloadLength } = publication;
+    const { clientId } = this.session;
+    const text = lines.sendingPublish({ clientId, dup, qos, retain, packetId, topic, payloadLength });
+    this.broker.log.write('debug', text);
+  }
+
+  /** Sends what waits in the session and of retained messages, as far as the client takes it. */
+  pump(): void {
+    const { broker, session } = this;
+    session.pump(broker.now);
+    if (this.retainedDelivery.isEmpty) return;
+    const { upgradeOutgoingQos: upgradeQos, maxQueuedMessages: backlogMax } = broker.settings;
+    const { out } = this;
+    this.retainedDelivery.pump({
+      session,
+      get blocked() {
+        return out.blocked;
+      },
+      backlogMax,
+      upgradeQos,
+      now: broker.now,
+      sourceMayWrite: broker.settings.checkRetainSource
+        ? (message) => broker.sourceMayWrite(message)
+        : undefined,
+    });
+  }
+
+  // ----------------------------------------------------------------- other packets
+
+  sendPubrel(packetId: number): void {
+    this.#sendShortAck(0x62, packetId);
+    if (!this.broker.logs('debug')) return;
+    this.broker.log.write('debug', lines.sendingPubrel(this.session.clientId, packetId));
+  }
+
+  /** An acknowledgement of a PUBLISH; the reason code goes to MQTT 5.0 clients only. */
+  sendAck(type: 'puback' | 'pubrec' | 'pubcomp', packetId: number, reasonCode: number): void {
+    if (reasonCode === 0 || this.version !== 5) {
+      this.#sendShortAck(PacketType[type] << 4, packetId);
+    } else {
+      this.send({ type, packetId, reasonCode, properties: {} });
+    }
+    if (!this.broker.logs('debug')) return;
+    this.broker.log.write('debug', lines.sendingAck(type, this.session.clientId, packetId, reasonCode));
+  }
+
+  #sendShortAck(firstByte: number, packetId: number): void {
+    const { out } = this;
+    const at = out.reserve(4);
+    const chunk = out.chunk!;
+    chunk[at] = firstByte;
+    chunk[at + 1] = 2;
+    chunk[at + 2] = packetId >> 8;
+    chunk[at + 3] = packetId & 0xff;
+    this.broker.counters[Counter.packetsSent]! += 1;
+  }
+
+  send(packet: Packet): void {
+    this.out.append(encodePacket(packet, this.version));
+    this.broker.counters[Counter.packetsSent]! += 1;
+  }
+
+  /** Adds what was sent since the last call to the worker's counter. */
+  countSent(): void {
+    const sent = this.out.bytesWritten;
+    this.broker.counters[Counter.bytesSent]! += sent - this.#bytesCounted;
+    this.#bytesCounted = sent;
+  }
+}
+
+/** Whether the topic begins with the mount point: not where the session subscribed through another listener. */
+function isMounted({ buffer, topicStart, topicEnd }: Publication, mountPoint: Uint8Array): boolean {
+  if (topicEnd - topicStart <= mountPoint.length) return false;
+  for (let i = 0; i < mountPoint.length; i += 1) {
+    if (buffer[topicStart + i] !== mountPoint[i]) return false;
+  }
+  return true;
+}
