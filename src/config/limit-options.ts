@@ -46,7 +46,7 @@ export const limitOptions = {
     reloadable: true,
     since: '1.4',
     effective: true,
-    doc: 'Most QoS 1 and 2 messages on the way to, and from, one client. 0 or 65535 is no limit; 1 keeps the order of messages whatever happens.',
+    doc: 'Most QoS 1 and 2 messages on the way to, and from, one client. An MQTT 5 client is told, and may be beyond it for a burst, but not for more than five seconds without releasing any. 0 or 65535 is no limit; 1 keeps the order of messages whatever happens.',
   },
   max_keepalive: {
     type: { kind: 'int', min: 0, max: 65535 },
@@ -96,7 +96,7 @@ export const limitOptions = {
     reloadable: true,
     since: '1.6',
     effective: true,
-    doc: 'Bytes of messages that wait, for clients or for the network, beyond which new ones are refused; 0 is no limit. Mosquitto limits its whole heap; here the memory of the JavaScript runtime, some tens of megabytes, does not count.',
+    doc: 'Bytes of messages that wait, for clients, for the network or for their PUBREL, beyond which new ones are refused; 0 is no limit. Mosquitto limits its whole heap; here the memory of the JavaScript runtime, some tens of megabytes, does not count.',
   },
   message_size_limit: {
     type: { kind: 'int', min: 0, max: 268435455 },
