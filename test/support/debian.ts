@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import type { Broker } from './broker.js';
 import { Program, type ProgramOptions } from './program.js';
+import { patienceMs } from './within.js';
 
 const python = '/usr/bin/python3';
 
@@ -44,13 +45,13 @@ export class DebianClient extends Program {
   }
 
   /** @returns the printed messages, once there are `count` of them. */
-  async waitForMessages(count: number, timeoutMs = 10_000): Promise<string[]> {
+  async waitForMessages(count: number, timeoutMs = patienceMs): Promise<string[]> {
     const enough = () => (this.messages.length >= count ? this.messages : undefined);
     return this.waitUntil(enough, `${count} messages`, timeoutMs);
   }
 
   /** @returns the printed messages, once the last of them is `text`. */
-  async waitForMessage(text: string, timeoutMs = 10_000): Promise<string[]> {
+  async waitForMessage(text: string, timeoutMs = patienceMs): Promise<string[]> {
     const found = () => (this.messages.at(-1) === text ? this.messages : undefined);
     return this.waitUntil(found, `the message "${text}"`, timeoutMs);
   }
@@ -117,6 +118,7 @@ export async function runPython(
 ): Promise<void> {
   requireProgram(python);
   const program = new Program(t, 'python3', [python, script, String(broker.port), ...args]);
-  const end = await program.waitForEnd(30_000);
+  // Longer than any waiting of the script, which says what it is that did not come.
+  const end = await program.waitForEnd(3 * patienceMs);
   if (end.code !== 0) throw new Error(`The Python script failed: ${program.tail()}`);
 }
