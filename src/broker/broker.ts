@@ -34,6 +34,8 @@ import { deliverLocally, routePublication } from './publish-path.js';
 import { Releases } from './releases.js';
 import { DelayedWills, type PreparedWill, restoredWill, willRecord } from './wills.js';
 
+function ignore(): void {}
+
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
   backlog: 'dropBacklog',
@@ -204,21 +206,24 @@ export class Broker implements SessionEvents {
     return this.access.aclOf(null, username, origin)?.canWrite(topic) ?? true;
   }
 
-  /** Works off what another worker, or main, sent. @param everywhere pass it on to all workers */
-  receiveRecords(records: Uint8Array, everywhere: boolean): void {
+  /**
+   * Works off what another worker, or main, sent.
+   * @param everywhere pass it on to all workers
+   * @param passedOn called with each worker that gets a shared group's message because nobody here may read it
+   */
+  receiveRecords(
+    records: Uint8Array,
+    everywhere: boolean,
+    passedOn: (worker: number) => void = ignore,
+  ): void {
     this.refreshNow();
-    unpackRecords(records, this.#linked, (publication, what, groupKey) => {
+    unpackRecords(records, this.#linked, (publication, what, groupKey, asked) => {
       const route = this.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
       if (route === null) return;
       publication.topic = route.topic;
       if ((what & RecordFlag.group) !== 0) {
-        const group = this.routes.group(groupKey);
-        const { once } = publication;
-        if (once !== null && !this.store.isNewTo(groupKey, once)) return;
-        const member = group?.nextLocal(route.topic);
-        if (member !== undefined) this.deliver(publication, member, true);
-        // The last member here left while the message was on its way.
-        else if (group?.members.length === 0) this.deliverToGroup(publication, groupKey);
+        const worker = this.#receiveForGroup(publication, groupKey, asked);
+        if (worker !== undefined) passedOn(worker);
         return;
       }
       if (everywhere) {
@@ -228,6 +233,26 @@ export class Broker implements SessionEvents {
       if ((what & RecordFlag.keep) !== 0) this.keepRetained(publication);
       if ((what & RecordFlag.deliver) !== 0) deliverLocally(this, route, publication, null);
     });
+  }
+
+  /**
+   * A message for one of the members of a shared group here. Where none of them may read it, or the last one left
+   * while it was on its way, each of the other workers with members is asked in turn, once.
+   * @returns the worker that gets it now
+   */
+  #receiveForGroup(publication: Publication, groupKey: string, asked: number): number | undefined {
+    const group = this.routes.group(groupKey);
+    const member = group?.nextLocal(publication.topic);
+    if (member === undefined) {
+      const worker = group?.nextElsewhere(asked);
+      if (worker === undefined) return undefined;
+      const dropped = this.cluster.forwardToGroup(publication, worker, groupKey, asked);
+      if (dropped > 0) this.droppedCongested(dropped);
+      return worker;
+    }
+    const { once } = publication;
+    if (once === null || this.store.isNewTo(groupKey, once)) this.deliver(publication, member, true);
+    return undefined;
   }
 
   mark(): number {
@@ -241,6 +266,12 @@ export class Broker implements SessionEvents {
 
   whenSettled(mark: number, callback: () => void): void {
     this.store.whenSettled(mark, callback);
+  }
+
+  /** Messages that did not go to other workers, whose links are congested. */
+  droppedCongested(count: number): void {
+    this.counters[Counter.publishDropped]! += count;
+    this.counters[Counter.dropCongested]! += count;
   }
 
   /** A message that did not reach a client. */

@@ -283,10 +283,7 @@ export function routePublication(
     else if (next !== undefined) broker.deliver(publication, next, true);
   }
   if (route.remote !== 0 || publication.retain) dropped += broker.cluster.forward(publication, route.remote);
-  if (dropped > 0) {
-    broker.counters[Counter.publishDropped]! += dropped;
-    broker.counters[Counter.dropCongested]! += dropped;
-  }
+  if (dropped > 0) broker.droppedCongested(dropped);
   return route.subscriptions.length > 0 || route.remote !== 0 || groups.length > 0;
 }
 

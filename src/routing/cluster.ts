@@ -117,12 +117,13 @@ export class Cluster {
 
   /**
    * Sends a message to one worker, for a member of the shared group there.
+   * @param asked bit n: worker n was asked before, and has no member that may read it
    * @returns 1 where a QoS 0 message was dropped because the link is congested, else 0
    */
-  forwardToGroup(publication: Publication, worker: number, groupKey: string): number {
+  forwardToGroup(publication: Publication, worker: number, groupKey: string, asked = 0): number {
     const link = this.#links[worker];
     if (link?.congested && publication.qos === 0) return 1;
-    link?.publish(publication, RecordFlag.group, groupKey);
+    link?.publish(publication, RecordFlag.group, groupKey, asked);
     return 0;
   }
 

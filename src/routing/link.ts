@@ -18,6 +18,12 @@ export const WINDOW_BYTES = 4 * 1024 * 1024;
 /** Work done is reported when it amounts to this much: a few reports a window. */
 const CREDIT_BYTES = WINDOW_BYTES / 8;
 
+interface Waiting {
+  batch: number;
+  stored: () => void;
+  failed: () => void;
+}
+
 export class Link implements ByteSink {
   /** The number of the worker at the other end. */
   readonly worker: number;
@@ -29,7 +35,7 @@ export class Link implements ByteSink {
   /** Numbers the batches. */
   #batch = 1;
   /** Who waits until the batch being collected, or an earlier one, is stored at the other end, in their order. */
-  #waiting: { batch: number; stored: () => void; failed: () => void }[] = [];
+  #waiting: Waiting[] = [];
   #congested = false;
 
   /** @param relieved called when a congested link has room again */
@@ -49,9 +55,13 @@ export class Link implements ByteSink {
     return this.#congested;
   }
 
-  /** Adds a publish to the batch. @param what `RecordFlag` bits */
-  publish(publication: Publication, what: number, groupKey: string): void {
-    packRecord(this.#out, publication, what, groupKey);
+  /**
+   * Adds a publish to the batch.
+   * @param what `RecordFlag` bits
+   * @param asked for a group: the workers that were asked for a member before
+   */
+  publish(publication: Publication, what: number, groupKey: string, asked = 0): void {
+    packRecord(this.#out, publication, what, groupKey, asked | (1 << this.worker));
   }
 
   /**
@@ -68,10 +78,19 @@ export class Link implements ByteSink {
 
   /** The other end has stored this batch. Earlier ones may take longer: they may have more to store. */
   stored(batch: number): void {
+    for (const { stored } of this.#takeWaiting(batch)) stored();
+  }
+
+  /** The other end had to pass something of this batch on, to a worker that died before it was stored there. */
+  lost(batch: number): void {
+    for (const { failed } of this.#takeWaiting(batch)) failed();
+  }
+
+  #takeWaiting(batch: number): Waiting[] {
     const first = this.#waiting.findIndex((waiting) => waiting.batch === batch);
     let end = first;
     while (this.#waiting[end]?.batch === batch) end += 1;
-    for (const { stored } of this.#waiting.splice(first, end - first)) stored();
+    return this.#waiting.splice(first, end - first);
   }
 
   /** The other end is gone. */

@@ -135,6 +135,8 @@ export type LinkMessage =
     }
   /** The batch of that number is stored; others may be stored earlier or later. */
   | { kind: 'stored'; batch: number }
+  /** Something of the batch was passed on to a worker that died before it was stored there. */
+  | { kind: 'lost'; batch: number }
   /** What the sender wants to hear of from now on. Answered with `confirmed` once it is in force. */
   | { kind: 'interest'; sequence: number; changes: Interest[] }
   | { kind: 'confirmed'; sequence: number }

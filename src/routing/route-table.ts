@@ -22,6 +22,7 @@ export class SharedGroup {
   remoteDurable = 0;
   #turn = 0;
   #localTurn = 0;
+  #passTurn = 0;
 
   constructor(key: string) {
     this.key = key;
@@ -71,6 +72,16 @@ export class SharedGroup {
       if (mayRead(members[turn]!, topic)) return members[turn];
     }
     return undefined;
+  }
+
+  /**
+   * A worker with members, for a message that nobody here may read though it was this worker's turn.
+   * @param asked bit n: worker n had the message and no reader for it
+   */
+  nextElsewhere(asked: number): number | undefined {
+    const workers = [...this.remoteMembers.keys()].filter((worker) => (asked & (1 << worker)) === 0);
+    this.#passTurn += 1;
+    return workers[this.#passTurn % workers.length];
   }
 }
 

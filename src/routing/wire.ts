@@ -8,6 +8,8 @@
  *   5  f64  when it expires, milliseconds since the epoch; 0 = never
  *  13  u16  length of the group's key     15  u16  length of the origin     17  u16  length of the topic
  *  19  u32  length of the properties      23  group key, origin, topic, properties, payload
+ *
+ * Before a group's key there are four bytes: bit n is set when worker n was asked for a member already.
  */
 import { copyBytes } from '../base/copy-bytes.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
@@ -15,6 +17,7 @@ import type { Qos } from '../mqtt/packets.js';
 import { NO_ALIAS, type Publication } from '../mqtt/publication.js';
 
 const HEADER = 23;
+const ASKED = 4;
 
 export const RecordFlag = {
   retain: 0x04,
@@ -28,14 +31,18 @@ export const RecordFlag = {
   once: 0x40,
 } as const;
 
-/** Appends one record (hot path between workers). */
+/**
+ * Appends one record (hot path between workers).
+ * @param asked for a group: bit n is set when worker n was, or is hereby, asked for a member
+ */
 export function packRecord(
   out: OutgoingBuffer,
   publication: Publication,
   what: number,
   groupKey: string,
+  asked = 0,
 ): void {
-  const group = groupKey === '' ? 0 : Buffer.byteLength(groupKey);
+  const group = groupKey === '' ? 0 : ASKED + Buffer.byteLength(groupKey);
   const keep = (what & RecordFlag.keep) !== 0;
   const { once } = publication;
   const originText = once !== null ? once.messageId : keep ? publication.origin : '';
@@ -55,7 +62,10 @@ export function packRecord(
   chunk.writeUInt16LE(topic, at + 17);
   chunk.writeUInt32LE(properties, at + 19);
   at += HEADER;
-  if (group > 0) at += chunk.write(groupKey, at);
+  if (group > 0) {
+    chunk.writeInt32LE(asked, at);
+    at += ASKED + chunk.write(groupKey, at + ASKED);
+  }
   if (origin > 0) at += chunk.write(originText, at);
   copyBytes(publication.buffer, publication.topicStart, publication.topicEnd, chunk, at);
   at += topic;
@@ -81,12 +91,13 @@ export function packedRecords(publications: readonly Publication[], what: number
 
 /**
  * Reads the records of a batch into one reused publication.
- * @param each gets the publication, what to do with it (`RecordFlag`) and the group's key ('' = none)
+ * @param each gets the publication, what to do with it (`RecordFlag`), and for a group its key (else '') and the
+ * workers that were asked for a member
  */
 export function unpackRecords(
   records: Uint8Array,
   into: Publication,
-  each: (publication: Publication, what: number, groupKey: string) => void,
+  each: (publication: Publication, what: number, groupKey: string, asked: number) => void,
 ): void {
   const bytes = Buffer.from(records.buffer, records.byteOffset, records.length);
   let at = 0;
@@ -120,7 +131,14 @@ export function unpackRecords(
     const isOnce = (what & RecordFlag.once) !== 0;
     into.origin = isOnce ? '' : origin;
     into.once = isOnce ? { messageId: origin, isElsewhere: true } : null;
-    each(into, what, groupStart === originStart ? '' : bytes.toString('utf8', groupStart, originStart));
+    if (groupStart === originStart) each(into, what, '', 0);
+    else
+      each(
+        into,
+        what,
+        bytes.toString('utf8', groupStart + ASKED, originStart),
+        bytes.readInt32LE(groupStart),
+      );
     at = end;
   }
 }

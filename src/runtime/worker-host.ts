@@ -343,11 +343,25 @@ class WorkerHost {
   }
 
   #receiveBatch(link: Link, records: Uint8Array, awaited: number): void {
-    const { store } = this.#broker;
+    const { store, cluster } = this.#broker;
     const mark = store.mark();
-    this.#broker.receiveRecords(records, false);
-    link.workedOff(records.length);
-    if (awaited !== 0) store.whenSettled(mark, () => link.control({ kind: 'stored', batch: awaited }));
+    let missing = 1;
+    let verdict: 'stored' | 'lost' = 'stored';
+    const done = () => {
+      missing -= 1;
+      if (missing > 0) return;
+      link.workedOff(records.length);
+      if (awaited !== 0) store.whenSettled(mark, () => link.control({ kind: verdict, batch: awaited }));
+    };
+    const failed = () => {
+      verdict = 'lost';
+      done();
+    };
+    // What a shared group's message brings to a third worker is on the account of this batch until it is there.
+    this.#broker.receiveRecords(records, false, (worker) => {
+      missing += cluster.whenStored(1 << worker, done, failed);
+    });
+    done();
   }
 
   #receiveFrom(link: Link, message: LinkMessage): void {
@@ -359,6 +373,9 @@ class WorkerHost {
         return;
       case 'stored':
         link.stored(message.batch);
+        return;
+      case 'lost':
+        link.lost(message.batch);
         return;
       case 'interest':
         for (const change of message.changes) this.#broker.routes.setRemote(link.worker, change);

@@ -5,7 +5,7 @@ import type { PublishPacket } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { WINDOW_BYTES } from '../../../src/routing/link.js';
 import type { LinkMessage } from '../../../src/routing/messages.js';
-import { packedRecords, RecordFlag } from '../../../src/routing/wire.js';
+import { packedRecords, RecordFlag, unpackRecords } from '../../../src/routing/wire.js';
 import { BrokerFixture } from '../../support/broker-fixture.js';
 import { congest, type TestLink, testLink } from '../../support/links.js';
 
@@ -239,6 +239,46 @@ describe('a shared group with members on several workers', () => {
         ['', 1],
       ],
     );
+  });
+
+  test('whose members here may not read asks each other worker once', async () => {
+    const aclFile = '/acl';
+    const files = { [aclFile]: 'topic read public/#\n' };
+    const one = worker(new BrokerFixture({ listeners: [{ aclFile }], files }));
+    const { fixture, links } = one;
+    const client = await fixture.connect();
+    const request = { filter: '$share/g/#', qos: 0, noLocal: false, retainAsPublished: false } as const;
+    const subscriptions = [{ ...request, retainHandling: 0 as const }];
+    client.send({ type: 'subscribe', packetId: 1, subscriptions, properties: {} });
+    confirm(one);
+    client.expectPacket('suback');
+    for (const number of [1, 2]) fixture.broker.routes.setRemote(number, ['$share/g/#', 1]);
+    const passedOn: number[] = [];
+    const receive = (topic: string, from: TestLink, asked: number): void => {
+      from.link.publish(message(topic), RecordFlag.group, '$share/g/#', asked);
+      from.flush();
+      for (const sent of from.port.take()) {
+        if (sent.kind !== 'batch') continue;
+        fixture.broker.receiveRecords(sent.records, false, (number) => passedOn.push(number));
+      }
+      fixture.flush();
+    };
+    receive('public/a', testLink(0), 0b010);
+    assert.deepEqual([client.takePublishes(), passedOn], [['public/a public/a'], []]);
+    receive('private/b', testLink(0), 0b010);
+    assert.deepEqual([topicsOn(links), passedOn], [[[], ['private/b']], [2]]);
+    receive('private/c', testLink(0), 0b110);
+    assert.deepEqual([topicsOn(links), passedOn], [[[], []], [2]]);
+    client.expectNothing();
+    // What it passes on says whom it asked.
+    const before = links[1]!;
+    receive('private/d', testLink(0), 0b010);
+    before.flush();
+    const [sent] = before.port.take();
+    assert.ok(sent?.kind === 'batch');
+    const seen: number[] = [];
+    unpackRecords(sent.records, new Publication(), (_publication, _what, _key, asked) => seen.push(asked));
+    assert.deepEqual(seen, [0b111]);
   });
 
   test('that has lost its last member here while a message was on its way passes it on', async () => {

@@ -90,6 +90,24 @@ describe('a link between two workers', () => {
     assert.deepEqual(stored, [3, 1, 2]);
   });
 
+  test('tells those who wait for a batch that it was passed on and lost', () => {
+    const { link, port, flush } = testLink(1);
+    const ends: string[] = [];
+    for (const name of ['a', 'b']) {
+      link.publish(small, RecordFlag.deliver, '');
+      link.whenStored(
+        () => ends.push(`${name} stored`),
+        () => ends.push(`${name} lost`),
+      );
+      flush();
+    }
+    const [first, second] = port.take().map((sent) => (sent.kind === 'batch' ? sent.awaited : 0));
+    link.lost(first!);
+    link.stored(second!);
+    link.fail();
+    assert.deepEqual(ends, ['a lost', 'b stored']);
+  });
+
   test('two ends never come to a standstill', () => {
     const sender = testLink(1);
     const receiver = testLink(0);

@@ -18,10 +18,11 @@ const record = fc.record({
   origin: fc.string({ unit: 'grapheme', maxLength: 10 }),
   what: fc.constantFrom(deliver, keep, keep | deliver, group),
   groupName: fc.string({ unit: 'grapheme', maxLength: 10 }),
+  asked: fc.integer(),
 });
 
 /** What the receiving worker is to see. */
-function seen({ buffer, ...publication }: Publication, what: number, key: string): unknown {
+function seen({ buffer, ...publication }: Publication, what: number, key: string, asked: number): unknown {
   const { topicStart, topicEnd, payloadStart, payloadEnd, properties, propertiesStart, propertiesEnd } =
     publication;
   const { qos, retain, expiresAt, origin } = publication;
@@ -35,6 +36,7 @@ function seen({ buffer, ...publication }: Publication, what: number, key: string
     origin,
     what: what & (keep | deliver | group),
     key,
+    asked,
   });
 }
 
@@ -51,16 +53,21 @@ test('records come out of a batch as they went in', () => {
       const out = new OutgoingBuffer(sink, { add: () => {} });
       const keyOf = ({ what, groupName }: (typeof records)[number]): string =>
         what === group ? `$share/${groupName}/#` : '';
-      for (const one of records) packRecord(out, Publication.create(one), one.what, keyOf(one));
+      for (const one of records) packRecord(out, Publication.create(one), one.what, keyOf(one), one.asked);
       out.flush();
       const received: unknown[] = [];
       const into = new Publication();
       // A batch need not begin where its buffer begins.
       const bytes = new Uint8Array(Buffer.concat([Buffer.alloc(3), ...batch])).subarray(3);
-      unpackRecords(bytes, into, (publication, what, key) => received.push(seen(publication, what, key)));
+      unpackRecords(bytes, into, (...record) => received.push(seen(...record)));
       const sent = records.map((one) => {
         const origin = (one.what & keep) !== 0 ? one.origin : ''; // only who keeps it needs it
-        return seen(Publication.create({ ...one, origin }), one.what, keyOf(one));
+        return seen(
+          Publication.create({ ...one, origin }),
+          one.what,
+          keyOf(one),
+          one.what === group ? one.asked : 0,
+        );
       });
       assert.deepEqual(received, sent);
     }),
