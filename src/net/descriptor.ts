@@ -4,7 +4,7 @@
  * the duplicate. No byte is copied.
  */
 import { createRequire } from 'node:module';
-import type { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 
 /** fcntl(2) on Linux: duplicate, and close in programs started by this one. */
 const F_DUPFD_CLOEXEC = 1030;
@@ -36,6 +36,11 @@ export function canPassDescriptors(): boolean {
   return duplicate !== null;
 }
 
+/** @returns a second descriptor of the same socket; -1 where they have run out */
+export function duplicateDescriptor(fd: number): number {
+  return fd < 0 || !canPassDescriptors() ? -1 : duplicate!(fd);
+}
+
 /**
  * Takes the descriptor out of a socket, which is destroyed without closing the connection.
  * @returns -1 where there is none: the peer is gone, or descriptors have run out
@@ -44,7 +49,42 @@ export function takeDescriptor(socket: Socket): number {
   if (!canPassDescriptors()) return -1;
   // The handle's number is no documented interface, but the only way to it; a test watches over it.
   const { _handle: handle } = socket as unknown as { _handle: { fd: number } | null };
-  const fd = handle === null || handle.fd < 0 ? -1 : duplicate!(handle.fd);
+  const fd = handle === null ? -1 : duplicateDescriptor(handle.fd);
   socket.destroy();
   return fd;
+}
+
+/** A handle of Node's that wraps a descriptor; no documented interface either. */
+interface Handle {
+  /** @returns 0, or the system's error */
+  open(fd: number): number;
+  close(): void;
+}
+
+/** What makes handles of TCP and of unix sockets, taken from the first of each. */
+const makers = new Map<'tcp' | 'unix', new (type: number) => Handle>();
+
+/** The type of a handle for connections, in both of Node's bindings. */
+const HANDLE_SOCKET = 0;
+
+/**
+ * Wraps a descriptor in a socket. Node would find out with several system calls what kind of descriptor it is, each
+ * time anew.
+ * @throws where the peer is gone
+ */
+export function socketOf(fd: number, kind: 'tcp' | 'unix', options: SocketConstructorOpts = {}): Socket {
+  const Maker = makers.get(kind);
+  if (Maker === undefined) {
+    const socket = new Socket({ ...options, fd });
+    const { _handle: handle } = socket as unknown as { _handle: Handle | null };
+    if (handle !== null) makers.set(kind, handle.constructor as new (type: number) => Handle);
+    return socket;
+  }
+  const handle = new Maker(HANDLE_SOCKET);
+  const error = handle.open(fd);
+  if (error !== 0) {
+    handle.close();
+    throw new Error(`A descriptor of a connection cannot be used (${error}).`);
+  }
+  return new Socket({ ...options, handle } as SocketConstructorOpts);
 }

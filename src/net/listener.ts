@@ -4,8 +4,9 @@
  */
 import { lookup } from 'node:dns/promises';
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { createServer, isIPv6, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { type ArrivalEvents, receiveArrivals } from './arrival.js';
 
 /** Where a listener listens, as its options say. */
 export interface ListenerPlace {
@@ -55,12 +56,13 @@ function interfaceAddresses(name: string, host: string | undefined): string[] {
 }
 
 /** Opens one listening socket; rejects with the system's error. */
-export function listen(address: ListenAddress, accepted: (socket: Socket) => void): Promise<Server> {
-  const server = createServer({ pauseOnConnect: true, noDelay: false, keepAlive: false }, accepted);
+export function listen(address: ListenAddress, events: ArrivalEvents): Promise<Server> {
+  const server = createServer({ pauseOnConnect: true, noDelay: false, keepAlive: false });
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     const opened = (): void => {
       server.off('error', reject);
+      receiveArrivals(server, events);
       if (address.family === 'unix') chmodSync(address.path, UNIX_SOCKET_MODE);
       resolve(server);
     };

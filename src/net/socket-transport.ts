@@ -1,8 +1,8 @@
 /** A connection's socket: bytes between the kernel and the broker core, nothing else. */
-import { Socket } from 'node:net';
+import type { Socket, SocketConstructorOpts } from 'node:net';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
-import { takeDescriptor } from './descriptor.js';
+import { socketOf, takeDescriptor } from './descriptor.js';
 import { systemErrorText } from './system-error.js';
 
 /**
@@ -32,19 +32,18 @@ export class SocketTransport implements Transport {
   #busy = false;
 
   /** @param fd a descriptor that is this transport's from now on */
-  constructor(fd: number, origin: SocketOrigin) {
+  constructor(fd: number, kind: 'tcp' | 'unix', origin: SocketOrigin) {
     this.listener = origin.listener;
     this.remoteAddress = origin.remoteAddress;
     this.remotePort = origin.remotePort;
-    this.#socket = new Socket({
-      fd,
+    this.#socket = socketOf(fd, kind, {
       onread: {
         buffer: READ_BUFFER,
         callback: (bytes: number, buffer: Uint8Array) => this.#received(bytes, buffer),
       },
       // 'drain' then comes for every write that the kernel did not take at once.
       writableHighWaterMark: 1,
-    } as ConstructorParameters<typeof Socket>[0]);
+    } as SocketConstructorOpts);
     this.#socket.on('drain', () => this.#drained());
     this.#socket.on('end', () => this.#connection?.transportEnded(''));
     this.#socket.on('error', (error) => this.#connection?.transportEnded(badSocket(systemErrorText(error))));
@@ -54,10 +53,6 @@ export class SocketTransport implements Transport {
   /** From here on what arrives goes to `connection`. */
   serve(connection: TransportUser): void {
     this.#connection = connection;
-  }
-
-  setNoDelay(): void {
-    this.#socket.setNoDelay(true);
   }
 
   write(chunk: Buffer, length: number): boolean {
@@ -79,8 +74,12 @@ export class SocketTransport implements Transport {
   end(): void {
     const socket = this.#socket;
     this.#connection = null;
+    if (socket.writableLength === 0) {
+      socket.destroy(); // the kernel has all bytes, and sends them before the end
+      return;
+    }
     socket.end(() => socket.destroy());
-    if (socket.writableLength > 0) setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
   }
 
   destroy(): void {

@@ -107,6 +107,8 @@ export type MainToWorker =
   | { kind: 'stop' };
 
 export type WorkerToMain =
+  /** What a turn of the event loop brought, in this order: a message is dear, an entry of a list is not. */
+  | { kind: 'together'; messages: WorkerToMain[] }
   /** All links answered: connections may come. */
   | { kind: 'ready' }
   | { kind: 'log'; lines: LogLine[] }

@@ -9,7 +9,7 @@ import { listenerName } from '../config/reload-diff.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import type { Log } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { canPassDescriptors, takeDescriptor } from '../net/descriptor.js';
+import { type Arrival, setNoDelayOfArrivals } from '../net/arrival.js';
 import { type ListenAddress, listen, listenAddresses } from '../net/listener.js';
 import { pumpSocket } from '../net/relay.js';
 import { systemErrorText } from '../net/system-error.js';
@@ -77,6 +77,7 @@ export class Acceptor {
 
   reload(settings: Settings): void {
     this.#settings = settings;
+    for (const { server } of this.#servers) setNoDelayOfArrivals(server, settings.setTcpNodelay);
   }
 
   /** A connection of this listener is gone. */
@@ -105,10 +106,12 @@ export class Acceptor {
     for (const address of addresses) {
       this.#log.write('information', openingLine(address));
       try {
-        this.#servers.push({
-          server: await listen(address, (socket) => this.#accept(index, socket)),
-          address,
+        const server = await listen(address, {
+          arrived: (arrival) => this.#accept(index, arrival),
+          failed: () => this.#log.write('warning', lines.systemSocketCountExceeded()),
         });
+        setNoDelayOfArrivals(server, this.#settings.setTcpNodelay);
+        this.#servers.push({ server, address });
         opened += 1;
       } catch (error) {
         if (isMissingFamily(error, listener)) continue;
@@ -133,21 +136,21 @@ export class Acceptor {
     }
   }
 
-  #accept(index: number, socket: Socket): void {
+  #accept(index: number, arrival: Arrival): void {
     const listener = this.#settings.listeners[index]!;
     const { globalMaxConnections, connectionMessages } = this.#settings;
-    const remoteAddress = socket.remoteAddress ?? '';
-    const remotePort = socket.remotePort ?? 0;
+    const { remoteAddress, remotePort } = arrival;
     const total = this.#open.reduce((sum, open) => sum + open, 0);
     if (
       (listener.maxConnections > 0 && this.#open[index]! >= listener.maxConnections) ||
       (globalMaxConnections > 0 && total >= globalMaxConnections)
     ) {
       if (connectionMessages) this.#log.write('notice', lines.maxConnectionsExceeded(remoteAddress));
-      socket.destroy();
+      arrival.drop();
       return;
     }
-    const handover = canPassDescriptors() ? takeDescriptor(socket) : relay(socket);
+    const taken = arrival.take();
+    const handover = typeof taken === 'number' ? taken : relay(taken);
     if (handover === -1) {
       this.#log.write('warning', lines.systemSocketCountExceeded());
       return;

@@ -75,6 +75,8 @@ export class Supervisor {
   readonly #pool: Piscina<WorkerStart, void>;
   readonly #workersMax: number;
   readonly #workers: (WorkerEntry | null)[] = new Array(WORKERS_MAX).fill(null);
+  /** Those of them that run, in the order of their numbers. */
+  #living: WorkerEntry[] = [];
   readonly #directory: ClientDirectory;
   readonly #bridges = new BridgeAssignment();
   /** Messages collected over this turn of the event loop. */
@@ -165,21 +167,21 @@ export class Supervisor {
     this.#files = files;
     this.#logMask = logMask;
     this.#directory.clientsMax = settings.globalMaxClients;
-    this.#assignBridges([...this.#living()].length);
-    for (const entry of this.#living()) {
+    this.#assignBridges(this.#living.length);
+    for (const entry of this.#living) {
       this.#tell(entry, { kind: 'reload', settings, files, logMask });
       if (entry.ready) this.#tellBridges(entry);
     }
   }
 
   printSubscriptions(): void {
-    for (const entry of this.#living()) this.#tell(entry, { kind: 'print-subscriptions' });
+    for (const entry of this.#living) this.#tell(entry, { kind: 'print-subscriptions' });
   }
 
   /** Has every worker write what it holds to the store. */
   async flushStores(): Promise<void> {
     if (this.#stopping) return; // each closes its own
-    const flushed = [...this.#living()].map(
+    const flushed = this.#living.map(
       (entry) =>
         new Promise<void>((resolve) => {
           entry.flushed.push(resolve);
@@ -193,13 +195,13 @@ export class Supervisor {
   count(name: CounterName): number {
     const cell = Counter[name];
     let sum = this.#retiredCounters[cell]!;
-    for (const entry of this.#living()) sum += entry.counters[cell]!;
+    for (const entry of this.#living) sum += entry.counters[cell]!;
     return sum;
   }
 
   /** Every worker has all retained messages, so one of them is asked. */
   get retainedMessages(): number {
-    for (const entry of this.#living()) if (entry.ready) return entry.counters[Counter.retainedMessages]!;
+    for (const entry of this.#living) if (entry.ready) return entry.counters[Counter.retainedMessages]!;
     return 0;
   }
 
@@ -212,7 +214,7 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#watch);
-    const stopped = [...this.#living()].map(
+    const stopped = this.#living.map(
       (entry) =>
         new Promise<void>((resolve) => {
           entry.stopped = resolve;
@@ -234,10 +236,6 @@ export class Supervisor {
     this.#tell(entry, { kind: 'bridges', bridges: this.#bridges.of(entry.worker) });
   }
 
-  *#living(): Generator<WorkerEntry> {
-    for (const entry of this.#workers) if (entry !== null) yield entry;
-  }
-
   /** @param sessions client ids of the stored sessions that it takes up */
   #startWorker(sessions: string[] = []): void {
     const worker = this.#workers.indexOf(null);
@@ -254,11 +252,11 @@ export class Supervisor {
       stopped: null,
       flushed: [],
     };
-    const peers = [...this.#living()].map((other) => ({
+    const peers = this.#living.map((other) => ({
       worker: other.worker,
       port: this.#link(worker, other),
     }));
-    this.#workers[worker] = entry;
+    this.#setWorker(worker, entry);
     entry.port.on('message', (message: WorkerToMain) => this.#receive(entry, message));
     const start: WorkerStart = {
       worker,
@@ -280,6 +278,11 @@ export class Supervisor {
     this.#flush(); // what has waited for a worker of this number
   }
 
+  #setWorker(worker: number, entry: WorkerEntry | null): void {
+    this.#workers[worker] = entry;
+    this.#living = this.#workers.filter((one) => one !== null);
+  }
+
   /** Makes the link between a new worker and one that runs. @returns the new worker's end */
   #link(worker: number, other: WorkerEntry): MessagePort {
     const { port1, port2 } = new MessageChannel();
@@ -290,7 +293,7 @@ export class Supervisor {
   /** A worker's task is over: asked for, or by a fault. */
   #ended(entry: WorkerEntry, error: unknown): void {
     this.#receiveRest(entry);
-    this.#workers[entry.worker] = null;
+    this.#setWorker(entry.worker, null);
     entry.port.close();
     entry.stopped?.();
     for (const resolve of entry.flushed.splice(0)) resolve();
@@ -301,7 +304,7 @@ export class Supervisor {
       'error',
       `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
     );
-    for (const other of this.#living()) this.#tell(other, { kind: 'peer-removed', worker: entry.worker });
+    for (const other of this.#living) this.#tell(other, { kind: 'peer-removed', worker: entry.worker });
     const lost = this.#connections.get(entry.worker) ?? [];
     this.#connections.delete(entry.worker);
     for (const { listener } of lost) countConnection(entry, listener, -1);
@@ -338,7 +341,7 @@ export class Supervisor {
 
   #leastLoaded(): WorkerEntry | undefined {
     let best: WorkerEntry | undefined;
-    for (const entry of this.#living()) {
+    for (const entry of this.#living) {
       if (!entry.ready) continue;
       if (best === undefined || load(entry) < load(best)) best = entry;
     }
@@ -351,6 +354,9 @@ export class Supervisor {
 
   #receive(entry: WorkerEntry, message: WorkerToMain): void {
     switch (message.kind) {
+      case 'together':
+        for (const one of message.messages) this.#receive(entry, one);
+        return;
       case 'ready':
         this.#workerReady(entry);
         return;
@@ -396,7 +402,7 @@ export class Supervisor {
     this.#tellBridges(entry);
     const fixed = this.#settings.workerThreads !== 'auto';
     if (fixed && this.#onReady.length > 0) {
-      const ready = [...this.#living()].filter((one) => one.ready).length;
+      const ready = this.#living.filter((one) => one.ready).length;
       if (ready < this.#workersMax && !this.#watch) return;
     }
     for (const action of this.#onReady.splice(0)) action();
@@ -425,7 +431,7 @@ export class Supervisor {
 
   #flush(): void {
     this.#scheduled = false;
-    for (const entry of this.#living()) {
+    for (const entry of this.#living) {
       const { worker } = entry;
       // A session that is to be discarded may have been granted in the same turn: the grant goes first.
       const answers = this.#answers.get(worker);
@@ -452,7 +458,7 @@ export class Supervisor {
     const idleCores = this.#idleCores();
     let hottest = 0;
     let count = 0;
-    for (const entry of this.#living()) {
+    for (const entry of this.#living) {
       count += 1;
       entry.utilisation = entry.counters[Counter.utilisation]!;
       hottest = Math.max(hottest, entry.utilisation);
@@ -480,7 +486,7 @@ export class Supervisor {
         ? `Warning: Messages take ${taken} bytes, memory_limit is ${memoryLimit}: further ones are refused.`
         : 'Messages take less than memory_limit again and are accepted.',
     );
-    for (const entry of this.#living()) this.#tell(entry, { kind: 'memory', isShort });
+    for (const entry of this.#living) this.#tell(entry, { kind: 'memory', isShort });
   }
 
   /** How many cores had nothing to do since the last look. */

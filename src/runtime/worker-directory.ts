@@ -1,6 +1,6 @@
 /**
  * A worker's side of main's directory of client ids: what the broker core tells main is collected over a turn of
- * the event loop and posted as one message of each kind.
+ * the event loop and posted as one message.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { Directory, Transport } from '../broker/ports.js';
@@ -88,22 +88,25 @@ export class WorkerDirectory implements Directory {
 
   flush(): void {
     this.#scheduled = false;
+    const messages: WorkerToMain[] = [];
     if (this.#willsDone.length > 0) {
-      this.#post({ kind: 'wills-done', wills: this.#willsDone });
+      messages.push({ kind: 'wills-done', wills: this.#willsDone });
       this.#willsDone = [];
     }
     if (this.#released.length > 0) {
-      this.#post({ kind: 'released', clientIds: this.#released });
+      messages.push({ kind: 'released', clientIds: this.#released });
       this.#released = [];
     }
     if (this.#claims.length > 0) {
-      this.#post({ kind: 'claims', claims: this.#claims });
+      messages.push({ kind: 'claims', claims: this.#claims });
       this.#claims = [];
     }
     if (this.#closed.length > 0) {
-      this.#post({ kind: 'closed', listeners: this.#closed });
+      messages.push({ kind: 'closed', listeners: this.#closed });
       this.#closed = [];
     }
+    if (messages.length > 1) this.#post({ kind: 'together', messages });
+    else if (messages.length === 1) this.#post(messages[0]!);
   }
 
   #schedule(): void {

@@ -3,7 +3,7 @@
  * when main asks the worker to stop; if it fails, the worker is lost and main knows by the rejected task.
  */
 import { closeSync } from 'node:fs';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
@@ -17,6 +17,7 @@ import { WorkerLog } from '../log/log.js';
 import { clientDisconnected } from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
 import { FlushList } from '../mqtt/outgoing-buffer.js';
+import { socketOf } from '../net/descriptor.js';
 import { monotonicMs } from '../net/monotonic-clock.js';
 import { RelayStream, RelayTransport } from '../net/relay.js';
 import { type SocketOrigin, SocketTransport } from '../net/socket-transport.js';
@@ -250,20 +251,16 @@ class WorkerHost {
 
   /** @returns `null` where the peer is gone already */
   #openSocket(fd: number, origin: SocketOrigin): SocketTransport | null {
-    let transport: SocketTransport;
     try {
-      transport = new SocketTransport(fd, origin);
+      return new SocketTransport(fd, this.#kindOf(origin), origin);
     } catch {
       closeSync(fd);
       return null;
     }
-    if (this.#wantsNoDelay(origin)) transport.setNoDelay();
-    return transport;
   }
 
-  #wantsNoDelay({ listener }: SocketOrigin): boolean {
-    const { settings } = this.#broker;
-    return settings.setTcpNodelay && settings.listeners[listener]?.socketPath === undefined;
+  #kindOf({ listener }: SocketOrigin): 'tcp' | 'unix' {
+    return this.#broker.settings.listeners[listener]?.socketPath === undefined ? 'tcp' : 'unix';
   }
 
   /** The handshake comes first. */
@@ -274,13 +271,12 @@ class WorkerHost {
     }
     let socket: Socket;
     try {
-      socket = new Socket({ fd: handover });
+      socket = socketOf(handover, this.#kindOf(origin));
     } catch {
       closeSync(handover);
       this.#directory.closed(origin.listener);
       return;
     }
-    if (this.#wantsNoDelay(origin)) socket.setNoDelay(true);
     this.#tls.accept(socket, origin);
   }
 
