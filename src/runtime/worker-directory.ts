@@ -69,15 +69,13 @@ export class WorkerDirectory implements Directory {
     this.#post({ kind: 'pass', worker, connection }, typeof handover === 'number' ? [] : [handover]);
   }
 
-  /** Main's answers to claims. */
-  answered(answers: ClaimAnswer[]): void {
-    for (const answer of answers) {
-      const claim = this.#unanswered.get(answer.id);
-      if (claim === undefined) continue;
-      this.#unanswered.delete(answer.id);
-      this.#forgetClaim(claim.clientId);
-      claim.answer(answer);
-    }
+  /** Main's answer to a claim. */
+  answered(answer: ClaimAnswer): void {
+    const claim = this.#unanswered.get(answer.id);
+    if (claim === undefined) return;
+    this.#unanswered.delete(answer.id);
+    this.#forgetClaim(claim.clientId);
+    claim.answer(answer);
   }
 
   #forgetClaim(clientId: string): void {

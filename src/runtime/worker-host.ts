@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
-import { RingQueue } from '../base/ring-queue.js';
+import { PacedQueue } from '../base/paced-queue.js';
 import { socketUplink } from '../bridge/socket-uplink.js';
 import { Broker } from '../broker/broker.js';
 import { Connection } from '../broker/connection.js';
@@ -24,6 +24,7 @@ import { type SocketOrigin, SocketTransport } from '../net/socket-transport.js';
 import type { TlsTransport } from '../net/tls-transport.js';
 import { Link } from '../routing/link.js';
 import type {
+  ClaimAnswer,
   LinkMessage,
   MainToWorker,
   PassedConnection,
@@ -42,8 +43,11 @@ import { WorkerDirectory } from './worker-directory.js';
 
 const TICK_MS = 1000;
 
-/** Connections taken up before packets have their turn again. */
-const CONNECTIONS_A_TURN = 8;
+/**
+ * Connections taken up, and clients let in, before packets have their turn again: hundreds that come at once must not
+ * hold up those who are here already.
+ */
+const NEWCOMERS_A_TURN = 4;
 
 /** Serves until told to stop. */
 export function runWorker(start: WorkerStart): Promise<void> {
@@ -79,7 +83,17 @@ class WorkerHost {
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   /** Passed to this worker and not taken up yet. */
-  readonly #arriving = new RingQueue<PassedConnection>();
+  readonly #arriving = new PacedQueue<PassedConnection>({
+    perTurn: NEWCOMERS_A_TURN,
+    nextTurn: setImmediate,
+    each: (connection) => this.#serve(connection),
+  });
+  /** Main's answers to claims. */
+  readonly #answers = new PacedQueue<ClaimAnswer>({
+    perTurn: NEWCOMERS_A_TURN,
+    nextTurn: setImmediate,
+    each: (answer) => this.#directory.answered(answer),
+  });
   readonly #linkPorts = new Map<number, MessagePort>();
   /** Links whose other side has not told all it had yet. */
   readonly #catchingUp = new Set<number>();
@@ -170,12 +184,13 @@ class WorkerHost {
   #receive(message: MainToWorker): void {
     switch (message.kind) {
       case 'connections':
-        this.#receiveConnections(message.connections);
+        for (const connection of message.connections) this.#arriving.push(connection);
         return;
       case 'claim-answers':
-        this.#directory.answered(message.answers);
+        for (const answer of message.answers) this.#answers.push(answer);
         return;
       case 'discard':
+        this.#answers.drain(); // what is to be discarded may have been granted just before
         this.#discard(message.clientIds);
         return;
       case 'peer-added':
@@ -212,22 +227,6 @@ class WorkerHost {
       default:
         assertNever(message);
     }
-  }
-
-  /** A few a turn: hundreds that come at once must not hold up those who are here already. */
-  #receiveConnections(connections: PassedConnection[]): void {
-    const isFirst = this.#arriving.length === 0;
-    for (const connection of connections) this.#arriving.push(connection);
-    if (isFirst) this.#serveArriving();
-  }
-
-  #serveArriving(): void {
-    for (let served = 0; served < CONNECTIONS_A_TURN; served += 1) {
-      const connection = this.#arriving.shift();
-      if (connection === undefined) return;
-      this.#serve(connection);
-    }
-    if (this.#arriving.length > 0) setImmediate(() => this.#serveArriving());
   }
 
   #serve({ handover, received, tls, ...origin }: PassedConnection): void {

@@ -49,12 +49,10 @@ describe("a worker's side of the directory", () => {
     const answers: string[] = [];
     for (const clientId of ['a', 'a', 'b'])
       main.claim(claim(clientId), ({ id }) => answers.push(`${clientId}${id}`));
-    main.answered([
-      { id: 3, verdict: 'granted' },
-      { id: 1, verdict: 'full' },
-      { id: 1, verdict: 'granted' },
-      { id: 99, verdict: 'granted' },
-    ]);
+    main.answered({ id: 3, verdict: 'granted' });
+    main.answered({ id: 1, verdict: 'full' });
+    main.answered({ id: 1, verdict: 'granted' });
+    main.answered({ id: 99, verdict: 'granted' });
     assert.deepEqual(answers, ['b3', 'a1']);
   });
 
@@ -64,11 +62,11 @@ describe("a worker's side of the directory", () => {
     main.claim(claim('a'), () => {});
     await endOfTurn();
     main.released('a');
-    main.answered([{ id: 1, verdict: 'granted' }]);
+    main.answered({ id: 1, verdict: 'granted' });
     main.released('a');
     await endOfTurn();
     assert.equal(posted.length, 1);
-    main.answered([{ id: 2, verdict: 'granted' }]);
+    main.answered({ id: 2, verdict: 'granted' });
     main.released('a');
     await endOfTurn();
     assert.deepEqual(posted.at(-1), { kind: 'released', clientIds: ['a'] });
