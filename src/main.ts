@@ -67,6 +67,7 @@ async function run(command: RunCommand): Promise<number | undefined> {
     settings,
     logger,
     logging: command,
+    tlsKeylogFile: command.tlsKeylogFile,
     reread: () => read(command, logger),
   });
   return code === 0 ? undefined : fail(logger, code);

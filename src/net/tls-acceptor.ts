@@ -24,6 +24,8 @@ export interface TlsAcceptorOptions {
   secured: (socket: TLSSocket, origin: SocketOrigin, session: TlsSession) => void;
   /** @param reason for the line about its end */
   failed: (origin: SocketOrigin, reason: string) => void;
+  /** Given each line for a key log; `null` = there is none. */
+  keylog: ((line: Buffer) => void) | null;
 }
 
 export class TlsAcceptor {
@@ -40,7 +42,7 @@ export class TlsAcceptor {
   }
 
   #createServer(originOf: (socket: TLSSocket) => SocketOrigin | undefined): Server {
-    const { keys, options } = this.#options;
+    const { keys, options, keylog } = this.#options;
     const server = createServer({
       ...options,
       handshakeTimeout: HANDSHAKE_MS,
@@ -50,6 +52,7 @@ export class TlsAcceptor {
     });
     server.on('secureConnection', (socket) => this.#secured(socket, originOf(socket)));
     server.on('tlsClientError', (error, socket) => this.#failed(error, socket, originOf(socket)));
+    if (keylog !== null) server.on('keylog', keylog);
     return server;
   }
 

@@ -79,6 +79,8 @@ export interface WorkerStart {
   sessions: string[];
   /** Links to the workers that run already. */
   peers: { worker: number; port: MessagePort }[];
+  /** Where the secrets of TLS connections are written, a descriptor; `null` = nowhere. */
+  tlsKeylog: number | null;
 }
 
 export type MainToWorker =

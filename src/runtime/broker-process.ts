@@ -27,6 +27,7 @@ import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
 import { readTlsFiles } from './tls-files.js';
+import { openTlsKeylog } from './tls-keylog.js';
 import { VERSION } from './version.js';
 
 /** Seconds until a log line that was published as a message expires [mosq: log_dest topic]. */
@@ -40,6 +41,8 @@ export interface BrokerProcessOptions {
   /** Reads the configuration again; `undefined` where it has errors, which are logged then. */
   reread: () => Settings | undefined;
   logging: CommandLineLogging;
+  /** `--tls-keylog` */
+  tlsKeylogFile: string | undefined;
   logger: Logger;
 }
 
@@ -63,6 +66,7 @@ interface Prepared {
   acceptor: Acceptor;
   store: StoreHost;
   files: FileTexts;
+  tlsKeylog: number | null;
 }
 
 export class BrokerProcess {
@@ -78,7 +82,7 @@ export class BrokerProcess {
   readonly #certificates: CertificateWatch;
   #stopping = false;
 
-  private constructor(options: BrokerProcessOptions, { acceptor, store, files }: Prepared) {
+  private constructor(options: BrokerProcessOptions, { acceptor, store, files, tlsKeylog }: Prepared) {
     const { settings, logger } = options;
     this.#options = options;
     this.#settings = settings;
@@ -93,6 +97,7 @@ export class BrokerProcess {
       files,
       log: logger,
       logMask: logger.mask,
+      tlsKeylog,
       writeLines: (written) => logger.writeLines(written),
       connectionClosed: (listener) => this.#acceptor.closed(listener),
       begunAnew: () => this.#sys.republish(),
@@ -130,6 +135,8 @@ export class BrokerProcess {
     if (!acceptor.isOpen) return ExitCode.listener;
     const { files, code } = await readFiles(settings, logger);
     if (code !== 0) return code;
+    const tlsKeylog = openTlsKeylog(options.tlsKeylogFile, logger);
+    if (tlsKeylog === undefined) return ExitCode.failure;
     let broker: BrokerProcess | null = null;
     let store: StoreHost;
     try {
@@ -139,7 +146,7 @@ export class BrokerProcess {
       logger.write('error', `Error: ${error.message}`);
       return ExitCode.failure;
     }
-    broker = new BrokerProcess(options, { acceptor, store, files });
+    broker = new BrokerProcess(options, { acceptor, store, files, tlsKeylog });
     await broker.#serve();
     return 0;
   }

@@ -60,6 +60,7 @@ export interface SupervisorOptions {
   logMask: number;
   /** Lines from workers, with their own time. */
   writeLines: (lines: LogLine[]) => void;
+  tlsKeylog: number | null;
   /** A connection accepted on this listener is gone. */
   connectionClosed: (listener: number) => void;
   /** The only worker died, and another one has begun, which knows nothing of what was kept in memory. */
@@ -268,6 +269,7 @@ export class Supervisor {
       store: this.#options.store,
       sessions,
       peers,
+      tlsKeylog: this.#options.tlsKeylog,
     };
     for (const { listener } of this.#connections.get(worker) ?? []) countConnection(entry, listener, 1);
     const transferList = [toMain.port2, ...peers.map(({ port }) => port)];

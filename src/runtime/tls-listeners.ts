@@ -12,6 +12,8 @@ import type { FileTexts } from '../routing/messages.js';
 export interface TlsEvents {
   secured: (transport: TlsTransport) => void;
   failed: (origin: SocketOrigin, reason: string) => void;
+  /** [mosq: --tls-keylog] */
+  keylog: ((line: Buffer) => void) | null;
 }
 
 export class TlsListeners {
@@ -57,6 +59,7 @@ export class TlsListeners {
       trust: { authorities, anyDate },
       secured: (socket, origin, session) => this.#events.secured(new TlsTransport(socket, origin, session)),
       failed: this.#events.failed,
+      keylog: this.#events.keylog,
     });
   }
 }

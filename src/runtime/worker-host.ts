@@ -37,6 +37,7 @@ import { LmdbBrokerStore } from '../store/broker-store.js';
 import { isLeftByFailedCommit } from '../store/environment.js';
 import { Store } from '../store/store.js';
 import { BridgeHost } from './bridge-host.js';
+import { writeTlsKeylog } from './tls-keylog.js';
 import { TlsListeners } from './tls-listeners.js';
 import { WorkerAccess } from './worker-access.js';
 import { WorkerDirectory } from './worker-directory.js';
@@ -48,6 +49,10 @@ const TICK_MS = 1000;
  * hold up those who are here already.
  */
 const NEWCOMERS_A_TURN = 4;
+
+function keylogTo(fd: number | null): ((line: Buffer) => void) | null {
+  return fd === null ? null : (line) => writeTlsKeylog(fd, line);
+}
 
 /** Serves until told to stop. */
 export function runWorker(start: WorkerStart): Promise<void> {
@@ -127,6 +132,7 @@ class WorkerHost {
     this.#tls = new TlsListeners(start.settings, start.files, {
       secured: (transport) => this.#connect(transport, null),
       failed: (origin, reason) => this.#refused(origin, reason),
+      keylog: keylogTo(start.tlsKeylog),
     });
     this.#broker = new Broker({
       store: this.#brokerStore,

@@ -3,7 +3,7 @@
  * not, and what the log says about it.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -14,6 +14,7 @@ import { makeFolder } from '../support/cleanup.js';
 import { runClient, skipWithout, startClient, subscribe } from '../support/debian.js';
 import { freePort } from '../support/free-port.js';
 import { Program } from '../support/program.js';
+import { builtFolder } from '../support/project.js';
 import { RawClient } from '../support/raw-client.js';
 
 const skip = skipWithout('/usr/bin/mosquitto_pub', '/usr/bin/openssl', '/usr/bin/python3');
@@ -394,4 +395,51 @@ test('mosquitto_sub and mosquitto_pub over TLS', { skip }, async (t) => {
   const subscriber = await subscribe(t, broker, ...secured, '-t', 'big', '-q', '1');
   await runClient(t, broker, 'mosquitto_pub', [...secured, '-t', 'big', '-q', '1', '-s'], { input: payload });
   await subscriber.waitForMessage(payload);
+});
+
+test('--tls-keylog appends the secrets of every TLS listener to a file of its owner', { skip }, async (t) => {
+  const folder = makeFolder(t);
+  const { authority, server } = makeCertificates(folder);
+  const keylog = join(folder, 'keylog');
+  const pskPort = await freePort();
+  const broker = await startBroker(t, {
+    workers: 3,
+    args: ['--tls-keylog', keylog],
+    config: `allow_anonymous true
+listener {port} 127.0.0.1
+certfile ${server.certificate}
+keyfile ${server.key}
+listener ${pskPort} 127.0.0.1
+psk_hint x
+psk_file ${writeSecret(folder, 'psk', 'one:aabbcc\n')}`,
+  });
+  await broker.waitForLog(/Warning: The secrets of all TLS listeners are written to .*keylog/);
+  assert.equal(statSync(keylog).mode & 0o777, 0o600);
+  const secrets = () => readFileSync(keylog, 'utf8').split('\n').slice(0, -1);
+  assert.deepEqual(secrets(), []);
+  assert.equal(await attempt(t, broker, ['--cafile', authority]), '.');
+  for (const name of ['CLIENT_TRAFFIC_SECRET_0', 'SERVER_TRAFFIC_SECRET_0']) {
+    assert.ok(
+      secrets().some((line) => new RegExp(`^${name} [0-9a-f]{64} [0-9a-f]{64,}$`).test(line)),
+      name,
+    );
+  }
+  const before = secrets();
+  const psk = ['--psk', 'aabbcc', '--psk-identity', 'one'];
+  assert.equal(await attempt(t, onPort(broker, pskPort), psk), '.');
+  assert.deepEqual(secrets().slice(0, before.length), before);
+  assert.ok(secrets().length > before.length);
+});
+
+test('--tls-keylog with a file that cannot be opened does not start', async (t) => {
+  const midge = join(builtFolder, 'src', 'main.js');
+  const port = String(await freePort());
+  const keylog = '/missing/keylog';
+  const broker = new Program(t, 'broker', [process.execPath, midge, '-p', port, '--tls-keylog', keylog]);
+  const { code } = await broker.waitForEnd();
+  assert.equal(code, 1);
+  assert.match(
+    broker.tail(),
+    /Error: Unable to open the TLS key log \/missing\/keylog: No such file or directory/i,
+  );
 });
