@@ -1,6 +1,6 @@
 /** Who may connect: anonymous clients, passwords, names, listeners with their own settings, plugins, and the files. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ProtocolVersion } from '../../src/mqtt/packets.js';
@@ -10,7 +10,7 @@ import { makeFolder } from '../support/cleanup.js';
 import { freePort } from '../support/free-port.js';
 import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
 import { Program } from '../support/program.js';
-import { builtFolder } from '../support/project.js';
+import { builtFolder, projectFolder } from '../support/project.js';
 import { RawClient } from '../support/raw-client.js';
 
 const notAuthorised = { 3: 5, 4: 5, 5: 0x87 } as const;
@@ -300,6 +300,7 @@ test('after root is given up', { skip: !isRoot && 'only for root' }, async (t) =
     config: `user nobody\nlistener {port} 127.0.0.1\nlistener 0 ${socket}\nallow_anonymous true`,
   });
   await broker.waitForLog(/: Info: running midge as user: nobody\.$/);
+  assert.equal(statSync(socket).uid, 65534, "its unix socket is the user's");
   const status = readFileSync(`/proc/${broker.pid}/status`, 'utf8');
   assert.match(status, /^Uid:\s+65534\s+65534\s+65534\s+65534$/m);
   assert.doesNotMatch(status, /^Groups:.*\b0\b/m);
@@ -324,4 +325,37 @@ test('PUID and PGID', { skip: !isRoot && 'only for root' }, async (t) => {
   assert.match(status, /^Uid:\s+12345\s+12345\s+12345\s+12345$/m);
   assert.match(status, /^Gid:\s+23456\s+23456\s+23456\s+23456$/m);
   await expectConnect(t, broker, true);
+});
+
+test('a user that may not read the program', { skip: !isRoot && 'only for root' }, async (t) => {
+  const folder = makeFolder(t); // which nobody else may enter
+  for (const part of ['src', 'workers']) {
+    cpSync(join(builtFolder, part), join(folder, 'dist', part), { recursive: true });
+  }
+  cpSync(join(projectFolder, 'package.json'), join(folder, 'package.json'));
+  symlinkSync(join(projectFolder, 'node_modules'), join(folder, 'node_modules'));
+  const program = join(folder, 'dist', 'src', 'runtime', 'privileges.js');
+  const start = async (config: string): Promise<Program> => {
+    const file = writeSecret(folder, 'broker.conf', `${config}\nlistener ${await freePort()} 127.0.0.1\n`);
+    const main = join(folder, 'dist', 'src', 'main.js');
+    return new Program(t, 'broker', [process.execPath, main, '-c', file]);
+  };
+  const asked = await start('user nobody');
+  assert.equal((await asked.waitForEnd()).code, 3, asked.tail());
+  assert.ok(
+    asked.lines
+      .join('\n')
+      .includes(`Error: User 'nobody' may not read ${program}; it has to be able to read the program.`),
+    asked.tail(),
+  );
+  const unasked = await start('');
+  await unasked.waitForLine(/running$/);
+  assert.match(
+    unasked.lines.join('\n'),
+    /Warning: User '(mosquitto|nobody)' may not read \S+privileges\.js, so the broker goes on as root\.$/m,
+  );
+  assert.match(
+    unasked.lines.join('\n'),
+    /Install it where that user can read it; or set the option user to root, if that is meant\.$/m,
+  );
 });

@@ -882,6 +882,24 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ],
   },
   {
+    name: 'the password of a key in an engine',
+    text: 'listener 8883\ntls_engine_kpass_sha1 00\n',
+    lines: [
+      "Error: 'tls_engine_kpass_sha1' is not available.",
+      'Error found at mosquitto.conf:2.',
+      'Current versions of OpenSSL have no engines: put the key into a file and name it with keyfile.',
+    ],
+  },
+  {
+    name: 'a key in an engine',
+    text: 'listener 8883\ntls_keyform engine\n',
+    lines: [
+      "Error: 'tls_keyform' is not available.",
+      'Error found at mosquitto.conf:2.',
+      'Current versions of OpenSSL have no engines: put the key into a file and name it with keyfile.',
+    ],
+  },
+  {
     name: 'plugin_load without a path',
     text: 'plugin_load acl\n',
     lines: [
