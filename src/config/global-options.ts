@@ -44,6 +44,16 @@ export const generalOptions = {
     effective: true,
     doc: 'Only clients whose id begins with this prefix may connect. One prefix, in spite of the name.',
   },
+  delay_failed_logins: {
+    type: { kind: 'bool' },
+    default: true,
+    scope: 'global',
+    repeat: 'last',
+    reloadable: true,
+    since: 'midge',
+    effective: true,
+    doc: 'Let who fails to log in again and again wait: from the sixth failure of a username from one address on, half a second, doubled up to ten.',
+  },
   enable_control_api: {
     type: { kind: 'bool' },
     default: false,

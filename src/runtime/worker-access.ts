@@ -114,7 +114,7 @@ function parsedOnce<T>(
 
 function listenerAccess(
   listener: ListenerSettings,
-  { clientidPrefixes }: Settings,
+  { clientidPrefixes, delayFailedLogins }: Settings,
   passwords: PasswordFile | null,
 ): ListenerAccess {
   const { allowAnonymous } = listener;
@@ -127,5 +127,6 @@ function listenerAccess(
     useSubjectAsUsername,
     useUsernameAsClientid,
     clientidPrefixes,
+    delayFailedLogins,
   };
 }

@@ -36,6 +36,7 @@ const OPEN: ListenerAccess = {
   useSubjectAsUsername: false,
   useUsernameAsClientid: false,
   clientidPrefixes: undefined,
+  delayFailedLogins: true,
 };
 
 type LoginFields = Partial<Omit<LoginRequest, 'password'>> & { password?: string };
@@ -244,6 +245,16 @@ describe('repeated failures', () => {
     assert.deepEqual(ports.waits, [500, 1000], 'the right password waits its turn as well');
     await authenticator.login(access, wrong());
     assert.deepEqual(ports.waits, [500, 1000], 'after a success all is forgotten');
+  });
+
+  test('are not slowed down where delay_failed_logins is off', async () => {
+    const ports = new Ports();
+    const authenticator = new Authenticator(ports);
+    const access = { ...OPEN, passwords, delayFailedLogins: false };
+    for (let i = 0; i < 60; i += 1)
+      assert.equal((await authenticator.login(access, wrong())).admitted, false);
+    assert.equal((await authenticator.login(access, right())).admitted, true);
+    assert.deepEqual(ports.waits, []);
   });
 
   test('trying on many connections at once is refused without looking', async () => {

@@ -55,6 +55,7 @@ describe('the table', () => {
     );
     assert.deepEqual(ours.sort(), [
       'bridge_max_drain_rate',
+      'delay_failed_logins',
       'group_commit_interval',
       'log_format',
       'persistence_mode',
