@@ -128,6 +128,30 @@ for (const workers of [1, 3]) {
     await reader.expectSilence();
   });
 
+  guarded('a shared subscription of lasting sessions, exactly once', async (t, { broker }) => {
+    const publisher = await RawClient.connect(t, broker, 5, lasting('owner', 5, 'sharing'));
+    const guests = [
+      await RawClient.connect(t, broker, 5, lasting('guest', 5, 'lasting1')),
+      await RawClient.connect(t, broker, 5, lasting('guest', 5, 'lasting2')),
+    ];
+    const reader = await RawClient.connect(t, broker, 5, lasting('owner', 5, 'lasting3'));
+    for (const client of [...guests, reader]) await client.subscribe('$share/group/private/#', 2);
+    const sent = ['0', '1', '2', '3', '4', '5'];
+    for (const payload of sent) await publisher.publish('private/x', payload, { qos: 2 });
+    const received: { packetId: number; payload: string }[] = [];
+    for (const _ of sent) {
+      const { packetId, payload } = await reader.expectPacket('publish', { qos: 2 });
+      received.push({ packetId, payload: Buffer.from(payload).toString() });
+    }
+    assert.deepEqual(received.map(({ payload }) => payload).sort(), sent);
+    for (const { packetId } of received) {
+      reader.sendAck('pubrec', packetId);
+      await reader.expectPacket('pubrel', { packetId });
+      reader.sendAck('pubcomp', packetId);
+    }
+    for (const client of [...guests, reader]) await client.expectSilence();
+  });
+
   guarded('retained messages, whatever the retain handling', async (t, { broker, owner }) => {
     await owner.publish('private/x', 'retained', { retain: true });
     await owner.publish('public/secret', 'retained', { retain: true });
