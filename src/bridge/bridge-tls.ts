@@ -1,7 +1,7 @@
 /** The `bridge_*` TLS options as Node's TLS takes them. Files are read at each connection. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ConnectionOptions, SecureVersion } from 'node:tls';
+import { type ConnectionOptions, createSecureContext, DEFAULT_CIPHERS, type SecureVersion } from 'node:tls';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { systemErrorText } from '../net/system-error.js';
@@ -15,6 +15,9 @@ const VERSIONS: Readonly<Record<NonNullable<BridgeSettings['bridgeTlsVersion']>,
 
 /** Ciphers with a pre-shared key, which OpenSSL does not offer unasked. */
 const PSK_CIPHERS = 'PSK';
+
+/** OpenSSL 3 keeps TLS 1.1 out by its security level; who asks for it wants it to work. */
+const WITH_OLD_VERSIONS = '@SECLEVEL=0';
 
 /** Where systems keep the authorities that they trust. */
 const OS_CERTIFICATE_FILES = [
@@ -36,15 +39,14 @@ export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarg
   if (psk === undefined && !hasAuthorities) return undefined;
   const options: ConnectionOptions = { minVersion: VERSIONS[settings.bridgeTlsVersion ?? 'tlsv1.2'] };
   if (settings.bridgeAlpn !== undefined) options.ALPNProtocols = [settings.bridgeAlpn];
-  const ciphers = cipherList(settings);
-  if (ciphers !== undefined) options.ciphers = ciphers;
   if (psk !== undefined && identity !== undefined) {
-    options.ciphers ??= PSK_CIPHERS;
+    options.ciphers = cipherList(settings, { ciphers: PSK_CIPHERS, suites: '' });
     return {
       options,
       preSharedKey: { identity, key: Buffer.from(psk.length % 2 === 0 ? psk : `0${psk}`, 'hex') },
     };
   }
+  options.ciphers = cipherList(settings, USUAL);
   options.ca = await authorities(settings);
   const { bridgeCertfile, bridgeKeyfile } = settings;
   if (bridgeCertfile !== undefined) options.cert = await read('bridge_certfile', bridgeCertfile);
@@ -52,10 +54,34 @@ export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarg
   return { options, anyHostName: settings.bridgeInsecure };
 }
 
-/** Node takes the suites of TLS 1.3 and the ciphers of older versions as one list. */
-function cipherList(settings: BridgeSettings): string | undefined {
-  const lists = [settings.bridgeCiphersTls13, settings.bridgeCiphers].filter((list) => list !== undefined);
-  return lists.length === 0 ? undefined : lists.join(':');
+const isSuite = (name: string): boolean => name.startsWith('TLS_');
+
+/** What is offered where no option says otherwise. */
+const USUAL = {
+  /** Of TLS 1.2 and before. */
+  ciphers: DEFAULT_CIPHERS.split(':')
+    .filter((name) => !isSuite(name))
+    .join(':'),
+  /** Of TLS 1.3. */
+  suites: DEFAULT_CIPHERS.split(':').filter(isSuite).join(':'),
+};
+
+/**
+ * Node takes the suites of TLS 1.3 and the ciphers of older versions as one list, and leaves out a version of which
+ * the list has none.
+ */
+function cipherList(settings: BridgeSettings, usual: typeof USUAL): string {
+  const { bridgeCiphers, bridgeCiphersTls13, bridgeTlsVersion } = settings;
+  const lists = [bridgeCiphersTls13 ?? usual.suites, bridgeCiphers ?? usual.ciphers];
+  if (bridgeTlsVersion === 'tlsv1.1') lists.push(WITH_OLD_VERSIONS);
+  const ciphers = lists.filter((list) => list !== '').join(':');
+  try {
+    createSecureContext({ ciphers });
+    return ciphers;
+  } catch (error) {
+    const options = 'bridge_ciphers, bridge_ciphers_tls1.3';
+    throw new Error(`the list of ciphers cannot be used: ${(error as Error).message} (${options})`);
+  }
 }
 
 async function authorities(settings: BridgeSettings): Promise<Buffer[]> {

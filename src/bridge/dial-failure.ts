@@ -22,10 +22,17 @@ const TLS_CLAUSES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** @returns a clause */
-export function dialFailureText(error: Error, { host, port }: BridgeAddress): string {
+export function dialFailureText(
+  error: Error,
+  { host, port }: BridgeAddress,
+  bindAddress: string | undefined,
+): string {
   if (!(error instanceof DialError)) return error.message;
   const cause = last(error.cause) as NodeJS.ErrnoException;
   const code = cause.code ?? '';
+  if (code === 'EADDRNOTAVAIL' && bindAddress !== undefined) {
+    return `this machine has no address ${bindAddress} (bridge_bind_address)`;
+  }
   if (error.stage === 'lookup') return `the name ${host} does not resolve (${code})`;
   if (error.stage === 'tls') {
     const clause = TLS_CLAUSES.get(code) ?? SYSTEM_CLAUSES.get(code) ?? cause.message;

@@ -70,7 +70,8 @@ class Attempt {
         else this.#end(() => opened(new StreamChannel(stream)));
       },
       (error: DialError | Error) => {
-        if (!this.#isOver) this.#end(() => failed(dialFailureText(error, address)));
+        if (!this.#isOver)
+          this.#end(() => failed(dialFailureText(error, address, settings.bridgeBindAddress)));
       },
     );
   }
