@@ -38,11 +38,13 @@ export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarg
   const hasAuthorities = bridgeCafile !== undefined || bridgeCapath !== undefined || bridgeTlsUseOsCerts;
   if (psk === undefined && !hasAuthorities) return undefined;
   const options: ConnectionOptions = { minVersion: VERSIONS[settings.bridgeTlsVersion ?? 'tlsv1.2'] };
+  const requireOcsp = settings.bridgeRequireOcsp;
   if (settings.bridgeAlpn !== undefined) options.ALPNProtocols = [settings.bridgeAlpn];
   if (psk !== undefined && identity !== undefined) {
     options.ciphers = cipherList(settings, { ciphers: PSK_CIPHERS, suites: '' });
     return {
       options,
+      requireOcsp,
       preSharedKey: { identity, key: Buffer.from(psk.length % 2 === 0 ? psk : `0${psk}`, 'hex') },
     };
   }
@@ -51,7 +53,7 @@ export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarg
   const { bridgeCertfile, bridgeKeyfile } = settings;
   if (bridgeCertfile !== undefined) options.cert = await read('bridge_certfile', bridgeCertfile);
   if (bridgeKeyfile !== undefined) options.key = await read('bridge_keyfile', bridgeKeyfile);
-  return { options, anyHostName: settings.bridgeInsecure };
+  return { options, requireOcsp, anyHostName: settings.bridgeInsecure };
 }
 
 const isSuite = (name: string): boolean => name.startsWith('TLS_');

@@ -507,7 +507,7 @@ export const bridgeTlsOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.6',
-    effective: false,
+    effective: true,
     doc: 'The other broker must prove with an OCSP response that its certificate was not revoked.',
   },
   bridge_tls_use_os_certs: {

@@ -25,12 +25,15 @@ export function startPeer(t: TestContext): Promise<Peer<Socket>> {
   return listen(t, createServer(), 'connection');
 }
 
+/** @param ocspResponse what it staples to the handshake where it is asked to */
 export function startTlsPeer(
   t: TestContext,
   { certificate, key }: KeyPair,
   options: TlsOptions = {},
+  ocspResponse: Buffer | null = null,
 ): Promise<Peer<TLSSocket>> {
   const server = createTlsServer({ ...options, cert: readFileSync(certificate), key: readFileSync(key) });
+  server.on('OCSPRequest', (_certificate, _issuer, answer) => answer(null, ocspResponse!));
   return listen(t, server, 'secureConnection');
 }
 

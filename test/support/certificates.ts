@@ -40,24 +40,33 @@ export function makeCertificates(folder: string): Certificates {
 
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
-function makeAuthority(folder: string, name: string): KeyPair {
+/** @param subject its own name if it is not that of the files */
+export function makeAuthority(folder: string, name: string, newKey = NEW_KEY, subject = name): KeyPair {
   const pair = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
-  openssl('req', '-x509', ...NEW_KEY, '-keyout', pair.key, '-out', pair.certificate, '-subj', `/CN=${name}`);
+  const made = ['-keyout', pair.key, '-out', pair.certificate, '-subj', `/CN=${subject}`];
+  openssl('req', '-x509', ...newKey, ...made);
   return pair;
 }
 
-function sign(folder: string, authority: KeyPair, name: string, alternativeNames: string): KeyPair {
+/** @param extensions further lines for the certificate */
+export function sign(
+  folder: string,
+  authority: KeyPair,
+  name: string,
+  alternativeNames: string,
+  extensions = '',
+): KeyPair {
   const pair = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
   const request = join(folder, `${name}.csr`);
-  const extensions = join(folder, `${name}.ext`);
-  writeFileSync(extensions, `subjectAltName=${alternativeNames}\n`);
+  const extensionsFile = join(folder, `${name}.ext`);
+  writeFileSync(extensionsFile, `subjectAltName=${alternativeNames}\n${extensions}\n`);
   openssl('req', ...NEW_KEY, '-keyout', pair.key, '-out', request, '-subj', `/CN=${name}`);
   const signer = ['-CA', authority.certificate, '-CAkey', authority.key, '-CAcreateserial', '-days', '2'];
-  openssl('x509', '-req', '-in', request, ...signer, '-out', pair.certificate, '-extfile', extensions);
+  openssl('x509', '-req', '-in', request, ...signer, '-out', pair.certificate, '-extfile', extensionsFile);
   return pair;
 }
 
-function openssl(...args: string[]): string {
+export function openssl(...args: string[]): string {
   return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
