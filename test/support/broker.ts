@@ -22,6 +22,8 @@ export interface BrokerOptions {
   /** Midge only: `worker_threads`. */
   workers?: number;
   env?: Record<string, string>;
+  /** Midge only: put before its command. */
+  prefix?: readonly string[];
 }
 
 /** Whether tests of {@link withBrokers} run against Debian's Mosquitto instead of Midge. */
@@ -100,9 +102,9 @@ export class Broker {
 
 /** Starts Midge. @returns when it is running. @throws with its log when it does not start. */
 export function startBroker(t: TestContext, options: BrokerOptions = {}): Promise<Broker> {
-  const { workers, config = '' } = options;
+  const { workers, config = '', prefix = [] } = options;
   const ownLines = workers === undefined ? '' : `worker_threads ${workers}`;
-  return start(t, [process.execPath, '--enable-source-maps', brokerProgram], {
+  return start(t, [...prefix, process.execPath, '--enable-source-maps', brokerProgram], {
     ...options,
     config: `${ownLines}\n${config}`,
   });
