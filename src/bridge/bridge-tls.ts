@@ -1,10 +1,18 @@
 /** The `bridge_*` TLS options as Node's TLS takes them. Files are read at each connection. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ConnectionOptions, createSecureContext, DEFAULT_CIPHERS, type SecureVersion } from 'node:tls';
+import {
+  createSecureContext,
+  DEFAULT_CIPHERS,
+  type SecureContext,
+  type SecureContextOptions,
+  type SecureVersion,
+} from 'node:tls';
+import { isDeepStrictEqual } from 'node:util';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { systemErrorText } from '../net/system-error.js';
+import { opensslReason } from '../net/tls-context.js';
 
 /** The lowest version to take. */
 const VERSIONS: Readonly<Record<NonNullable<BridgeSettings['bridgeTlsVersion']>, SecureVersion>> = {
@@ -33,27 +41,68 @@ const HASHED_NAME = /^[0-9a-f]{8}\.\d+$/;
 
 /** @returns `undefined` for a bridge without TLS @throws Error whose message is a clause for people */
 export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarget | undefined> {
-  const { bridgeIdentity: identity, bridgePsk: psk } = settings;
+  const { bridgeIdentity: identity, bridgePsk: psk, bridgeAlpn, bridgeRequireOcsp: requireOcsp } = settings;
   const { bridgeCafile, bridgeCapath, bridgeTlsUseOsCerts } = settings;
   const hasAuthorities = bridgeCafile !== undefined || bridgeCapath !== undefined || bridgeTlsUseOsCerts;
   if (psk === undefined && !hasAuthorities) return undefined;
-  const options: ConnectionOptions = { minVersion: VERSIONS[settings.bridgeTlsVersion ?? 'tlsv1.2'] };
-  const requireOcsp = settings.bridgeRequireOcsp;
-  if (settings.bridgeAlpn !== undefined) options.ALPNProtocols = [settings.bridgeAlpn];
-  if (psk !== undefined && identity !== undefined) {
-    options.ciphers = cipherList(settings, { ciphers: PSK_CIPHERS, suites: '' });
-    return {
-      options,
-      requireOcsp,
-      preSharedKey: { identity, key: Buffer.from(psk.length % 2 === 0 ? psk : `0${psk}`, 'hex') },
-    };
-  }
-  options.ciphers = cipherList(settings, USUAL);
-  options.ca = await authorities(settings);
+  const isKeyed = psk !== undefined && identity !== undefined;
+  const secureContext = contextOf(await (isKeyed ? keyedOptions(settings) : certificateOptions(settings)));
+  const options = { secureContext, ...(bridgeAlpn !== undefined && { ALPNProtocols: [bridgeAlpn] }) };
+  if (!isKeyed) return { options, requireOcsp, anyHostName: settings.bridgeInsecure };
+  const key = Buffer.from(psk.length % 2 === 0 ? psk : `0${psk}`, 'hex');
+  return { options, requireOcsp, preSharedKey: { identity, key } };
+}
+
+const minVersion = ({ bridgeTlsVersion = 'tlsv1.2' }: BridgeSettings): SecureVersion =>
+  VERSIONS[bridgeTlsVersion];
+
+function keyedOptions(settings: BridgeSettings): SecureContextOptions {
+  const ciphers = cipherList(settings, { ciphers: PSK_CIPHERS, suites: '' });
+  return { minVersion: minVersion(settings), ciphers };
+}
+
+async function certificateOptions(settings: BridgeSettings): Promise<SecureContextOptions> {
   const { bridgeCertfile, bridgeKeyfile } = settings;
+  const options: SecureContextOptions = {
+    minVersion: minVersion(settings),
+    ciphers: cipherList(settings, USUAL),
+    ca: await authorities(settings),
+  };
   if (bridgeCertfile !== undefined) options.cert = await read('bridge_certfile', bridgeCertfile);
   if (bridgeKeyfile !== undefined) options.key = await read('bridge_keyfile', bridgeKeyfile);
-  return { options, requireOcsp, anyHostName: settings.bridgeInsecure };
+  return options;
+}
+
+interface KnownContext {
+  options: SecureContextOptions;
+  context: SecureContext;
+}
+
+/** The latest contexts, the newest last. */
+const known: KnownContext[] = [];
+
+/** More than there are bridges with TLS on one worker, as a rule. */
+const KNOWN_MAX = 16;
+
+/**
+ * Makes the context, or takes the one made of the same files before: to read the system's authorities takes a tenth
+ * of a second, in which the worker serves nobody, and a bridge may try every second.
+ */
+function contextOf(options: SecureContextOptions): SecureContext {
+  const same = known.find((one) => isDeepStrictEqual(one.options, options));
+  if (same !== undefined) return same.context;
+  const context = makeContext(options);
+  known.push({ options, context });
+  if (known.length > KNOWN_MAX) known.shift();
+  return context;
+}
+
+function makeContext(options: SecureContextOptions): SecureContext {
+  try {
+    return createSecureContext(options);
+  } catch (error) {
+    throw new Error(`its certificates or keys cannot be used: ${opensslReason(error)}`);
+  }
 }
 
 const isSuite = (name: string): boolean => name.startsWith('TLS_');
