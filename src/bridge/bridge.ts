@@ -32,6 +32,9 @@ import type { Channel, Uplink } from './uplink.js';
 /** Milliseconds that the other broker may take for its CONNACK. */
 const CONNACK_TIMEOUT_MS = 30_000;
 
+/** Milliseconds between two lines about dropped messages. */
+const DROPS_LOG_MS = 600_000;
+
 export interface BridgeWorld {
   broker: Broker;
   uplink: Uplink;
@@ -77,6 +80,9 @@ export class Bridge {
   #probe: (() => void) | null = null;
   #probedAtMs = 0;
   #reportedAtMs = Number.NEGATIVE_INFINITY;
+  /** Dropped messages that the log knows of. */
+  #loggedDrops = 0;
+  #dropsLoggedAtMs = Number.NEGATIVE_INFINITY;
   /** The backlog at the beginning of this connection. */
   #backlog = 0;
 
@@ -465,12 +471,19 @@ export class Bridge {
     if (nowMs - this.#reportedAtMs < this.#broker.settings.sysInterval * 1000) return;
     this.#reportedAtMs = nowMs;
     const refused = this.#refused + (this.#state.kind === 'connected' ? this.#state.end.refused : 0);
-    this.#report.figures({
-      waitingMessages,
-      waitingBytes: session?.pendingBytes ?? 0,
-      oldestAgeMs,
-      dropped: { ...dropCounts, refused },
-    });
+    const dropped = { ...dropCounts, refused };
+    const waitingBytes = session?.pendingBytes ?? 0;
+    this.#report.figures({ waitingMessages, waitingBytes, oldestAgeMs, dropped });
+    this.#logDropped(dropped, nowMs);
+  }
+
+  /** The first drop at once, and further ones together: a full queue may drop for days. */
+  #logDropped(dropped: Readonly<Record<string, number>>, nowMs: number): void {
+    const count = Object.values(dropped).reduce((sum, one) => sum + one, 0);
+    if (count === this.#loggedDrops || nowMs - this.#dropsLoggedAtMs < DROPS_LOG_MS) return;
+    this.#loggedDrops = count;
+    this.#dropsLoggedAtMs = nowMs;
+    this.#log('warning', bridgeLines.bridgeDropped(this.#settings.name, dropped));
   }
 
   #log(type: 'error' | 'warning' | 'notice' | 'information' | 'debug', text: string): void {

@@ -55,3 +55,10 @@ export const primaryAnswersAgain = (name: string, host: string, port: number) =>
 /** I; Midge's own. */
 export const backlogDrained = (name: string, messages: number, seconds: number) =>
   `Bridge ${name} has sent its backlog of ${messages} messages in ${seconds} s.`;
+
+/** W; Midge's own. @param counts messages by reason, since the bridge was started */
+export const bridgeDropped = (name: string, counts: Readonly<Record<string, number>>) => {
+  const reasons = Object.entries(counts).filter(([, count]) => count > 0);
+  const parts = reasons.map(([reason, count]) => `${count} ${reason}`);
+  return `Warning: Messages for bridge ${name} have been dropped: ${parts.join(', ')}.`;
+};

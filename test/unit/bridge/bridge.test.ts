@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Bridge } from '../../../src/bridge/bridge.js';
 import type { Channel, ChannelEvents, Uplink } from '../../../src/bridge/uplink.js';
-import { type BridgeSettings, defaultsOf } from '../../../src/config/settings.js';
+import { type BridgeSettings, defaultsOf, type Settings } from '../../../src/config/settings.js';
 import { decodePacket } from '../../../src/mqtt/decode.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import { Framer } from '../../../src/mqtt/framer.js';
@@ -112,7 +112,7 @@ class Scene {
   readonly way = new Way();
   readonly bridge: Bridge;
 
-  constructor(change: Partial<BridgeSettings> = {}) {
+  constructor(change: Partial<BridgeSettings> = {}, limits: Partial<Settings> = {}) {
     const settings: BridgeSettings = {
       ...defaultsOf('bridge'),
       name: 'up',
@@ -128,7 +128,7 @@ class Scene {
       bridgeReceiveMaximum: 20,
       ...change,
     };
-    this.fixture = new BrokerFixture({ settings: { bridges: [settings], sysInterval: 1 } });
+    this.fixture = new BrokerFixture({ settings: { bridges: [settings], sysInterval: 1, ...limits } });
     const monotonicMs = () => this.fixture.now;
     const world = { broker: this.fixture.broker, uplink: this.way, monotonicMs, random: () => 0 };
     this.bridge = new Bridge(world, settings);
@@ -177,6 +177,35 @@ describe('connecting', () => {
     scene.accept();
     assert.equal(scene.state, '1');
     assert.deepEqual(scene.way.far.take(), [`${stateTopic} 1 q1`, 'unsubscribe', 'subscribe in']);
+  });
+
+  test('bridge_attempt_unsubscribe false: it does not ask for less', async () => {
+    const scene = await new Scene({ bridgeAttemptUnsubscribe: false }).start();
+    scene.accept();
+    assert.deepEqual(scene.way.far.take(), ['connect', `${stateTopic} 1 q1`, 'subscribe in']);
+  });
+
+  test('notifications false: the state is told to nobody', async () => {
+    const scene = await new Scene({ notifications: false }).start();
+    scene.accept();
+    assert.equal(scene.state, undefined);
+    assert.deepEqual(scene.way.far.take(), ['connect', 'unsubscribe', 'subscribe in']);
+    assert.equal(scene.own('connected'), '1');
+  });
+
+  test('notifications_local_only: the state is told to this broker', async () => {
+    const scene = await new Scene({ notificationsLocalOnly: true }).start();
+    assert.equal(scene.state, '0');
+    scene.accept();
+    assert.equal(scene.state, '1');
+    assert.deepEqual(scene.way.far.take(), ['connect', 'unsubscribe', 'subscribe in']);
+  });
+
+  test('local_clientid and local_username are those of its session', async () => {
+    const scene = await new Scene({ localClientid: 'mine', localUsername: 'bridge' }).start();
+    const session = scene.fixture.broker.sessions.get('mine')!;
+    assert.equal(session.username, 'bridge');
+    assert.deepEqual([...session.subscriptions.keys()], ['out']);
   });
 
   test('nobody answers the CONNECT for 30 seconds: given up, and tried again', async () => {
@@ -269,6 +298,27 @@ describe('a link that dies', () => {
     scene.accept();
     const sent = scene.way.far.take().filter((text) => text.startsWith('out'));
     assert.deepEqual(sent, ['out 1 q1', 'out 2 q1', 'out 3 q1', 'out 3 q1']);
+  });
+
+  test('dropped messages are in the log: the first at once, further ones every ten minutes', async () => {
+    const scene = new Scene({}, { maxQueuedMessages: 2 });
+    scene.way.finds = 'nobody';
+    await scene.start();
+    const client = await scene.fixture.connect(4);
+    const publish = (count: number) => {
+      for (let i = 0; i < count; i += 1) client.publish('out', 'x', { qos: 1 });
+    };
+    const lines = () => scene.fixture.takeLog(/Messages for bridge up have been dropped/);
+    publish(3);
+    await scene.advance(2);
+    assert.deepEqual(lines(), ['Warning: Messages for bridge up have been dropped: 1 queue full.']);
+    publish(2);
+    await scene.advance(590);
+    assert.deepEqual(lines(), []);
+    await scene.advance(10);
+    assert.deepEqual(lines(), ['Warning: Messages for bridge up have been dropped: 3 queue full.']);
+    await scene.advance(1200);
+    assert.deepEqual(lines(), []);
   });
 
   test('what was not acknowledged is sent again; a QoS 2 message that was released is not', async () => {
