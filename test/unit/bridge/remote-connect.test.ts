@@ -69,6 +69,20 @@ describe('CONNECT', () => {
     });
   });
 
+  test('options that are a field of it', () => {
+    assert.equal(connectOf({ cleansession: true }).cleanStart, true);
+    assert.equal(connectOf({ keepaliveInterval: 7 }).keepAlive, 7);
+    assert.equal(connectOf({ tryPrivate: false }).bridge, false);
+    assert.equal(connectOf({ bridgeProtocolVersion: 'mqttv31' }).version, 3);
+    const v5 = {
+      bridgeProtocolVersion: 'mqttv50',
+      bridgeReceiveMaximum: 65535,
+      bridgeMaxTopicAlias: 0,
+    } as const;
+    assert.deepEqual(connectOf(v5).properties, {});
+    assert.deepEqual(connectOf({ ...v5, bridgeReceiveMaximum: 3 }).properties, { receiveMaximum: 3 });
+  });
+
   test('user name and password', () => {
     const { username, password } = connectOf({ remoteUsername: 'u', remotePassword: 'p' });
     assert.equal(username, 'u');
