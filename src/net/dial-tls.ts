@@ -20,19 +20,8 @@ type OcspFault = typeof import('./ocsp-proof.js').ocspFault;
 
 /** @throws the TLS library's error, or one whose message is a clause for people */
 export async function secure(stream: Duplex, host: string, target: TlsTarget): Promise<Duplex> {
-  const options: ConnectionOptions & { requestOCSP?: boolean } = { ...target.options, socket: stream, host };
-  // A name goes into the handshake so that the server can choose its certificate; an address must not [RFC 6066, 3].
-  if (isIP(host) === 0) options.servername = host;
-  if (target.anyHostName === true) options.checkServerIdentity = () => undefined;
-  const psk = target.preSharedKey;
-  if (psk !== undefined) {
-    options.pskCallback = () => ({ identity: psk.identity, psk: psk.key });
-    // There is no certificate whose name could be checked.
-    options.checkServerIdentity = () => undefined;
-  }
-  const requireOcsp = target.requireOcsp === true;
-  if (requireOcsp) options.requestOCSP = true;
-  const ocspFault = requireOcsp ? (await import('./ocsp-proof.js')).ocspFault : null;
+  const options = connectionOptions(stream, host, target);
+  const ocspFault = target.requireOcsp === true ? (await import('./ocsp-proof.js')).ocspFault : null;
   return new Promise((resolve, reject) => {
     const socket = connect(options);
     if (target.onKeyLog !== undefined) socket.on('keylog', target.onKeyLog);
@@ -42,12 +31,31 @@ export async function secure(stream: Duplex, host: string, target: TlsTarget): P
     });
     socket.once('error', reject);
     socket.once('secureConnect', () => {
-      socket.off('error', reject);
       const fault = ocspFault === null ? null : stapleFault(socket, staple, ocspFault);
-      if (fault === null) resolve(socket);
-      else reject(new Error(fault));
+      if (fault !== null) {
+        reject(new Error(fault));
+        socket.on('error', () => {}).destroy();
+        return;
+      }
+      socket.off('error', reject);
+      resolve(socket);
     });
   });
+}
+
+function connectionOptions(stream: Duplex, host: string, target: TlsTarget): ConnectionOptions {
+  const options: ConnectionOptions & { requestOCSP?: boolean } = { ...target.options, socket: stream, host };
+  // A name goes into the handshake so that the server can choose its certificate; an address must not [RFC 6066, 3].
+  if (isIP(host) === 0) options.servername = host;
+  if (target.anyHostName === true) options.checkServerIdentity = () => undefined;
+  if (target.requireOcsp === true) options.requestOCSP = true;
+  const psk = target.preSharedKey;
+  if (psk !== undefined) {
+    options.pskCallback = () => ({ identity: psk.identity, psk: psk.key });
+    // There is no certificate whose name could be checked.
+    options.checkServerIdentity = () => undefined;
+  }
+  return options;
 }
 
 /** @returns why what the server has stapled is no proof, `null` where it is */
