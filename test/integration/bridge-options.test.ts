@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { Listener, startPair } from '../support/bridge-pair.js';
+import { startBroker } from '../support/broker.js';
 import { makeFolder } from '../support/cleanup.js';
+import { FlakyProxy } from '../support/flaky-proxy.js';
 import { builtFolder } from '../support/project.js';
 import { RawClient } from '../support/raw-client.js';
 import { within } from '../support/within.js';
@@ -149,6 +151,42 @@ describe('what passes, and who may', { concurrency: 2 }, () => {
         assert.deepEqual(late.on('far/r/a'), retains ? ['kept'] : []);
       }
     });
+  });
+
+  test('what the other broker keeps: cleansession, bridge_session_expiry_interval', async (t) => {
+    const far = await startBroker(t, { config: `${open}` });
+    const proxy = await FlakyProxy.open(t, far.port);
+    const rows: readonly (readonly [name: string, lines: string, isKept: boolean])[] = [
+      ['usual', '', true],
+      ['clean', 'cleansession true\n', false],
+      ['usual5', 'bridge_protocol_version mqttv50\n', false],
+      ['expiry5', 'bridge_protocol_version mqttv50\nbridge_session_expiry_interval 60\n', true],
+    ];
+    const sections = rows.map(
+      ([name, lines]) => `connection ${name}\naddress 127.0.0.1:${proxy.port}\nremote_clientid ${name}
+restart_timeout 1\ntopic ${name} in 1\n${lines}`,
+    );
+    const near = await startBroker(t, { config: `${open}${sections.join('')}` });
+    const state = (name: string) => `$SYS/broker/connection/${name}/state`;
+    const nearEnd = await Listener.connect(t, near, [state('+'), '+']);
+    const farEnd = await Listener.connect(t, far, [state('+')]);
+    for (const [name] of rows) await nearEnd.untilLast(state(name), '1');
+    await proxy.close();
+    for (const [name] of rows) {
+      await nearEnd.untilLast(state(name), '0');
+      await farEnd.untilLast(state(name), '0');
+      await farEnd.client.publish(name, Buffer.from('meanwhile'), 1);
+    }
+    await proxy.restore();
+    for (const [name, , isKept] of rows) {
+      await nearEnd.untilLast(state(name), '1');
+      // Until the bridge has subscribed again there may be nobody to send it to.
+      while (nearEnd.on(name).at(-1) !== 'after') {
+        await farEnd.client.publish(name, Buffer.from('after'), 1);
+        await nearEnd.until('something', () => nearEnd.on(name).length > 0, 300).catch(() => {});
+      }
+      assert.equal(nearEnd.on(name).includes('meanwhile'), isKept, name);
+    }
   });
 
   describe('access', { concurrency: 4 }, () => {
