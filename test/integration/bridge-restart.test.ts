@@ -11,7 +11,7 @@ const messages = Number(process.env.BRIDGE_MESSAGES ?? 100_000);
 /** Messages that a publisher has under way at once. */
 const atOnce = 500;
 const payloadBytes = 100;
-/** What the broker's memory may grow by, whatever waits. A queue in memory would take more than twice that. */
+/** What the process may grow by, with what the system shows it of the store's file. */
 const growthMaxKiB = 100_000;
 
 const payload = (number: number): Buffer => Buffer.from(String(number).padEnd(payloadBytes, '.'));
