@@ -33,6 +33,8 @@ export const Counter = {
   /** Share of the last second in which the event loop was busy, 0 to 1. */
   utilisation: 25,
   dropMemory: 26,
+  /** Of the connections that main passed to it, those it has taken up: main answers for the others. */
+  connectionsTaken: 27,
 } as const;
 
 export type CounterName = keyof typeof Counter;

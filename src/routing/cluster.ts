@@ -25,26 +25,25 @@ interface Barrier {
 
 export class Cluster {
   readonly #links: (Link | null)[] = new Array(WORKERS_MAX).fill(null);
-  /** Bit n: there is a link to worker n. */
+  /** Bit n: there is a link to worker n, be it held. */
   #present = 0;
+  /** Bit n: worker n lives. */
+  #living = 0;
   #sequence = 0;
   #barriers: Barrier[] = [];
 
-  get isEmpty(): boolean {
-    return this.#present === 0;
-  }
-
+  /** The worker at the other end of the link lives. */
   add(link: Link): void {
     this.#links[link.worker] = link;
     this.#present |= 1 << link.worker;
+    this.#living |= 1 << link.worker;
   }
 
-  /** A worker is gone: nobody waits for it any more. */
-  remove(worker: number): void {
-    this.#links[worker]?.fail();
-    this.#links[worker] = null;
-    this.#present &= ~(1 << worker);
-    for (const barrier of this.#barriers) barrier.missing &= this.#present;
+  /** A worker died: no barrier waits for it any more, and messages for it wait for its successor. */
+  hold(worker: number): void {
+    this.#living &= ~(1 << worker);
+    this.#links[worker]?.hold();
+    for (const barrier of this.#barriers) barrier.missing &= this.#living;
     this.#finishBarriers();
   }
 
@@ -58,15 +57,20 @@ export class Cluster {
   }
 
   /** Tells every worker, and calls `done` when all have confirmed; at once where there are none. */
-  barrier(changes: Interest[], done: () => void): void {
-    if (this.#present === 0) {
+  barrier(changes: Interest[], done: () => void, isAll = false): void {
+    if (this.#living === 0) {
       done();
       return;
     }
     this.#sequence += 1;
-    this.#barriers.push({ sequence: this.#sequence, missing: this.#present, done });
-    const message = { kind: 'interest', sequence: this.#sequence, changes } as const;
+    this.#barriers.push({ sequence: this.#sequence, missing: this.#living, done });
+    const message = { kind: 'interest', sequence: this.#sequence, changes, isAll } as const;
     for (const link of this.#links) link?.control(message);
+  }
+
+  /** As `barrier`, first thing in a worker's life: `interests` are all that it has. */
+  introduce(interests: Interest[], done: () => void): void {
+    this.barrier(interests, done, true);
   }
 
   confirmed(worker: number, sequence: number): void {
@@ -105,7 +109,7 @@ export class Cluster {
     let dropped = 0;
     // Only the broker's own tree is kept by every worker; other retained messages are in the store.
     const keep = publication.retain && isSysTopic(publication.topic) ? RecordFlag.keep : 0;
-    const targets = keep === 0 ? mask & this.#present : this.#present;
+    const targets = (mask & this.#present) | (keep === 0 ? 0 : this.#living);
     for (let left = targets; left !== 0; left &= left - 1) {
       const bit = left & -left;
       const link = this.#links[31 - Math.clz32(bit)]!;

@@ -5,11 +5,16 @@
  * Credits bound it: what was sent and not yet worked off on the other side is counted, and beyond
  * `WINDOW_BYTES` the link is `congested`. Then publishers of QoS 1 and 2 are no longer read from and messages of
  * QoS 0 are dropped and counted, so that a slow worker cannot make this one's memory grow.
+ *
+ *   open ──worker dies──► held ──port to its successor──► attached ──told what it has to know──► open
+ *
+ * While it is held, batches for the dead worker's stored sessions wait, unacknowledged, and the link counts as
+ * congested: each publisher of QoS 1 and 2 adds at most what it had sent already.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { type ByteSink, type FlushList, OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import type { Publication } from '../mqtt/publication.js';
-import type { LinkMessage } from './messages.js';
+import type { Batch, LinkMessage } from './messages.js';
 import { packRecord } from './wire.js';
 
 /** Bytes on their way to one worker at the most, before publishers are held back. */
@@ -27,7 +32,9 @@ interface Waiting {
 export class Link implements ByteSink {
   /** The number of the worker at the other end. */
   readonly worker: number;
-  readonly #port: Pick<MessagePort, 'postMessage'>;
+  #port: Pick<MessagePort, 'postMessage'> | null;
+  /** Batches for the successor of the worker that died; `null` = the link is open. */
+  #held: Batch[] | null = null;
   readonly #out: OutgoingBuffer;
   readonly #relieved: () => void;
   #outstanding = 0;
@@ -93,15 +100,37 @@ export class Link implements ByteSink {
     return this.#waiting.splice(first, end - first);
   }
 
-  /** The other end is gone. */
-  fail(): void {
-    for (const { failed } of this.#waiting.splice(0)) failed();
+  /** The other end is gone: whether it has stored what was sent, nobody knows. */
+  hold(): void {
+    if (this.#held !== null) return;
+    this.#port = null;
+    this.#held = [];
+    this.#outstanding = 0;
+    this.#owed = 0;
+    this.#congested = true;
+    const unsent = this.#waiting.findIndex(({ batch }) => batch === this.#batch);
+    const sent = this.#waiting.splice(0, unsent < 0 ? this.#waiting.length : unsent);
+    for (const { failed } of sent) failed();
   }
 
-  /** Sends a control message behind everything published before it. */
+  /** Another worker has taken the place of the one that died. What was held waits for `release`. */
+  attach(port: Pick<MessagePort, 'postMessage'>): void {
+    this.#port = port;
+  }
+
+  /** The successor gets what was held for it. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const message of held) this.#post(message);
+    this.#congested = this.#outstanding > WINDOW_BYTES;
+    if (!this.#congested) this.#relieved();
+  }
+
+  /** Sends a control message behind everything published before it; nobody gets one for a dead worker. */
   control(message: LinkMessage): void {
     this.#out.flush();
-    this.#port.postMessage(message);
+    this.#port?.postMessage(message);
   }
 
   /** The other side has worked off so many bytes. */
@@ -126,11 +155,16 @@ export class Link implements ByteSink {
     const records = new Uint8Array(length);
     records.set(chunk.subarray(0, length));
     const awaited = this.#waiting.at(-1)?.batch === this.#batch;
-    const message: LinkMessage = { kind: 'batch', records, awaited: awaited ? this.#batch : 0 };
-    this.#port.postMessage(message, [records.buffer]);
+    const batch: Batch = { kind: 'batch', records, awaited: awaited ? this.#batch : 0 };
+    if (this.#held === null) this.#post(batch);
+    else this.#held.push(batch);
     this.#batch += 1;
     this.#outstanding += length;
     if (this.#outstanding > WINDOW_BYTES) this.#congested = true;
     return true;
+  }
+
+  #post(batch: Batch): void {
+    this.#port!.postMessage(batch, [batch.records.buffer]);
   }
 }

@@ -91,7 +91,7 @@ export type MainToWorker =
   | { kind: 'discard'; clientIds: string[] }
   /** A new worker: this is the link to it. */
   | { kind: 'peer-added'; worker: number; port: MessagePort }
-  /** A worker is gone; its interests with it. */
+  /** A worker died. Another one under its number takes up what it stored. */
   | { kind: 'peer-removed'; worker: number }
   /** Packed records to route to everyone: wills of a dead worker, `$SYS`, log lines as topics. */
   | { kind: 'publish'; records: Uint8Array }
@@ -129,20 +129,28 @@ export type WorkerToMain =
   | { kind: 'flushed' }
   | { kind: 'stopped' };
 
+/** Packed records (`wire.ts`): publishes for this worker's subscribers, retained messages. */
+export interface Batch {
+  kind: 'batch';
+  records: Uint8Array<ArrayBuffer>;
+  /** Number of the batch, where the sender waits until it is stored; else 0. */
+  awaited: number;
+}
+
 export type LinkMessage =
-  /** Packed records (`wire.ts`): publishes for this worker's subscribers, retained messages. */
-  | {
-      kind: 'batch';
-      records: Uint8Array;
-      /** Number of the batch, where the sender waits until it is stored; else 0. */
-      awaited: number;
-    }
+  | Batch
   /** The batch of that number is stored; others may be stored earlier or later. */
   | { kind: 'stored'; batch: number }
   /** Something of the batch was passed on to a worker that died before it was stored there. */
   | { kind: 'lost'; batch: number }
   /** What the sender wants to hear of from now on. Answered with `confirmed` once it is in force. */
-  | { kind: 'interest'; sequence: number; changes: Interest[] }
+  | {
+      kind: 'interest';
+      sequence: number;
+      changes: Interest[];
+      /** There is nothing else it wants: what its predecessor wanted is over. */
+      isAll: boolean;
+    }
   | { kind: 'confirmed'; sequence: number }
   /** So many bytes of batches have been worked off: the sender may send as many more. */
   | { kind: 'credit'; bytes: number }

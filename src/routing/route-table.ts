@@ -197,15 +197,27 @@ export class RouteTable {
     this.#dropIfEmpty(filter);
   }
 
-  /** A worker is gone, and all it wanted with it. */
-  forgetWorker(worker: number): void {
+  /** A worker told all that it wants to hear of: what was known of it or of its predecessor is over. */
+  replaceRemote(worker: number, interests: readonly Interest[]): void {
+    this.#forgetRemote(worker, 0);
+    for (const interest of interests) this.setRemote(worker, interest);
+  }
+
+  /** A worker died: its stored sessions go on wanting what they wanted, the others are gone. */
+  keepStoredOf(worker: number): void {
+    this.#forgetRemote(worker, 1 << worker);
+  }
+
+  /** @param kept the worker's bit where its durable interests stay, else 0 */
+  #forgetRemote(worker: number, kept: number): void {
     this.#generation += 1;
+    const others = ~(1 << worker);
     for (const entry of [...this.#trie.values()]) {
-      entry.remote = withBit(entry.remote, worker, false);
-      entry.remoteDurable = withBit(entry.remoteDurable, worker, false);
+      entry.remoteDurable &= others | kept;
+      entry.remote &= others | (entry.remoteDurable & kept);
       for (const group of entry.groups?.values() ?? []) {
-        group.remoteMembers.delete(worker);
-        group.remoteDurable = withBit(group.remoteDurable, worker, false);
+        group.remoteDurable &= others | kept;
+        if ((group.remoteDurable & kept) === 0) group.remoteMembers.delete(worker);
       }
       this.#dropIfEmpty(entry.filter);
     }

@@ -41,7 +41,16 @@ interface WorkerEntry {
   readonly worker: number;
   readonly port: MessagePort;
   readonly counters: Float64Array;
+  /** It has told that it knows all others, and they it. */
+  hasBegun: boolean;
+  /** Numbers of workers that were being replaced when it began: what they store for, it learns from their successors. */
+  readonly awaits: Set<number>;
+  /** Connections may come to it. */
   ready: boolean;
+  /** Connections sent to it, without those it is known to have taken up. */
+  readonly handedOver: PassedConnection[];
+  /** How many it is known to have taken up. */
+  taken: number;
   /** Connections given to it and not yet reported closed. */
   connections: number;
   /** The same by the index of their listener. */
@@ -80,6 +89,8 @@ export class Supervisor {
   #living: WorkerEntry[] = [];
   readonly #directory: ClientDirectory;
   readonly #bridges = new BridgeAssignment();
+  /** Numbers of workers that died and have no successor yet. */
+  readonly #vacant = new Set<number>();
   /** Messages collected over this turn of the event loop. */
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
@@ -141,7 +152,7 @@ export class Supervisor {
       next = (next + 1) % first;
     }
     this.#assignBridges(first);
-    for (const share of shares) this.#startWorker(share);
+    for (const [worker, share] of shares.entries()) this.#startWorker(worker, share);
     await ready;
     this.#watch = setInterval(() => this.#watchLoad(), WATCH_MS);
   }
@@ -238,15 +249,19 @@ export class Supervisor {
   }
 
   /** @param sessions client ids of the stored sessions that it takes up */
-  #startWorker(sessions: string[] = []): void {
-    const worker = this.#workers.indexOf(null);
+  #startWorker(worker: number, sessions: string[]): void {
+    this.#vacant.delete(worker);
     const toMain = new MessageChannel();
     const counters = createCounters();
     const entry: WorkerEntry = {
       worker,
       port: toMain.port1,
       counters: new Float64Array(counters),
+      hasBegun: false,
+      awaits: new Set(this.#vacant),
       ready: false,
+      handedOver: [],
+      taken: 0,
       connections: 0,
       connectionsOf: [],
       utilisation: 0,
@@ -307,7 +322,7 @@ export class Supervisor {
       `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
     );
     for (const other of this.#living) this.#tell(other, { kind: 'peer-removed', worker: entry.worker });
-    const lost = this.#connections.get(entry.worker) ?? [];
+    const lost = [...notTaken(entry), ...(this.#connections.get(entry.worker) ?? [])];
     this.#connections.delete(entry.worker);
     for (const { listener } of lost) countConnection(entry, listener, -1);
     for (const [listener, open] of entry.connectionsOf.entries()) {
@@ -317,9 +332,10 @@ export class Supervisor {
     this.#discards.delete(entry.worker);
     const { wills, sessions } = this.#directory.workerDied(entry.worker);
     const wasOnly = this.#leastLoaded() === undefined;
+    this.#vacant.add(entry.worker);
     setTimeout(() => {
       if (this.#stopping) return;
-      this.#startWorker(sessions);
+      this.#startWorker(entry.worker, sessions);
       this.#whenReady(() => {
         if (wasOnly) this.#options.begunAnew();
         for (const will of wills) this.publish(will);
@@ -360,7 +376,7 @@ export class Supervisor {
         for (const one of message.messages) this.#receive(entry, one);
         return;
       case 'ready':
-        this.#workerReady(entry);
+        this.#workerBegun(entry);
         return;
       case 'log':
         this.#options.writeLines(message.lines);
@@ -398,6 +414,14 @@ export class Supervisor {
     }
   }
 
+  #workerBegun(entry: WorkerEntry): void {
+    entry.hasBegun = true;
+    for (const other of this.#living) {
+      other.awaits.delete(entry.worker);
+      if (other.hasBegun && !other.ready && other.awaits.size === 0) this.#workerReady(other);
+    }
+  }
+
   #workerReady(entry: WorkerEntry): void {
     entry.ready = true;
     if (this.#memoryIsShort) this.#tell(entry, { kind: 'memory', isShort: true });
@@ -409,6 +433,7 @@ export class Supervisor {
     }
     for (const action of this.#onReady.splice(0)) action();
     for (const connection of this.#unserved.splice(0)) this.serve(connection);
+    this.#flush(); // connections that have waited for this one
   }
 
   /** A connection whose session lives on another worker than the one that has read its CONNECT. */
@@ -441,15 +466,20 @@ export class Supervisor {
       const clientIds = this.#discards.get(worker);
       if (clientIds !== undefined) this.#tell(entry, { kind: 'discard', clientIds });
       this.#discards.delete(worker);
-      const connections = this.#connections.get(worker);
-      if (connections !== undefined) {
-        const ports = connections.map(({ handover }) => handover).filter((one) => typeof one !== 'number');
-        entry.port.postMessage({ kind: 'connections', connections } satisfies MainToWorker, ports);
-      }
-      this.#connections.delete(worker);
+      if (entry.ready) this.#handOver(entry);
     }
     // What a worker is to discard or to serve that is being replaced, the next one gets under its number.
     this.#answers.clear();
+  }
+
+  #handOver(entry: WorkerEntry): void {
+    const connections = this.#connections.get(entry.worker);
+    if (connections === undefined) return;
+    this.#connections.delete(entry.worker);
+    forgetTaken(entry);
+    entry.handedOver.push(...connections); // before the worker can count them
+    const ports = connections.map(({ handover }) => handover).filter((one) => typeof one !== 'number');
+    entry.port.postMessage({ kind: 'connections', connections } satisfies MainToWorker, ports);
   }
 
   // ----------------------------------------------------------------- load
@@ -466,10 +496,14 @@ export class Supervisor {
       hottest = Math.max(hottest, entry.utilisation);
     }
     this.#hotSeconds = hottest >= HOT_UTILISATION && idleCores >= IDLE_CORES ? this.#hotSeconds + 1 : 0;
-    if (this.#hotSeconds < HOT_SECONDS || count >= this.#workersMax) return;
+    if (this.#hotSeconds < HOT_SECONDS || count + this.#vacant.size >= this.#workersMax) return;
     this.#hotSeconds = 0;
     this.#log.write('information', `Adding worker thread ${count + 1} of at most ${this.#workersMax}.`);
-    this.#startWorker();
+    this.#startWorker(this.#freeNumber(), []);
+  }
+
+  #freeNumber(): number {
+    return this.#workers.findIndex((entry, worker) => entry === null && !this.#vacant.has(worker));
   }
 
   /**
@@ -505,6 +539,18 @@ export class Supervisor {
 function countConnection(entry: WorkerEntry, listener: number, change: 1 | -1): void {
   entry.connections += change;
   entry.connectionsOf[listener] = (entry.connectionsOf[listener] ?? 0) + change;
+}
+
+function forgetTaken(entry: WorkerEntry): void {
+  const taken = entry.counters[Counter.connectionsTaken]!;
+  entry.handedOver.splice(0, taken - entry.taken);
+  entry.taken = taken;
+}
+
+/** Connections sent to a dead worker that nobody answers for but main; those that are ports died with it. */
+function notTaken(entry: WorkerEntry): PassedConnection[] {
+  forgetTaken(entry);
+  return entry.handedOver.filter(({ handover }) => typeof handover === 'number');
 }
 
 /** What a worker has to do, for comparison: connections count, unless it is hot already. */

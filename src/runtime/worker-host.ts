@@ -5,7 +5,7 @@
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
 import { PacedQueue } from '../base/paced-queue.js';
 import { socketUplink } from '../bridge/socket-uplink.js';
@@ -31,6 +31,7 @@ import type {
   WorkerStart,
   WorkerToMain,
 } from '../routing/messages.js';
+import type { Interest } from '../routing/route-table.js';
 import { RecordFlag } from '../routing/wire.js';
 import { ChangeCounter } from '../store/autosave.js';
 import { LmdbBrokerStore } from '../store/broker-store.js';
@@ -104,6 +105,8 @@ class WorkerHost {
   readonly #catchingUp = new Set<number>();
   /** All others know what this worker wants to hear of. */
   #isKnown = false;
+  /** It has told main that connections may come. */
+  #isReady = false;
   readonly #counters: Float64Array;
   #utilisation = performance.eventLoopUtilization();
   #timer: NodeJS.Timeout | undefined;
@@ -167,7 +170,7 @@ class WorkerHost {
     }
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     // The others have to send what the stored sessions are waiting for, before anybody publishes.
-    this.#broker.cluster.barrier(this.#broker.routes.interests(), () => {
+    this.#broker.cluster.introduce(this.#broker.routes.interests(), () => {
       this.#isKnown = true;
       this.#readyWhenCaughtUp();
     });
@@ -200,8 +203,7 @@ class WorkerHost {
         this.#discard(message.clientIds);
         return;
       case 'peer-added':
-        this.#addPeer(message.worker, message.port);
-        this.#tellEverything(message.worker);
+        this.#tellEverything(this.#addPeer(message.worker, message.port));
         return;
       case 'peer-removed':
         this.#removePeer(message.worker);
@@ -236,6 +238,7 @@ class WorkerHost {
   }
 
   #serve({ handover, received, tls, ...origin }: PassedConnection): void {
+    this.#counters[Counter.connectionsTaken]! += 1; // if this thread dies now, the descriptor dies with it
     if (tls === null && this.#tls.isFor(origin.listener)) {
       this.#secure(handover, origin);
       return;
@@ -309,38 +312,51 @@ class WorkerHost {
 
   // ----------------------------------------------------------------- other workers
 
-  #addPeer(worker: number, port: MessagePort): void {
-    const link = new Link(worker, port, this.#flushList, () => {
-      for (const connection of this.#broker.connections) connection.relieve();
-      this.#bridges.relieve();
-    });
-    this.#broker.cluster.add(link);
+  /** The link to a worker that begins: a new one, or the one to the worker in whose place it comes. */
+  #addPeer(worker: number, port: MessagePort): Link {
+    const { cluster } = this.#broker;
+    const link = cluster.link(worker) ?? new Link(worker, port, this.#flushList, () => this.#relieve());
+    link.attach(port);
+    cluster.add(link);
     this.#linkPorts.set(worker, port);
     port.on('message', (message: LinkMessage) => this.#receiveFrom(link, message));
+    return link;
   }
 
   #removePeer(worker: number): void {
-    this.#linkPorts.get(worker)?.close();
+    const link = this.#broker.cluster.link(worker)!;
+    const port = this.#linkPorts.get(worker)!;
+    // What it had sent may not have arrived, and its publishers may have been told that it is on its way.
+    for (let left = receiveMessageOnPort(port); left !== undefined; left = receiveMessageOnPort(port)) {
+      this.#receiveFrom(link, left.message as LinkMessage);
+    }
+    port.close();
     this.#linkPorts.delete(worker);
-    this.#broker.routes.forgetWorker(worker);
-    this.#broker.cluster.remove(worker);
-    for (const connection of this.#broker.connections) connection.relieve();
-    this.#bridges.relieve();
+    this.#broker.routes.keepStoredOf(worker);
+    this.#broker.cluster.hold(worker);
+    this.#relieve();
     this.#catchingUp.delete(worker);
     this.#readyWhenCaughtUp();
   }
 
-  /** A new worker has to know what this one wants to hear of, and the `$SYS` tree. */
-  #tellEverything(worker: number): void {
-    const link = this.#broker.cluster.link(worker)!;
+  /** Some link has room again. */
+  #relieve(): void {
+    for (const connection of this.#broker.connections) connection.relieve();
+    this.#bridges.relieve();
+  }
+
+  /** A new worker has to know what this one wants to hear of, the `$SYS` tree, and what was held for it. */
+  #tellEverything(link: Link): void {
+    const { worker } = link;
     const changes = this.#broker.routes.interests();
-    link.control({ kind: 'interest', sequence: 0, changes });
+    link.control({ kind: 'interest', sequence: 0, changes, isAll: true });
     // Each retained message comes from one worker only: the one with the lowest number.
     const others = [...this.#linkPorts.keys()].filter((other) => other !== worker);
     if (others.every((other) => other > this.#start.worker)) {
       this.#broker.sysRetained.all((message) => link.publish(message, RecordFlag.keep, ''));
     }
     link.control({ kind: 'caught-up' });
+    link.release();
   }
 
   #receiveBatch(link: Link, records: Uint8Array, awaited: number): void {
@@ -379,7 +395,7 @@ class WorkerHost {
         link.lost(message.batch);
         return;
       case 'interest':
-        for (const change of message.changes) this.#broker.routes.setRemote(link.worker, change);
+        this.#noteInterest(link.worker, message.changes, message.isAll);
         // Retained messages that this worker took before have to be in sight of the one that asks.
         store.whenFlushed(() => link.control({ kind: 'confirmed', sequence: message.sequence }));
         return;
@@ -398,8 +414,16 @@ class WorkerHost {
     }
   }
 
+  #noteInterest(worker: number, changes: Interest[], isAll: boolean): void {
+    const { routes } = this.#broker;
+    if (isAll) routes.replaceRemote(worker, changes);
+    else for (const change of changes) routes.setRemote(worker, change);
+  }
+
   #readyWhenCaughtUp(): void {
-    if (this.#catchingUp.size === 0 && this.#isKnown) this.#tell({ kind: 'ready' });
+    if (this.#isReady || this.#catchingUp.size > 0 || !this.#isKnown) return;
+    this.#isReady = true;
+    this.#tell({ kind: 'ready' });
   }
 
   // ----------------------------------------------------------------- the end

@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Qos } from '../../src/mqtt/packets.js';
 import { type Broker, startBroker } from '../support/broker.js';
 import { DurableClient } from '../support/durable-client.js';
+import { NumberPublisher, NumberSubscriber, range } from '../support/numbers.js';
 import { Random } from '../support/random.js';
 import { RawClient } from '../support/raw-client.js';
 import { within } from '../support/within.js';
@@ -14,91 +14,11 @@ import { within } from '../support/within.js';
 const rounds = 10;
 const publisherCount = 4;
 const subscriberCount = 4;
-/** Messages that a publisher has on their way at once. */
-const window = 10;
 /** Topics that are set and cleared, filters that are subscribed to and left. */
 const switchCount = 12;
 /** Messages that are acknowledged before a kill, at most. */
 const acknowledgedMax = 400;
 const waitMs = 20_000;
-
-/** Publishes numbers without a gap, at QoS 1 or 2. */
-class Publisher {
-  readonly client: DurableClient;
-  readonly qos: Qos;
-  published = 0;
-  readonly #topic: string;
-  readonly #onAcknowledged: () => void;
-
-  constructor(index: number, onAcknowledged: () => void) {
-    this.client = new DurableClient(`publisher-${index}`);
-    this.qos = index % 2 === 0 ? 1 : 2;
-    this.#topic = `qos${this.qos}/${index}`;
-    this.#onAcknowledged = onAcknowledged;
-  }
-
-  /** Goes on until it is told that it is over. @returns when everything is acknowledged */
-  async run(isOver: () => boolean): Promise<void> {
-    const lane = async () => {
-      while (!isOver()) {
-        this.published += 1;
-        await this.client.publish(this.#topic, String(this.published), { qos: this.qos });
-        this.#onAcknowledged();
-      }
-    };
-    await Promise.all(Array.from({ length: window }, lane));
-  }
-
-  get topic(): string {
-    return this.#topic;
-  }
-}
-
-/** Counts what comes, by topic and number. */
-class Subscriber {
-  readonly client: DurableClient;
-  readonly counts = new Map<string, Map<number, number>>();
-  #arrived: () => void = () => {};
-
-  constructor(index: number) {
-    this.client = new DurableClient(`subscriber-${index}`, ({ topic, payload }) => {
-      const number = Number(Buffer.from(payload).toString());
-      const numbers = this.#numbersOf(topic);
-      numbers.set(number, (numbers.get(number) ?? 0) + 1);
-      this.#arrived();
-    });
-  }
-
-  #numbersOf(topic: string): Map<number, number> {
-    let numbers = this.counts.get(topic);
-    if (numbers === undefined) {
-      numbers = new Map();
-      this.counts.set(topic, numbers);
-    }
-    return numbers;
-  }
-
-  /** @returns when it has all that was published. @throws with what is missing */
-  waitForAll(publishers: readonly Publisher[]): Promise<void> {
-    const missing = () =>
-      publishers.flatMap(({ topic, published }) => {
-        const numbers = this.#numbersOf(topic);
-        if (numbers.size === published) return [];
-        const absent = range(published).filter((number) => !numbers.has(number));
-        return [`${absent.length} of ${topic}, the first ${absent[0]}`];
-      });
-    const complete = new Promise<void>((resolve) => {
-      this.#arrived = () => {
-        if (publishers.every(({ topic, published }) => this.#numbersOf(topic).size >= published)) resolve();
-      };
-      this.#arrived();
-    });
-    return within(waitMs, complete, () => `${this.client.clientId} misses ${missing().join('; ')}`);
-  }
-
-  readonly doubled = (topic: string): number[] =>
-    [...this.#numbersOf(topic)].filter(([, count]) => count > 1).map(([number]) => number);
-}
 
 /** Subscribes to filters and leaves them, sets retained messages and clears them, one at a time. */
 class Changer {
@@ -179,8 +99,8 @@ class Trial {
   readonly #t: TestContext;
   readonly #config: string;
   readonly #random: Random;
-  readonly #publishers: Publisher[];
-  readonly #subscribers: Subscriber[];
+  readonly #publishers: NumberPublisher[];
+  readonly #subscribers: NumberSubscriber[];
   readonly #changer: Changer;
   #broker: Broker | undefined;
   #acknowledged = 0;
@@ -197,8 +117,8 @@ class Trial {
       this.#acknowledged += 1;
       if (this.#acknowledged >= this.#killAt) this.#kill();
     };
-    this.#publishers = range(publisherCount).map((index) => new Publisher(index, onAcknowledged));
-    this.#subscribers = range(subscriberCount).map((index) => new Subscriber(index));
+    this.#publishers = range(publisherCount).map((index) => new NumberPublisher(index, onAcknowledged));
+    this.#subscribers = range(subscriberCount).map((index) => new NumberSubscriber(index));
     this.#changer = new Changer(random);
   }
 
@@ -254,11 +174,9 @@ class Trial {
       await client.disconnect();
       await this.#resume(client);
     }
-    for (const subscriber of this.#subscribers) await subscriber.waitForAll(this.#publishers);
-    for (const { client, doubled } of this.#subscribers) {
-      for (const { qos, topic } of this.#publishers) {
-        if (qos === 2) assert.deepEqual(doubled(topic), [], `${topic} came twice to ${client.clientId}`);
-      }
+    for (const { tally } of this.#subscribers) {
+      await tally.waitForAll(this.#publishers);
+      tally.expectOnce(this.#publishers);
     }
     const published = this.#publishers.reduce((sum, publisher) => sum + publisher.published, 0);
     this.#t.diagnostic(`${published} messages to ${subscriberCount} subscribers`);
@@ -281,8 +199,4 @@ for (const [mode, line] of Object.entries(modes)) {
     for (let round = 0; round < rounds; round += 1) await trial.round();
     await trial.end();
   });
-}
-
-function range(last: number): number[] {
-  return Array.from({ length: last }, (_, index) => index + 1);
 }

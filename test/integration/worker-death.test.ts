@@ -1,38 +1,15 @@
 /** A worker thread dies: its clients' wills are sent, another takes its place, and nobody else notices. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { pathToFileURL } from 'node:url';
-import { type Broker, startBroker } from '../support/broker.js';
-import { makeFolder } from '../support/cleanup.js';
-import { builtFolder } from '../support/project.js';
+import type { Broker } from '../support/broker.js';
+import { startFallible } from '../support/fallible-broker.js';
 import { RawClient } from '../support/raw-client.js';
 import { SessionClient } from '../support/session-client.js';
-import { within } from '../support/within.js';
+import { until, within } from '../support/within.js';
 
-const preload = pathToFileURL(join(builtFolder, 'test', 'support', 'fall-on-request.js')).href;
 const memberCount = 12;
-
-/** A broker and the means to bring down one of its workers that has connections. */
-async function startFallible(
-  t: TestContext,
-  workers: number,
-  env: Record<string, string> = {},
-): Promise<{ broker: Broker; fallOne: () => Promise<void> }> {
-  const folder = makeFolder(t);
-  const broker = await startBroker(t, {
-    workers,
-    env: { NODE_OPTIONS: `--import ${preload}`, FALL_FOLDER: folder, ...env },
-  });
-  let falls = 0;
-  const fallOne = async () => {
-    const from = broker.log.length;
-    writeFileSync(join(folder, `fall-${++falls}`), '');
-    await broker.waitForLog(/Worker \d+ died and is being replaced/, { from });
-  };
-  return { broker, fallOne };
-}
 
 /** One of the clients: it publishes its own stream, receives everybody's, and leaves a will. */
 class Member {
@@ -171,7 +148,7 @@ test('the only worker dies: the broker goes on with another one', async (t) => {
 });
 
 test('a fault in the midst of the broker closes the connections of its worker, too', async (t) => {
-  const { broker, fallOne } = await startFallible(t, 2, { FALL_IN: 'broker' });
+  const { broker, fallOne } = await startFallible(t, 2, { env: { FALL_IN: 'broker' } });
   const clients = [await RawClient.connect(t, broker, 4), await RawClient.connect(t, broker, 4)];
   await fallOne();
   const served = await Promise.all(clients.map(isServed));
@@ -209,6 +186,34 @@ test('sessions that stay are taken up by the worker that comes after: messages o
     await client.disconnect();
   }
 });
+
+test('connections that a worker had not taken up when it died are served by the next one', async (t) => {
+  const { broker, standStill, fallNow } = await startFallible(t, 1, { env: { FALL_IN: 'arrivals' } });
+  const sockets = socketsOf(broker);
+  await RawClient.connect(t, broker, 4);
+  await standStill();
+  let from = broker.log.length;
+  const connecting = Array.from({ length: memberCount }, () => RawClient.connect(t, broker, 4));
+  for (const _ of connecting) {
+    const line = await broker.waitForLog(/New connection from/, { from });
+    from = broker.log.indexOf(line, from) + 1;
+  }
+  fallNow();
+  for (const client of await Promise.all(connecting)) await client.disconnect();
+  await until(() => socketsOf(broker) === sockets, `${sockets} sockets in the broker`);
+});
+
+function socketsOf({ pid }: Broker): number {
+  const folder = `/proc/${pid}/fd`;
+  const targets = readdirSync(folder).map((fd) => {
+    try {
+      return readlinkSync(join(folder, fd));
+    } catch {
+      return ''; // closed meanwhile
+    }
+  });
+  return targets.filter((target) => target.startsWith('socket:')).length;
+}
 
 /** Whether the broker still answers; else it has closed the connection. */
 function isServed(client: RawClient): Promise<boolean> {

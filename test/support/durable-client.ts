@@ -22,7 +22,7 @@ export class DurableClient {
   /** Called for each message, once for each PUBLISH that is no repetition. */
   readonly #onMessage: (message: PublishPacket) => void;
   #socket: PacketSocket | undefined;
-  #connected: ((sessionPresent: boolean) => void) | undefined;
+  #connecting: { accepted: (sessionPresent: boolean) => void; lost: (error: Error) => void } | undefined;
   #ended: Promise<void> = Promise.resolve();
   #packetId = 0;
   /** By packet id, in the order of their first sending. */
@@ -51,18 +51,25 @@ export class DurableClient {
       onPacket: (packet) => this.#receive(packet),
       onClose: () => {
         this.#socket = undefined;
+        this.#connecting?.lost(new Error(`${this.clientId} lost its connection before CONNACK`));
+        this.#connecting = undefined;
         ended();
       },
     });
-    const connected = new Promise<boolean>((resolve) => {
-      this.#connected = resolve;
+    const connected = new Promise<boolean>((accepted, lost) => {
+      this.#connecting = { accepted, lost };
     });
     this.#socket = socket;
     socket.send(connectPacket(4, { clientId: this.clientId, cleanStart: false }));
     return within(waitMs, connected, () => `${this.clientId} waits for CONNACK`);
   }
 
-  /** @returns when the connection is gone */
+  /** @returns when the connection is gone, be that in an hour */
+  get lost(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** @returns when the connection is gone, which is about to happen */
   get ended(): Promise<void> {
     return within(waitMs, this.#ended, () => `${this.clientId} waits for the end of its connection`);
   }
@@ -108,7 +115,7 @@ export class DurableClient {
     const packet = packetFor(packetId);
     return new Promise((resolve) => {
       this.#requests.set(packetId, { packet, awaited, resolve });
-      if (this.#connected === undefined) this.#socket?.send(packet);
+      if (this.#connecting === undefined) this.#socket?.send(packet);
     });
   }
 
@@ -122,8 +129,8 @@ export class DurableClient {
     switch (packet.type) {
       case 'connack':
         this.#resend();
-        this.#connected?.(packet.sessionPresent);
-        this.#connected = undefined;
+        this.#connecting?.accepted(packet.sessionPresent);
+        this.#connecting = undefined;
         return;
       case 'publish':
         this.#receivePublish(packet);

@@ -1,16 +1,23 @@
 /**
  * Preloaded into a broker under test (NODE_OPTIONS=--import): lets a test bring down a worker thread the way a bug
- * would, by an exception nobody catches. The test asks by creating a file `fall-N` in the folder FALL_FOLDER; the
- * first worker that has a connection answers by creating `done-fall-N`, and falls: in a timer of its own, or with
- * FALL_IN=broker within what the broker does once a second.
+ * would, by an exception nobody catches. The test asks by creating a file in the folder FALL_FOLDER, and a worker
+ * answers by creating `done-` and its name, and falls:
+ *
+ *   fall-N   the first worker that has a connection
+ *   young-N  the first worker that begins after the request, as soon as it does
+ *
+ * It falls in a timer of its own, or with FALL_IN=broker within what the broker does once a second. With
+ * FALL_IN=arrivals a worker stands still at `fall-N`, so that what is sent to it piles up unread, and falls when
+ * there is a file `now`.
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 
 const folder = process.env.FALL_FOLDER;
 const lookMs = 20;
+const bornAt = Date.now();
 
 if (!isMainThread && folder !== undefined) {
   if (process.env.FALL_IN === 'broker') {
@@ -25,14 +32,29 @@ if (!isMainThread && folder !== undefined) {
 }
 
 function fallIfAsked(folder: string): void {
-  if (!process.getActiveResourcesInfo().includes('TCPSocketWrap')) return;
   const names = readdirSync(folder);
-  const request = names.find((name) => name.startsWith('fall-') && !names.includes(`done-${name}`));
+  const request = names.find((name) => isForThisWorker(folder, name) && !names.includes(`done-${name}`));
   if (request === undefined) return;
   try {
     writeFileSync(join(folder, `done-${request}`), '', { flag: 'wx' });
   } catch {
     return; // Another worker was first.
   }
+  if (process.env.FALL_IN === 'arrivals') standStillUntil(join(folder, 'now'));
   throw new Error('This worker falls because a test wants it.');
+}
+
+function isForThisWorker(folder: string, request: string): boolean {
+  if (request.startsWith('young-')) return hasBegun() && statSync(join(folder, request)).mtimeMs < bornAt;
+  return request.startsWith('fall-') && process.getActiveResourcesInfo().includes('TCPSocketWrap');
+}
+
+/** The pool gives up on a thread that falls before it has something to do. */
+function hasBegun(): boolean {
+  return process.listenerCount('unhandledRejection') > 0;
+}
+
+function standStillUntil(file: string): void {
+  const clock = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  while (!existsSync(file)) Atomics.wait(clock, 0, 0, lookMs);
 }

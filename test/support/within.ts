@@ -1,5 +1,8 @@
 /** A promise with a time limit. */
 
+const untilMs = 20_000;
+const lookMs = 20;
+
 /**
  * Milliseconds that a test waits for what is sure to come, on a machine that is busy with other things, too: there a
  * broker's start was seen to take more than 20 seconds. The limit is for what never comes.
@@ -19,5 +22,14 @@ export async function within<T>(timeoutMs: number, promise: Promise<T>, message:
     return await Promise.race([promise, limit]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Looks again and again: for what happens in another process and tells nobody. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + untilMs;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`After ${untilMs} ms there is not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
 }

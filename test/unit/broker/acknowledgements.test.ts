@@ -177,7 +177,7 @@ describe('an acknowledgement of what another worker stores', () => {
       const { fixture, publisher, end } = await withWorker(version);
       publisher.publish('far/t', 'x', { qos: 1 });
       end.flush();
-      fixture.broker.cluster.remove(1);
+      fixture.broker.cluster.hold(1);
       fixture.flush();
       publisher.expectClosed(0x89);
     });

@@ -115,8 +115,8 @@ test('is released once more after the other worker has died', async (t) => {
   await publish(worker, 'both', 1);
   publisher.ack('pubrel', 1);
   sentTo(worker);
-  fixture.broker.routes.forgetWorker(1);
-  fixture.broker.cluster.remove(1);
+  fixture.broker.routes.replaceRemote(1, []);
+  fixture.broker.cluster.hold(1);
   fixture.flush();
   assert.ok(publisher.isClosed);
   await commit();
@@ -139,8 +139,8 @@ test('goes to nobody here who got it from another worker before a crash', async 
     if (message.kind === 'batch') fixture.broker.receiveRecords(message.records, false);
   await commit();
   assert.deepEqual(subscriber.takePublishes(), ['both x']);
-  fixture.broker.routes.forgetWorker(1);
-  fixture.broker.cluster.remove(1);
+  fixture.broker.routes.replaceRemote(1, []);
+  fixture.broker.cluster.hold(1);
   const again = await fixture.connect(4, stays('publisher'));
   again.ack('pubrel', 1);
   await commit();

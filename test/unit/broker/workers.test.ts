@@ -170,10 +170,13 @@ describe('a publish', () => {
     const one = worker();
     const { fixture, links } = one;
     const client = await fixture.connect(5);
-    fixture.broker.cluster.remove(1);
-    fixture.broker.cluster.remove(2);
+    fixture.broker.cluster.hold(1);
+    fixture.broker.cluster.hold(2);
     client.subscribe('#', 1);
-    for (const { link } of links) fixture.broker.cluster.add(link);
+    for (const { link } of links) {
+      link.release();
+      fixture.broker.cluster.add(link);
+    }
     fixture.broker.routes.setRemote(2, ['#', 1]);
     fixture.broker.receiveRecords(packedRecords([message('t')], RecordFlag.deliver), false);
     fixture.flush();

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { Cluster } from '../../../src/routing/cluster.js';
+import { WINDOW_BYTES } from '../../../src/routing/link.js';
 import { congest, type TestLink, testLink } from '../../support/links.js';
 
 function clusterOf(...workers: number[]): { cluster: Cluster; links: Map<number, TestLink> } {
@@ -34,7 +35,7 @@ describe('a barrier', () => {
       passed += 1;
     });
     for (const { port } of links.values()) {
-      assert.deepEqual(port.take(), [{ kind: 'interest', sequence: 1, changes: [['a', 1]] }]);
+      assert.deepEqual(port.take(), [{ kind: 'interest', sequence: 1, changes: [['a', 1]], isAll: false }]);
     }
     for (const worker of [2, 31]) cluster.confirmed(worker, 1);
     assert.equal(passed, 0);
@@ -58,11 +59,12 @@ describe('a barrier', () => {
     cluster.barrier([], () => passed.push(1));
     cluster.barrier([], () => passed.push(2));
     cluster.confirmed(1, 1);
-    cluster.remove(2);
+    cluster.hold(2);
     assert.deepEqual(passed, [1]);
-    cluster.remove(1);
+    cluster.hold(1);
     assert.deepEqual(passed, [1, 2]);
-    assert.ok(cluster.isEmpty);
+    cluster.barrier([], () => passed.push(3));
+    assert.deepEqual(passed, [1, 2, 3]);
   });
 
   test('does not wait for a worker that came after it, but the next one does', () => {
@@ -119,7 +121,7 @@ describe('a barrier', () => {
             told[interest.sequence - 1]!.delete(worker);
           } else if (kind === 'die') {
             if (!links.delete(worker)) continue;
-            cluster.remove(worker);
+            cluster.hold(worker);
             for (const workers of missing) workers.delete(worker);
           } else if (!links.has(worker)) {
             links.set(worker, testLink(worker));
@@ -183,7 +185,9 @@ describe('forwarding', () => {
       [bit(1), bit(31), bit(1, 31), bit(2), 0, -1].map((mask) => cluster.congested(mask)),
       [false, true, true, false, false, true],
     );
-    cluster.remove(31);
+    links.get(31)!.link.credit(WINDOW_BYTES * 2);
     assert.equal(cluster.congested(-1), false);
+    cluster.hold(1);
+    assert.deepEqual([cluster.congested(bit(1)), cluster.congested(bit(31))], [true, false]);
   });
 });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { MessagePort } from 'node:worker_threads';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { WINDOW_BYTES } from '../../../src/routing/link.js';
 import type { LinkMessage } from '../../../src/routing/messages.js';
 import { RecordFlag } from '../../../src/routing/wire.js';
-import { congest, testLink } from '../../support/links.js';
+import { congest, TestPort, testLink } from '../../support/links.js';
 
 const small = Publication.create({ topic: 'small', payload: Buffer.alloc(10), qos: 0, retain: false });
 
@@ -104,8 +105,65 @@ describe('a link between two workers', () => {
     const [first, second] = port.take().map((sent) => (sent.kind === 'batch' ? sent.awaited : 0));
     link.lost(first!);
     link.stored(second!);
-    link.fail();
+    link.hold();
     assert.deepEqual(ends, ['a lost', 'b stored']);
+  });
+
+  test('to a dead worker holds what is for its successor, and forgets what was sent', () => {
+    let relieved = 0;
+    const { link, port, flush } = testLink(1, () => {
+      relieved += 1;
+    });
+    const outcomes: string[] = [];
+    const send = (name: string) => {
+      link.publish(small, RecordFlag.deliver, '');
+      link.whenStored(
+        () => outcomes.push(`${name} stored`),
+        () => outcomes.push(`${name} failed`),
+      );
+    };
+    send('sent');
+    flush();
+    send('collected');
+    link.hold();
+    assert.deepEqual([outcomes, link.congested], [['sent failed'], true]);
+    flush();
+    send('held');
+    flush();
+    link.control({ kind: 'confirmed', sequence: 1 });
+    assert.equal(port.take().length, 1, 'nothing but what had been sent');
+
+    const successor = new TestPort();
+    link.attach(successor as unknown as MessagePort);
+    link.control({ kind: 'caught-up' });
+    assert.equal(relieved, 0);
+    link.release();
+    assert.deepEqual([link.congested, relieved], [false, 1]);
+    send('later');
+    flush();
+    const arrived = successor.take();
+    assert.deepEqual(
+      arrived.map(({ kind }) => kind),
+      ['caught-up', 'batch', 'batch', 'batch'],
+    );
+    for (const message of arrived) if (message.kind === 'batch') link.stored(message.awaited);
+    assert.deepEqual(outcomes.slice(1), ['collected stored', 'held stored', 'later stored']);
+  });
+
+  test('whose successor dies, too, holds what comes after that', () => {
+    const { link, flush } = testLink(1);
+    const outcomes: string[] = [];
+    link.hold();
+    link.publish(small, RecordFlag.deliver, '');
+    link.whenStored(
+      () => outcomes.push('stored'),
+      () => outcomes.push('failed'),
+    );
+    flush();
+    link.attach(new TestPort() as unknown as MessagePort);
+    link.release();
+    link.hold();
+    assert.deepEqual([outcomes, link.congested], [['failed'], true]);
   });
 
   test('two ends never come to a standstill', () => {

@@ -122,7 +122,7 @@ describe('the route table', () => {
             table.setRemote(step.worker, [step.filter, step.count]);
             model.setRemote(step.worker, [step.filter, step.count]);
           } else {
-            table.forgetWorker(step.worker);
+            table.replaceRemote(step.worker, []);
             model.remote.delete(step.worker);
           }
           for (const topic of topics) asked.add(topic);
@@ -134,6 +134,39 @@ describe('the route table', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  test('of a dead worker knows what is stored for, until its successor tells what it has', () => {
+    const table = new RouteTable();
+    const interests: Interest[] = [
+      ['both', 1, true],
+      ['live', 1],
+      ['$share/stored/shared', 2, true],
+      ['$share/live/shared', 1],
+    ];
+    for (const interest of interests) {
+      table.setRemote(1, interest);
+      table.setRemote(2, interest);
+    }
+    table.keepStoredOf(1);
+    const masks = (topic: string) => {
+      const { remote, workers, durable } = table.routeOf(topic);
+      return { remote, workers, durable };
+    };
+    assert.deepEqual(masks('both'), { remote: 0b110, workers: 0b110, durable: 0b110 });
+    assert.deepEqual(masks('live'), { remote: 0b100, workers: 0b100, durable: 0 });
+    assert.deepEqual(masks('shared'), { remote: 0, workers: 0b110, durable: 0b110 });
+    assert.deepEqual(
+      table.routeOf('shared').groups.map(({ key, remoteMembers }) => [key, [...remoteMembers.keys()]]),
+      [
+        ['$share/stored/shared', [1, 2]],
+        ['$share/live/shared', [2]],
+      ],
+    );
+    table.replaceRemote(1, [['live', 1, true]]);
+    assert.deepEqual(masks('both'), { remote: 0b100, workers: 0b100, durable: 0b100 });
+    assert.deepEqual(masks('live'), { remote: 0b110, workers: 0b110, durable: 0b010 });
+    assert.deepEqual(masks('shared'), { remote: 0, workers: 0b100, durable: 0b100 });
   });
 
   test('tells its changes so that another table knows what it knows', () => {
