@@ -96,6 +96,9 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
     }
     packet.clientId = listener.autoIdPrefix + generateId();
   }
+  if (!connection.broker.store.knowsSessions && (expiryOf(packet) > 0 || !packet.cleanStart)) {
+    return { reasonCode: ReasonCode.serverUnavailable, why: 'its session cannot be read at present' };
+  }
   const { messageSizeLimit } = settings;
   if (will !== undefined && messageSizeLimit > 0 && will.payload.length > messageSizeLimit) {
     const reasonCode = version === 5 ? ReasonCode.packetTooLarge : ReasonCode.notAuthorized;

@@ -4,6 +4,7 @@ import { RetainedTree } from '../retained/retained-tree.js';
 import type { BrokerStore, RetainedCursor, RetainedMessages } from './ports.js';
 
 export class MemoryStore implements BrokerStore {
+  readonly knowsSessions = true;
   readonly retained: RetainedMessages = new RetainedInMemory();
 
   mark(): number {

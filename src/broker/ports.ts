@@ -71,6 +71,8 @@ export interface Directory {
  *     if (store.changedSince(mark)) store.whenSettled(mark, acknowledge); else acknowledge();
  */
 export interface BrokerStore {
+  /** False where stored sessions do not read at present: nobody can be told whether there is one. */
+  readonly knowsSessions: boolean;
   mark(): number;
   changedSince(mark: number): boolean;
   /** Calls back once everything changed since the mark is committed, or was undone. */

@@ -8,7 +8,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { TlsSession } from '../auth/authenticator.js';
 import type { BridgeSettings, Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
-import type { StoreMode } from '../model/store-mode.js';
+import type { StandIn, StoreMode } from '../model/store-mode.js';
 import type { Interest } from './route-table.js';
 
 /**
@@ -56,6 +56,8 @@ export type ClaimAnswer =
 export interface StorePlace {
   path: string;
   mode: StoreMode;
+  /** It is not the store, and nothing that has to be stored is acknowledged. */
+  standIn: StandIn | undefined;
   /** Milliseconds that acknowledgements may wait for others, to write less often; 0 = none. */
   groupCommitMs: number;
   /** Counts changes for `autosave_on_changes` (`store/autosave.ts`). */

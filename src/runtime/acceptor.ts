@@ -19,7 +19,7 @@ export class Acceptor {
   #settings: Settings;
   readonly #log: Log;
   #pass: ((connection: PassedConnection) => void) | null = null;
-  /** Accepted before anybody could serve them. */
+  /** Accepted while nobody could serve them. */
   #waiting: PassedConnection[] = [];
   readonly #servers: { server: Server; address: ListenAddress }[] = [];
   /** Open connections by listener. */
@@ -68,6 +68,11 @@ export class Acceptor {
     this.#pass = pass;
     for (const connection of this.#waiting) pass(connection);
     this.#waiting = [];
+  }
+
+  /** Connections wait from now on until `serve`. */
+  hold(): void {
+    this.#pass = null;
   }
 
   /** The paths of its unix sockets. */

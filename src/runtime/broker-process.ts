@@ -75,12 +75,14 @@ export class BrokerProcess {
   #files: FileTexts;
   readonly #options: BrokerProcessOptions;
   readonly #logger: Logger;
-  readonly #store: StoreHost;
+  #store: StoreHost;
   readonly #supervisor: Supervisor;
   readonly #acceptor: Acceptor;
   readonly #sys: SysPublisher;
   readonly #certificates: CertificateWatch;
   #stopping = false;
+  /** The store is being changed. */
+  #changing: Promise<void> = Promise.resolve();
 
   private constructor(options: BrokerProcessOptions, { acceptor, store, files, tlsKeylog }: Prepared) {
     const { settings, logger } = options;
@@ -93,7 +95,6 @@ export class BrokerProcess {
     this.#acceptor = acceptor;
     this.#supervisor = new Supervisor({
       settings,
-      store: store.place,
       files,
       log: logger,
       logMask: logger.mask,
@@ -140,7 +141,10 @@ export class BrokerProcess {
     let broker: BrokerProcess | null = null;
     let store: StoreHost;
     try {
-      store = await StoreHost.open(settings, logger, async () => broker?.flushStores());
+      store = await StoreHost.open(settings, logger, {
+        flushWorkers: async () => broker?.flushStores(),
+        standInIsOver: () => broker?.changeStore(),
+      });
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
       logger.write('error', `Error: ${error.message}`);
@@ -158,7 +162,7 @@ export class BrokerProcess {
 
   async #serve(): Promise<void> {
     this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
-    await this.#supervisor.start(clientIds(this.#store.sessions()));
+    await this.#startWorkers();
     this.#sys.start(this.#settings.sysInterval);
     this.#acceptor.serve((connection) => this.#supervisor.serve(connection));
     this.#certificates.start(this.#settings, this.#files);
@@ -166,10 +170,42 @@ export class BrokerProcess {
     this.#write('information', lines.running(VERSION));
   }
 
+  #startWorkers(): Promise<void> {
+    return this.#supervisor.start(this.#store.place, clientIds(this.#store.sessions()));
+  }
+
+  /** The store could not be used, and can be now. */
+  changeStore(): void {
+    if (this.#stopping) return;
+    this.#changing = this.#changeStore().catch((error) => this.#fail(error));
+  }
+
+  /** Listeners stay open meanwhile; those who come wait. */
+  async #changeStore(): Promise<void> {
+    this.#logger.write(
+      'notice',
+      'The store can be used now: all clients are disconnected, and served from it when they come back.',
+    );
+    this.#acceptor.hold();
+    this.#sys.stop();
+    if (!(await this.#supervisor.stop())) throw new Error('a worker does not end');
+    await this.#supervisor.clear();
+    await this.#store.close();
+    this.#store = await StoreHost.open(this.#settings, this.#logger, {
+      flushWorkers: () => this.flushStores(),
+      standInIsOver: () => this.changeStore(),
+    });
+    await this.#startWorkers();
+    this.#sys.republish();
+    this.#sys.start(this.#settings.sysInterval);
+    this.#acceptor.serve((connection) => this.#supervisor.serve(connection));
+  }
+
   /** Orderly end: wills out, everything flushed and closed. */
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    await this.#changing;
     this.#write('information', lines.terminating(VERSION));
     await this.#end();
     const { pidFile } = this.#settings;

@@ -12,11 +12,24 @@ import type { SessionRecord } from '../model/session-record.js';
 import type { StorePlace } from '../routing/messages.js';
 import { ChangeCounter } from '../store/autosave.js';
 import { memoryFolders } from '../store/live-folder.js';
-import { type PreparedStore, prepareStore } from '../store/startup.js';
+import { type PreparedStore, prepareStore, type StartupOptions } from '../store/startup.js';
 import { StoreKeeper } from '../store/store-keeper.js';
 
 /** How often it is looked whether a save is due. */
 const TICK_MS = 1000;
+
+/** Seconds between attempts to use a store that could not be used. */
+const RETRY_S = 5;
+
+const NOT_SAVED = 'Error: Not everything could be saved; what is in memory stays for the next start.';
+const STAND_IN_LOST = 'Error: The store could not be used to the end; what was not acknowledged is lost.';
+
+export interface StoreUsers {
+  /** Has every worker write what it holds. */
+  flushWorkers: () => Promise<unknown>;
+  /** The store could not be used, and can be now: this one is to be closed and opened anew. */
+  standInIsOver: () => void;
+}
 
 export class StoreHost {
   readonly place: StorePlace;
@@ -26,30 +39,31 @@ export class StoreHost {
   #settings: Settings;
   readonly #log: Log;
   readonly #startedAt = Date.now();
+  readonly #standInIsOver: () => void;
+  #isTrying = false;
+  #triedAt = Date.now();
+  #isClosed = false;
 
   /**
    * Finds and checks what is stored. Has to be complete before the first worker starts.
-   * @param flushWorkers has every worker write what it holds
-   * @throws {StoreUnavailableError} where nothing could be acknowledged
+   * @throws {StoreUnavailableError} where there is no place even for what is not kept
    */
-  static async open(settings: Settings, log: Log, flushWorkers: () => Promise<unknown>): Promise<StoreHost> {
+  static async open(settings: Settings, log: Log, users: StoreUsers): Promise<StoreHost> {
     const prepared = await prepareStore({
-      persistence: settings.persistence,
-      path: settings.persistence ? persistencePath(settings) : transientName(settings),
-      durable: isDurable(settings),
-      memoryFolders: memoryFolders(process.env),
-      now: Date.now,
+      ...startupOptions(settings),
+      mayStandIn: true,
       log: (level, text) => log.write(level, text),
     });
-    return new StoreHost(settings, log, prepared, flushWorkers);
+    return new StoreHost(settings, log, prepared, users);
   }
 
   private constructor(
     settings: Settings,
     log: Log,
     prepared: PreparedStore,
-    flushWorkers: () => Promise<unknown>,
+    { flushWorkers, standInIsOver }: StoreUsers,
   ) {
+    this.#standInIsOver = standInIsOver;
     const { autosaveInterval, autosaveOnChanges, groupCommitInterval } = settings;
     const changes = new ChangeCounter();
     this.#settings = settings;
@@ -73,6 +87,7 @@ export class StoreHost {
     this.place = {
       path: prepared.path,
       mode: prepared.mode,
+      standIn: prepared.standIn,
       groupCommitMs: groupCommitInterval,
       changes: changes.memory,
     };
@@ -99,15 +114,12 @@ export class StoreHost {
 
   /** When all workers have closed theirs. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#timer);
-    if (this.#settings.persistence) this.#sayThatItSaves();
+    if (this.#settings.persistence && this.place.standIn === undefined) this.#sayThatItSaves();
     const kept = await this.#keeper.end();
     removeIfEmpty(dirname(this.place.path));
-    if (!kept)
-      this.#log.write(
-        'error',
-        'Error: Not everything could be saved; what is in memory stays for the next start.',
-      );
+    if (!kept) this.#log.write('error', this.place.standIn === undefined ? NOT_SAVED : STAND_IN_LOST);
   }
 
   /** What `$SYS/broker/store/…` shows, by topic. */
@@ -131,7 +143,25 @@ export class StoreHost {
     };
   }
 
+  /** While something stands in for the store: is the cause gone? */
+  async #tryStore(): Promise<void> {
+    if (this.#isTrying || (Date.now() - this.#triedAt) / 1000 < RETRY_S) return;
+    this.#isTrying = true;
+    const usable = await (this.place.standIn === 'copy'
+      ? this.#keeper.autosave.save()
+      : isUsable(this.#settings));
+    this.#isTrying = false;
+    this.#triedAt = Date.now();
+    if (!usable || this.#isClosed) return;
+    clearInterval(this.#timer);
+    this.#standInIsOver();
+  }
+
   #tick(): void {
+    if (this.place.standIn !== undefined) {
+      void this.#tryStore();
+      return;
+    }
     const { autosave } = this.#keeper;
     if (this.#settings.persistence && autosave.isDue && !autosave.isRunning) this.#sayThatItSaves();
     autosave.tick();
@@ -139,6 +169,26 @@ export class StoreHost {
 
   #sayThatItSaves(): void {
     this.#log.write('information', lines.savingDatabase(this.#settings.persistenceFile));
+  }
+}
+
+function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {
+  return {
+    persistence: settings.persistence,
+    path: settings.persistence ? persistencePath(settings) : transientName(settings),
+    durable: isDurable(settings),
+    memoryFolders: memoryFolders(process.env),
+    now: Date.now,
+  };
+}
+
+/** Whether the file of the durable mode can be opened, and made where there is none. */
+async function isUsable(settings: Settings): Promise<boolean> {
+  try {
+    await prepareStore({ ...startupOptions(settings), log: () => {} });
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -63,7 +63,6 @@ interface WorkerEntry {
 
 export interface SupervisorOptions {
   settings: Settings;
-  store: StorePlace;
   files: FileTexts;
   log: Log;
   logMask: number;
@@ -82,15 +81,17 @@ export class Supervisor {
   readonly #log: Log;
   #logMask: number;
   readonly #options: SupervisorOptions;
-  readonly #pool: Piscina<WorkerStart, void>;
+  #pool: Piscina<WorkerStart, void> | undefined;
+  #store: StorePlace | undefined;
   readonly #workersMax: number;
   readonly #workers: (WorkerEntry | null)[] = new Array(WORKERS_MAX).fill(null);
   /** Those of them that run, in the order of their numbers. */
   #living: WorkerEntry[] = [];
-  readonly #directory: ClientDirectory;
+  #directory: ClientDirectory;
   readonly #bridges = new BridgeAssignment();
   /** Numbers of workers that died and have no successor yet. */
   readonly #vacant = new Set<number>();
+  readonly #replacements = new Set<NodeJS.Timeout>();
   /** Messages collected over this turn of the event loop. */
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
@@ -114,32 +115,32 @@ export class Supervisor {
     this.#files = options.files;
     this.#log = options.log;
     this.#logMask = options.logMask;
-    const { workerThreads, globalMaxClients } = options.settings;
+    const { workerThreads } = options.settings;
     this.#workersMax =
       workerThreads === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : workerThreads;
-    this.#pool = new Piscina({
-      filename: WORKER_FILE,
-      minThreads: 1,
-      maxThreads: WORKERS_MAX,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      // With the default a worker between tasks is parked and answers nothing.
-      atomics: 'disabled',
-      recordTiming: false,
-    });
-    this.#directory = new ClientDirectory(
+    this.#directory = this.#newDirectory();
+  }
+
+  #newDirectory(): ClientDirectory {
+    return new ClientDirectory(
       {
         answer: (worker, answer) => this.#collect(this.#answers, worker, answer),
         discard: (worker, clientId) => this.#collect(this.#discards, worker, clientId),
       },
-      globalMaxClients,
+      this.#settings.globalMaxClients,
     );
   }
 
   /**
-   * Starts the first worker, or as many as configured; resolves when connections may come.
+   * Starts the first worker, or as many as configured; resolves when connections may come. Once more after `stop`,
+   * with another store.
    * @param stored client ids of the stored sessions, which are spread over the workers
    */
-  async start(stored: Iterable<string>): Promise<void> {
+  async start(store: StorePlace, stored: Iterable<string>): Promise<void> {
+    this.#stopping = false;
+    this.#store = store;
+    this.#pool = newPool();
+    this.#directory = this.#newDirectory();
     const first = this.#settings.workerThreads === 'auto' ? 1 : this.#workersMax;
     const ready = new Promise<void>((resolve) => {
       this.#onReady.push(resolve);
@@ -222,10 +223,17 @@ export class Supervisor {
     return this.#directory.size;
   }
 
-  /** Asks every worker to send wills, flush and close; never waits longer than `STOP_MS`. */
-  async stop(): Promise<void> {
+  /**
+   * Asks every worker to send wills, flush and close; never waits longer than `STOP_MS`.
+   * @returns whether all of them have
+   */
+  async stop(): Promise<boolean> {
     this.#stopping = true;
     clearInterval(this.#watch);
+    this.#watch = undefined;
+    for (const timer of this.#replacements) clearTimeout(timer);
+    this.#replacements.clear();
+    this.#vacant.clear();
     const stopped = this.#living.map(
       (entry) =>
         new Promise<void>((resolve) => {
@@ -233,8 +241,17 @@ export class Supervisor {
           this.#tell(entry, { kind: 'stop' });
         }),
     );
-    const patience = new Promise<void>((resolve) => setTimeout(resolve, STOP_MS).unref());
-    await Promise.race([Promise.all(stopped), patience]);
+    const patience = new Promise<false>((resolve) => setTimeout(() => resolve(false), STOP_MS).unref());
+    return Promise.race([Promise.all(stopped).then(() => true), patience]);
+  }
+
+  /** After `stop`: the threads are gone, and what was meant for them waits for those of the next `start`. */
+  async clear(): Promise<void> {
+    await this.#pool?.destroy();
+    for (const connections of this.#connections.values()) this.#unserved.push(...connections);
+    for (const collected of [this.#connections, this.#answers, this.#discards]) collected.clear();
+    this.#onReady = [];
+    this.#workers.fill(null);
   }
 
   // ----------------------------------------------------------------- workers
@@ -281,14 +298,14 @@ export class Supervisor {
       logMask: this.#logMask,
       counters,
       port: toMain.port2,
-      store: this.#options.store,
+      store: this.#store!,
       sessions,
       peers,
       tlsKeylog: this.#options.tlsKeylog,
     };
     for (const { listener } of this.#connections.get(worker) ?? []) countConnection(entry, listener, 1);
     const transferList = [toMain.port2, ...peers.map(({ port }) => port)];
-    this.#pool.run(start, { transferList }).then(
+    this.#pool!.run(start, { transferList }).then(
       () => this.#ended(entry, undefined),
       (error: unknown) => this.#ended(entry, error),
     );
@@ -315,7 +332,10 @@ export class Supervisor {
     entry.stopped?.();
     for (const resolve of entry.flushed.splice(0)) resolve();
     retire(entry.counters, this.#retiredCounters);
-    if (this.#stopping) return;
+    if (this.#stopping) {
+      this.#unserved.push(...notTaken(entry));
+      return;
+    }
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error ?? 'it ended');
     this.#log.write(
       'error',
@@ -333,8 +353,8 @@ export class Supervisor {
     const { wills, sessions } = this.#directory.workerDied(entry.worker);
     const wasOnly = this.#leastLoaded() === undefined;
     this.#vacant.add(entry.worker);
-    setTimeout(() => {
-      if (this.#stopping) return;
+    const timer = setTimeout(() => {
+      this.#replacements.delete(timer);
       this.#startWorker(entry.worker, sessions);
       this.#whenReady(() => {
         if (wasOnly) this.#options.begunAnew();
@@ -342,6 +362,7 @@ export class Supervisor {
         for (const connection of lost) this.serve(connection);
       });
     }, REPLACE_MS);
+    this.#replacements.add(timer);
   }
 
   /** What the worker said last has been posted, but may not have arrived. */
@@ -407,8 +428,7 @@ export class Supervisor {
         entry.flushed.shift()?.();
         return;
       case 'stopped':
-        entry.stopped?.();
-        return;
+        return; // its task ends next
       default:
         assertNever(message);
     }
@@ -533,6 +553,18 @@ export class Supervisor {
     const total = now.total - before.total;
     return total === 0 ? 0 : ((now.idle - before.idle) / total) * availableParallelism();
   }
+}
+
+function newPool(): Piscina<WorkerStart, void> {
+  return new Piscina({
+    filename: WORKER_FILE,
+    minThreads: 1,
+    maxThreads: WORKERS_MAX,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    // With the default a worker between tasks is parked and answers nothing.
+    atomics: 'disabled',
+    recordTiming: false,
+  });
 }
 
 /** A connection comes to the worker, or leaves it. */

@@ -32,9 +32,10 @@ import type {
   WorkerToMain,
 } from '../routing/messages.js';
 import type { Interest } from '../routing/route-table.js';
+import { awaitUnknownSessions } from '../routing/unknown-sessions.js';
 import { RecordFlag } from '../routing/wire.js';
 import { ChangeCounter } from '../store/autosave.js';
-import { LmdbBrokerStore } from '../store/broker-store.js';
+import { LmdbBrokerStore, StandInStore } from '../store/broker-store.js';
 import { isLeftByFailedCommit } from '../store/environment.js';
 import { Store } from '../store/store.js';
 import { BridgeHost } from './bridge-host.js';
@@ -130,7 +131,9 @@ class WorkerHost {
       onDamage: (error) =>
         this.#log.write('error', `Error: A stored record does not read: ${error.message}.`),
     });
-    this.#brokerStore = new LmdbBrokerStore(this.#store);
+    const { standIn } = start.store;
+    this.#brokerStore =
+      standIn === undefined ? new LmdbBrokerStore(this.#store) : new StandInStore(this.#store, standIn);
     this.#access = new WorkerAccess(start.settings, start.files);
     this.#tls = new TlsListeners(start.settings, start.files, {
       secured: (transport) => this.#connect(transport, null),
@@ -167,6 +170,9 @@ class WorkerHost {
     for (const { worker, port } of this.#start.peers) {
       this.#catchingUp.add(worker);
       this.#addPeer(worker, port);
+    }
+    if (this.#start.store.standIn === 'blind') {
+      awaitUnknownSessions(this.#broker.cluster, this.#broker.routes, this.#flushList);
     }
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     // The others have to send what the stored sessions are waiting for, before anybody publishes.

@@ -3,6 +3,7 @@
 import type { RestoredSession } from '../broker/broker.js';
 import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
+import type { StandIn } from '../model/store-mode.js';
 import type { Once, Publication } from '../mqtt/publication.js';
 import type { KeptDelivery, KeptEntry, MessageKeeper, Residence, SessionKeeper } from '../session/keeper.js';
 import type { RetainedStore } from './retained-store.js';
@@ -12,6 +13,7 @@ import type { Store } from './store.js';
 import type { StoredSession } from './stored-session.js';
 
 export class LmdbBrokerStore implements BrokerStore {
+  readonly knowsSessions: boolean = true;
   readonly retained: RetainedMessages;
   readonly #store: Store;
 
@@ -62,6 +64,20 @@ export class LmdbBrokerStore implements BrokerStore {
       subscriptions,
       contents: { ...outgoing, received: incoming.inFlight },
     };
+  }
+}
+
+/** In memory, for the store that cannot be used: what is changed is never settled. */
+export class StandInStore extends LmdbBrokerStore {
+  override readonly knowsSessions: boolean;
+
+  constructor(store: Store, standIn: StandIn) {
+    super(store);
+    this.knowsSessions = standIn === 'copy';
+  }
+
+  override whenSettled(mark: number, callback: () => void): void {
+    if (!this.changedSince(mark)) callback();
   }
 }
 

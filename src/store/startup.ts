@@ -5,16 +5,27 @@
  *
  *   autosave   the live store in memory, if it belongs to the saved file: the broker was killed, the machine not
  *              the saved file · the previous save · what can be rescued · nothing
- *   durable    the file itself · the previous save, if there ever was one · what can be rescued · nothing
+ *   durable    the file itself · the previous save, if there ever was one · what can be rescued · nothing;
+ *              where it cannot be written, a stand-in in memory, until it can
  *
  * A file that is not exactly as we left it is read in a child process first, because a damaged one can end the
  * process that opens it. One that is not sound is put aside under a dated name. A `mosquitto.db` of Mosquitto's is
  * imported; the original stays beside it.
  */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { StoreMode } from '../model/store-mode.js';
+import type { StandIn, StoreMode } from '../model/store-mode.js';
 import { DatabaseFormatError } from '../mosquitto-db/chunk-reader.js';
 import type { DatabaseContent } from '../mosquitto-db/content.js';
 import { readDatabase } from '../mosquitto-db/to-model.js';
@@ -36,6 +47,8 @@ export interface StartupOptions {
   durable: boolean;
   /** Folders in memory, as `memoryFolders` gives them. */
   memoryFolders: readonly string[];
+  /** Durable mode: where the file cannot be used, something else is served from. */
+  mayStandIn?: boolean;
   /** Milliseconds since the epoch. */
   now: () => number;
   log: (level: 'error' | 'warning' | 'notice', text: string) => void;
@@ -49,36 +62,42 @@ export interface PreparedStore {
   saved: SavedFile | undefined;
   /** The live store has what the saved file has not. */
   saveSoon: boolean;
+  /** What the live store stands in for; `undefined`: it is the store. */
+  standIn?: StandIn;
   /** What went wrong with stored data, for as long as the broker runs. In the log already. */
   alarms: string[];
 }
 
-/** `persistence_mode durable` cannot be kept: nothing may be acknowledged, so the broker does not start. */
+/** There is nowhere to keep a live store. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
 
 const LIVE_NAME = 'live.mdb';
 
-/** @throws {StoreUnavailableError} in durable mode, where the file cannot be written */
+/** @throws {StoreUnavailableError} where the file of the durable mode cannot be used and nothing may stand in for it */
 export async function prepareStore(options: StartupOptions): Promise<PreparedStore> {
   return options.persistence ? new Startup(options).run() : prepareTransient(options, []);
 }
 
 /** Nothing is kept, but workers share the store all the same. */
 async function prepareTransient(options: StartupOptions, alarms: string[]): Promise<PreparedStore> {
-  const folder = findLiveFolder({
-    candidates: [...options.memoryFolders, tmpdir()],
-    savedPath: `${options.path} (not kept)`,
-    bytes: 0,
-    anyFileSystem: true,
-  });
-  if (folder === undefined)
-    throw new StoreUnavailableError(`no folder for temporary data, not even in ${tmpdir()}`);
-  const path = join(folder, LIVE_NAME);
+  const path = join(temporaryFolder(options, 'not kept'), LIVE_NAME);
   removeStore(path);
   await openOnce(path, 'transient');
   return { mode: 'transient', path, saved: undefined, saveSoon: false, alarms };
+}
+
+/** A folder for a live store that does not outlive the broker. */
+function temporaryFolder({ memoryFolders, path }: StartupOptions, purpose: string): string {
+  const folder = findLiveFolder({
+    candidates: [...memoryFolders, tmpdir()],
+    savedPath: `${path} (${purpose})`,
+    bytes: 0,
+    anyFileSystem: true,
+  });
+  if (folder !== undefined) return folder;
+  throw new StoreUnavailableError(`no folder for temporary data, not even in ${tmpdir()}`);
 }
 
 class Startup {
@@ -167,17 +186,37 @@ class Startup {
     const { path } = this.#options;
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      // Another user's file is not damaged, and not to be put aside.
+      if (existsSync(path)) accessSync(path, constants.R_OK | constants.W_OK);
+      ensureRoom(`${path}.room`);
       if (!(await this.#isSoundInPlace())) await this.#makeInPlace();
       this.#saved.forgetState();
       await openOnce(path, mode);
       await syncFolder(dirname(path));
     } catch (error) {
       const reason = `the store ${path} cannot be used: ${(error as Error).message}`;
-      if (mode === 'durable') throw new StoreUnavailableError(reason, { cause: error });
+      if (mode === 'durable') return this.#standIn(new StoreUnavailableError(reason, { cause: error }));
       this.#alarm(`Nothing will be saved, ${reason}.`);
       return prepareTransient(this.#options, this.#alarms);
     }
     return { mode, path, saved: this.#saved, saveSoon: false, alarms: this.#alarms };
+  }
+
+  /**
+   * A live store in memory, from which nothing is acknowledged that has to be stored. If the file reads, it begins as
+   * a copy of it. A file that is not there may be on a disk that is not mounted yet: what was in it is unknown, too.
+   */
+  async #standIn(why: StoreUnavailableError): Promise<PreparedStore> {
+    if (!this.#options.mayStandIn) throw why;
+    const folder = temporaryFolder(this.#options, 'stand-in');
+    const live = join(folder, LIVE_NAME);
+    removeStore(live);
+    const standIn: StandIn = isReadable(this.#saved.path) ? 'copy' : 'blind';
+    if (standIn === 'copy') await this.#makeLive(folder, live, new LiveNote(live));
+    const mode = standIn === 'copy' ? 'autosave' : 'transient';
+    await openOnce(live, mode);
+    this.#alarm(`Error: ${why.message}. ${WHILE_STANDING_IN[standIn]}`);
+    return { mode, path: live, saved: this.#saved, saveSoon: false, standIn, alarms: this.#alarms };
   }
 
   async #isSoundInPlace(): Promise<boolean> {
@@ -333,6 +372,32 @@ class Startup {
   #alarm(text: string): void {
     this.#alarms.push(text);
     this.#options.log('error', text);
+  }
+}
+
+/** LMDB maps its lock file into memory: without room for it the process would end with SIGBUS. */
+function ensureRoom(path: string): void {
+  try {
+    writeFileSync(path, Buffer.alloc(ROOM_BYTES), { mode: 0o600, flush: true });
+  } finally {
+    rmSync(path, { force: true });
+  }
+}
+
+const ROOM_BYTES = 128 * 1024;
+
+const WHILE_STANDING_IN: Record<StandIn, string> = {
+  copy: 'Clients are served from a copy in memory; what has to be stored is not acknowledged until it can be used.',
+  blind:
+    'Until it can be used, clients whose sessions stay are refused, and QoS 1 and 2 messages are not acknowledged.',
+};
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 

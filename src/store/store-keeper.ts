@@ -3,7 +3,8 @@
  * the next start knows how this one ended.
  */
 import { Autosave, type AutosaveOptions } from './autosave.js';
-import { LiveSaver } from './live-saver.js';
+import { LiveSaver, type SavedCopy } from './live-saver.js';
+import { type FileIdentity, sameIdentity } from './saved-file.js';
 import { type PreparedStore, removeStore } from './startup.js';
 import { Store, type StoreOptions } from './store.js';
 
@@ -24,6 +25,8 @@ export class StoreKeeper {
   readonly #options: StoreKeeperOptions;
   /** Only where the live store is in memory and kept. */
   readonly #saver: LiveSaver | undefined;
+  /** The saved file, as the stand-in knows it: another one that has appeared in its place is not to be replaced. */
+  #standsInFor: FileIdentity | undefined;
 
   constructor(prepared: PreparedStore, options: StoreKeeperOptions) {
     const { mode, path, saved } = prepared;
@@ -34,6 +37,7 @@ export class StoreKeeper {
     if (mode === 'autosave' && saved !== undefined) {
       this.#saver = new LiveSaver(this.store.environment, saved, options.now);
     }
+    this.#standsInFor = saved?.identity();
     this.autosave = new Autosave({ ...options, write: () => this.#write() });
     if (prepared.saveSoon) void this.autosave.save();
   }
@@ -46,7 +50,7 @@ export class StoreKeeper {
     const { mode, path, saved } = this.#prepared;
     const kept = await this.autosave.save();
     const closed = await this.store.close();
-    if (mode === 'transient' || (mode === 'autosave' && kept)) removeStore(path);
+    if (mode === 'transient' || this.#prepared.standIn || (mode === 'autosave' && kept)) removeStore(path);
     if ((mode === 'durable' || mode === 'deferred') && closed) saved?.noteClosed();
     return kept && closed;
   }
@@ -54,9 +58,17 @@ export class StoreKeeper {
   async #write(): Promise<{ bytes: number } | undefined> {
     await this.#options.flushWorkers();
     const flushed = await this.store.flush();
-    const copy = await this.#saver?.save();
+    const copy = await this.#save();
     if (copy?.importedKeptAs !== undefined) this.#options.onImportedKept?.(copy.importedKeptAs);
     if (!flushed) throw new Error('some changes cannot be written to the live store');
+    return copy;
+  }
+
+  async #save(): Promise<SavedCopy | undefined> {
+    const { saved, standIn } = this.#prepared;
+    if (standIn && !sameIdentity(saved?.identity(), this.#standsInFor)) return undefined;
+    const copy = await this.#saver?.save();
+    this.#standsInFor = saved?.identity();
     return copy;
   }
 }

@@ -233,12 +233,20 @@ describe('durable mode', () => {
     assert.equal(second.alarms.length, 2);
   });
 
-  test('does not start where its file cannot be written', async (t) => {
+  test('does not begin where its file cannot be written, unless something may stand in for it', async (t) => {
     const runs = durableRuns(t);
     writeFileSync(join(dirname(runs.path), 'file'), '');
-    await assert.rejects(runs.start({ path: join(dirname(runs.path), 'file', 'mosquitto.db') }), (error) => {
+    const path = join(dirname(runs.path), 'file', 'mosquitto.db');
+    await assert.rejects(runs.start({ path }), (error) => {
       return error instanceof StoreUnavailableError && /cannot be used/.test(error.message);
     });
+    const standIn = await runs.start({ path, mayStandIn: true });
+    assert.equal(standIn.mode, 'transient');
+    assert.match(
+      standIn.alarms[0]!,
+      /^Error: the store \S+ cannot be used: .+ clients whose sessions stay are refused/,
+    );
+    await standIn.end();
   });
 });
 
