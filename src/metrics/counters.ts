@@ -35,6 +35,8 @@ export const Counter = {
   dropMemory: 26,
   /** Of the connections that main passed to it, those it has taken up: main answers for the others. */
   connectionsTaken: 27,
+  /** Transactions that its store has committed. */
+  storeCommits: 28,
 } as const;
 
 export type CounterName = keyof typeof Counter;

@@ -144,6 +144,7 @@ export class BrokerProcess {
       store = await StoreHost.open(settings, logger, {
         flushWorkers: async () => broker?.flushStores(),
         standInIsOver: () => broker?.changeStore(),
+        workerCommits: () => broker?.workerCommits ?? 0,
       });
     } catch (error) {
       if (!(error instanceof StoreUnavailableError)) throw error;
@@ -158,6 +159,11 @@ export class BrokerProcess {
   /** Has every worker write what it holds. */
   flushStores(): Promise<void> {
     return this.#supervisor.flushStores();
+  }
+
+  /** Transactions that the workers have committed to the store. */
+  get workerCommits(): number {
+    return this.#supervisor.count('storeCommits');
   }
 
   async #serve(): Promise<void> {
@@ -194,6 +200,7 @@ export class BrokerProcess {
     this.#store = await StoreHost.open(this.#settings, this.#logger, {
       flushWorkers: () => this.flushStores(),
       standInIsOver: () => this.changeStore(),
+      workerCommits: () => this.workerCommits,
     });
     await this.#startWorkers();
     this.#sys.republish();

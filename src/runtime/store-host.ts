@@ -2,7 +2,7 @@
  * Main's side of the store: finds what there is at the start, keeps the live file open, has it saved as
  * `autosave_interval` says, and puts everything away at the end.
  */
-import { rmdirSync } from 'node:fs';
+import { readFileSync, rmdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { listenerName } from '../config/reload-diff.js';
 import type { Settings } from '../config/settings.js';
@@ -27,6 +27,8 @@ const STAND_IN_LOST = 'Error: The store could not be used to the end; what was n
 export interface StoreUsers {
   /** Has every worker write what it holds. */
   flushWorkers: () => Promise<unknown>;
+  /** Transactions that the workers have committed. */
+  workerCommits: () => number;
   /** The store could not be used, and can be now: this one is to be closed and opened anew. */
   standInIsOver: () => void;
 }
@@ -40,6 +42,8 @@ export class StoreHost {
   readonly #log: Log;
   readonly #startedAt = Date.now();
   readonly #standInIsOver: () => void;
+  readonly #workerCommits: () => number;
+  readonly #writtenBefore = bytesWritten();
   #isTrying = false;
   #triedAt = Date.now();
   #isClosed = false;
@@ -61,9 +65,10 @@ export class StoreHost {
     settings: Settings,
     log: Log,
     prepared: PreparedStore,
-    { flushWorkers, standInIsOver }: StoreUsers,
+    { flushWorkers, standInIsOver, workerCommits }: StoreUsers,
   ) {
     this.#standInIsOver = standInIsOver;
+    this.#workerCommits = workerCommits;
     const { autosaveInterval, autosaveOnChanges, groupCommitInterval } = settings;
     const changes = new ChangeCounter();
     this.#settings = settings;
@@ -77,7 +82,7 @@ export class StoreHost {
       now: Date.now,
       onSaved: ({ bytes, durationMs }) =>
         log.write(
-          'debug',
+          'information',
           `Saved ${bytes} bytes to ${settings.persistenceFile} in ${Math.round(durationMs)} ms.`,
         ),
       onFailure: (error) => log.write('error', lines.errorSavingDatabase(`${error.message}.`)),
@@ -126,15 +131,20 @@ export class StoreHost {
   figures(): Record<string, string | number> {
     const { autosave, store } = this.#keeper;
     const { last } = autosave;
+    store.refresh();
     const days = Math.max((Date.now() - this.#startedAt) / 86_400_000, 1 / 24);
+    const isOnDisk = this.#prepared.mode === 'durable' || this.#prepared.mode === 'deferred';
+    const written = isOnDisk ? bytesWritten() - this.#writtenBefore : autosave.bytesWritten;
     return {
       'store/mode': this.#prepared.mode,
       'store/sessions': store.sessions.count,
       'store/retained': store.retained.count,
-      'store/commits': store.statistics().commits,
+      'store/records': store.records,
+      'store/bytes': store.environment.bytes,
+      'store/commits': store.statistics().commits + this.#workerCommits(),
+      'store/bytes_per_day': Math.round(written / days),
       'store/alarm': this.#prepared.alarms.join(' '),
       'store/save/failing': autosave.failing ? 1 : 0,
-      'store/save/bytes_per_day': Math.round(autosave.bytesWritten / days),
       ...(last !== undefined && {
         'store/save/time': Math.floor(last.finishedAt / 1000),
         'store/save/duration_ms': Math.round(last.durationMs),
@@ -189,6 +199,15 @@ async function isUsable(settings: Settings): Promise<boolean> {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** What this process has made the disks write, the log included; 0 where the system does not tell. */
+function bytesWritten(): number {
+  try {
+    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
   }
 }
 

@@ -19,7 +19,7 @@ import type { StoredMessage } from '../model/message.js';
 import type { StoreMode } from '../model/store-mode.js';
 import { Publication } from '../mqtt/publication.js';
 import { DeliveryNotes } from './delivery-notes.js';
-import { Environment } from './environment.js';
+import { Environment, type TableName } from './environment.js';
 import { RetainedStore } from './retained-store.js';
 import { SessionStore } from './session-store.js';
 import { SessionSweeper } from './session-sweeper.js';
@@ -118,6 +118,13 @@ export class Store {
   resumeSweeping(): void {
     this.#sweeper.resume();
     this.retained.tails.resume();
+  }
+
+  /** Records of all kinds. */
+  get records(): number {
+    const { environment } = this;
+    const tables = Object.keys(environment.tables) as TableName[];
+    return tables.reduce((sum, table) => sum + environment.entryCount(table), 0);
   }
 
   /** Figures of this thread, for `$SYS`. */

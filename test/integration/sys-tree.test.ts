@@ -202,3 +202,31 @@ describe('$SYS', { concurrency: 4 }, () => {
     { config: 'sys_interval 0' },
   );
 });
+
+for (const mode of ['autosave', 'durable']) {
+  test(`${mode}: what there is to know of the store is seen`, async (t) => {
+    const store = `persistence true\npersistence_location {folder}/\npersistence_mode ${mode}`;
+    const broker = await startBroker(t, { workers: 2, config: `${config}\n${store}` });
+    const watcher = await TreeWatcher.start(t, broker);
+    const stays = await RawClient.connect(t, broker, 4, { clientId: 'stays', cleanStart: false });
+    await stays.subscribe('a', 1);
+    for (const topic of ['r/1', 'r/2', 'r/3']) await stays.publish(topic, 'x', { retain: true });
+    const value = (name: string) => Number(watcher.values.get(`store/${name}`) ?? 0);
+    await watcher.until(
+      () =>
+        value('retained') === 3 && value('sessions') === 1 && value('records') >= 5 && value('commits') >= 3,
+    );
+    assert.equal(watcher.values.get('store/mode'), mode);
+    assert.equal(watcher.values.get('store/alarm') ?? '', '');
+    assert.ok(value('bytes') > 0);
+    if (mode === 'autosave') {
+      broker.program.signal('SIGUSR1');
+      await broker.waitForLog(/Saved \d+ bytes to mosquitto\.db in \d+ ms\./);
+      await watcher.until(() => value('save/bytes') > 0);
+      assert.ok(Math.abs(value('save/time') - Date.now() / 1000) < 60);
+      assert.ok(watcher.values.has('store/save/duration_ms'));
+      assert.equal(value('save/failing'), 0);
+    }
+    await watcher.until(() => value('bytes_per_day') > 0);
+  });
+}
