@@ -252,6 +252,7 @@ export class Supervisor {
     for (const collected of [this.#connections, this.#answers, this.#discards]) collected.clear();
     this.#onReady = [];
     this.#workers.fill(null);
+    this.#living = [];
   }
 
   // ----------------------------------------------------------------- workers

@@ -11,7 +11,7 @@ import { Random } from '../support/random.js';
 import { RawClient } from '../support/raw-client.js';
 import { within } from '../support/within.js';
 
-const rounds = 10;
+const rounds = 20;
 const publisherCount = 4;
 const subscriberCount = 4;
 /** Topics that are set and cleared, filters that are subscribed to and left. */
