@@ -170,7 +170,17 @@ restart_timeout 1\ntopic ${name} in 1\n${lines}`,
     const state = (name: string) => `$SYS/broker/connection/${name}/state`;
     const nearEnd = await Listener.connect(t, near, [state('+'), '+']);
     const farEnd = await Listener.connect(t, far, [state('+')]);
-    for (const [name] of rows) await nearEnd.untilLast(state(name), '1');
+    // A bridge is connected before it has subscribed: until then there is nobody to send it to.
+    const passes = async (name: string, payload: string): Promise<void> => {
+      while (nearEnd.on(name).at(-1) !== payload) {
+        await farEnd.client.publish(name, Buffer.from(payload), 1);
+        await nearEnd.until('something', () => nearEnd.on(name).at(-1) === payload, 300).catch(() => {});
+      }
+    };
+    for (const [name] of rows) {
+      await nearEnd.untilLast(state(name), '1');
+      await passes(name, 'before');
+    }
     await proxy.close();
     for (const [name] of rows) {
       await nearEnd.untilLast(state(name), '0');
@@ -180,11 +190,7 @@ restart_timeout 1\ntopic ${name} in 1\n${lines}`,
     await proxy.restore();
     for (const [name, , isKept] of rows) {
       await nearEnd.untilLast(state(name), '1');
-      // Until the bridge has subscribed again there may be nobody to send it to.
-      while (nearEnd.on(name).at(-1) !== 'after') {
-        await farEnd.client.publish(name, Buffer.from('after'), 1);
-        await nearEnd.until('something', () => nearEnd.on(name).length > 0, 300).catch(() => {});
-      }
+      await passes(name, 'after');
       assert.equal(nearEnd.on(name).includes('meanwhile'), isKept, name);
     }
   });
