@@ -551,7 +551,7 @@ export class Session {
       state,
       qos,
       retain,
-      publication: this.expiryInterval > 0 || shared !== null ? publication.keep() : null,
+      publication: storeFirst || this.outlivesConnection || shared !== null ? publication.keep() : null,
       bytes: publication.payloadLength,
       identifiers,
       shared,
@@ -583,7 +583,8 @@ export class Session {
     const mark = storeFirst ? this.#events.mark() : 0;
     message.state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
     message.sent = !storeFirst;
-    if (!this.outlivesConnection && message.shared === null) message.publication = null;
+    // Of a session that was kept and is to end now, what is not sent yet is needed still.
+    if (!storeFirst && !this.outlivesConnection && message.shared === null) message.publication = null;
     // Most are acknowledged at once. After a kill those that are not are sent once more, marked as duplicates.
     if (qos === 1) entry?.note(message.state, packetId);
     else entry?.update({ state: message.state, packetId });

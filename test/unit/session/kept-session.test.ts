@@ -76,6 +76,18 @@ describe('QoS 2', () => {
   });
 });
 
+test('QoS 2 reaches a client that comes back to its session and lets it end with the connection', () => {
+  const { session, settle } = kept(5);
+  session.detach(0);
+  deliver(session, 2, 'queued');
+  session.expiryInterval = 0;
+  const peer = new TestPeer();
+  session.attach(peer, 0);
+  deliver(session, 2, 'live');
+  settle();
+  assert.deepEqual(peer.takeShort(), ['queued#1', 'live#2']);
+});
+
 describe('a long queue', () => {
   test('is read as the client goes on, in order and whole', () => {
     const { session, peer, keeper } = kept(1);
