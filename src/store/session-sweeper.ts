@@ -43,10 +43,9 @@ export class SessionSweeper {
     await this.#running;
   }
 
-  /** Stops after the current step; the rest is done after the next start. */
-  async stop(): Promise<void> {
+  /** The step under way is with the batcher, to be written or not; the rest is done after the next start. */
+  stop(): void {
     this.#stopped = true;
-    await this.#running;
   }
 
   async #run(): Promise<void> {

@@ -135,7 +135,8 @@ export class Store {
 
   /** Writes everything and closes. @returns whether everything is committed */
   async close(): Promise<boolean> {
-    await Promise.all([this.#sweeper.stop(), this.retained.tails.stop()]);
+    this.#sweeper.stop();
+    await this.retained.tails.stop();
     const committed = await this.#batcher.close();
     await this.environment.close();
     return committed;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { StoredMessage } from '../../src/model/message.js';
 import { SESSION_NEVER_EXPIRES, type SessionRecord } from '../../src/model/session-record.js';
 import { Publication } from '../../src/mqtt/publication.js';
@@ -28,6 +29,26 @@ export function openStore(t: TestContext, options: Partial<StoreOptions> = {}): 
   };
   afterTest(t, () => (closed ? undefined : store.close()));
   return store;
+}
+
+/** A store whose commits fail while `isFull`, as on a full disk: nothing of them is written. */
+export function openFillableStore(
+  t: TestContext,
+  options: Partial<StoreOptions> = {},
+): { store: Store; disk: { isFull: boolean } } {
+  const store = openStore(t, options);
+  const { environment } = store;
+  const { put, remove, committed, inTransaction } = environment;
+  const disk = { isFull: false };
+  environment.put = (...args) => (disk.isFull ? undefined : put.apply(environment, args));
+  environment.remove = (...args) => (disk.isFull ? undefined : remove.apply(environment, args));
+  const fail = async () => {
+    await turn();
+    throw new Error('no space left on device');
+  };
+  environment.committed = () => (disk.isFull ? fail() : committed.call(environment));
+  environment.inTransaction = (action) => (disk.isFull ? fail() : inTransaction.call(environment, action));
+  return { store, disk };
 }
 
 export function message(topic: string, payload = 'x', fields: Partial<StoredMessage> = {}): StoredMessage {

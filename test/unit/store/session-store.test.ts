@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { SubscriptionRecord } from '../../../src/model/session-record.js';
 import type { TableName } from '../../../src/store/environment.js';
 import type { Store } from '../../../src/store/store.js';
-import { delivery, message, openStore, session } from '../../support/stores.js';
+import { delivery, message, openFillableStore, openStore, session } from '../../support/stores.js';
 
 function subscription(filter: string, fields: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
   return {
@@ -180,5 +180,18 @@ describe('a session', () => {
     again.resumeSweeping();
     await settle(again);
     assert.deepEqual(leftovers(again), {});
+  });
+});
+
+describe('what an ended session leaves', () => {
+  test('does not keep a store from closing whose disk is full', async (t) => {
+    const { store, disk } = openFillableStore(t);
+    const one = store.sessions.create(session('client'));
+    one.outgoing.append(store.keep(message('t')), delivery());
+    await store.flush();
+    one.end();
+    await store.flush(); // its queue is being removed
+    disk.isFull = true;
+    assert.equal(await store.close(), false);
   });
 });
