@@ -20,6 +20,8 @@ export class SessionSweeper {
   #pending: Buffer[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
+  /** Shared messages are to be looked through. */
+  #unusedLeft = false;
 
   constructor(environment: Environment, batcher: WriteBatcher, sharedMessages: SharedMessages) {
     this.#environment = environment;
@@ -35,7 +37,9 @@ export class SessionSweeper {
 
   /** Takes up what an earlier run of the broker left. For one thread only. */
   resume(): void {
-    for (const key of this.#environment.tables.garbage.getKeys({})) this.sweep(Buffer.from(key));
+    this.#unusedLeft = true;
+    for (const key of this.#environment.tables.garbage.getKeys({})) this.#pending.push(Buffer.from(key));
+    this.#running ??= this.#run();
   }
 
   /** Resolves when nothing is left to do. */
@@ -49,6 +53,7 @@ export class SessionSweeper {
   }
 
   async #run(): Promise<void> {
+    if (this.#unusedLeft) await this.#removeUnused();
     for (let key = this.#pending.shift(); key !== undefined; key = this.#pending.shift()) {
       const { queue, deliveries, subscriptions, garbage } = this.#environment.tables;
       const finished =
@@ -60,6 +65,21 @@ export class SessionSweeper {
     }
     this.#pending = [];
     this.#running = undefined;
+  }
+
+  /** A kill may have come between the last reference to a message and the message itself. */
+  async #removeUnused(): Promise<void> {
+    const { messages } = this.#environment.tables;
+    let start = Buffer.from([0]);
+    for (let keys: Buffer[] = []; !this.#stopped; ) {
+      this.#environment.refresh();
+      keys = [...messages.getKeys({ start, limit: RECORDS_PER_STEP })].map((key) => Buffer.from(key));
+      for (const key of keys) this.#sharedMessages.removeUnused(key);
+      if (keys.length === 0) break;
+      start = Buffer.concat([keys[keys.length - 1]!, Buffer.from([0])]);
+      await turn(); // others first
+    }
+    this.#unusedLeft = false;
   }
 
   /** @returns whether it came to the end */

@@ -194,4 +194,21 @@ describe('what an ended session leaves', () => {
     disk.isFull = true;
     assert.equal(await store.close(), false);
   });
+
+  test('includes messages that nobody refers to, where a kill came before their removal', async (t) => {
+    const { store, disk } = openFillableStore(t);
+    const large = store.keep(message('t', 'p'.repeat(300)));
+    const sessions = ['a', 'b'].map((clientId) => store.sessions.create(session(clientId)));
+    const entries = sessions.map(({ outgoing }) => outgoing.append(large, delivery()));
+    await store.flush();
+    for (const entry of entries) entry.remove();
+    const removed = store.flush();
+    disk.isFull = true;
+    await removed;
+    const next = openStore(t, { path: store.environment.path });
+    assert.deepEqual(leftovers(next), { sessions: 2, messages: 1 });
+    next.resumeSweeping();
+    await settle(next);
+    assert.deepEqual(leftovers(next), { sessions: 2 });
+  });
 });
