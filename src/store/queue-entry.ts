@@ -237,7 +237,10 @@ export class QueueRecord extends Change {
       if (sharedId !== null || entry.wasReleased) this.#gone.push({ entry, sharedId });
       entry.sharedId = null;
     }
-    this.#queue.context.batcher.add(this);
+    const { batcher } = this.#queue.context;
+    // It is written as a whole with the first of its changes; what this one belongs to must not come later.
+    if (this.dirty && this.#queue.direction === 'incoming') batcher.join();
+    batcher.add(this);
   }
 
   /** The bytes are put when all that this transaction changes in it is known. */

@@ -214,6 +214,11 @@ export class WriteBatcher {
     return this.#dirty.length;
   }
 
+  /** What has been noted up to now belongs together, and is written in one transaction. */
+  join(): void {
+    this.#cuts = [];
+  }
+
   /** Whether there is something to wait for since `mark`. */
   changedSince(mark: number): boolean {
     return this.#timed && this.#dirty.length > mark;

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
 import type { Residence } from '../../../src/session/keeper.js';
 import type { QueueEntry } from '../../../src/store/queue-entry.js';
 import type { Store } from '../../../src/store/store.js';
@@ -8,8 +7,6 @@ import type { StoredSession } from '../../../src/store/stored-session.js';
 import { delivery, message, openStore, session, text } from '../../support/stores.js';
 
 const LARGE = 'p'.repeat(300);
-
-const RESIDENCES: readonly Residence[] = ['passing', 'waiting', 'stored'];
 
 function append(store: Store, to: StoredSession, payload: string, residence?: Residence): QueueEntry {
   return to.outgoing.append(store.keep(message('t', payload)), delivery(), residence);
@@ -245,109 +242,25 @@ describe('a message in several queues', () => {
   });
 });
 
-describe('any order of changes', () => {
-  interface Model {
-    payload: string;
-    entry: QueueEntry;
-    inFlight: boolean;
-    /** Its entry was not kept by who appended it. */
-    isOnDisk: boolean;
-  }
-
-  type Step = { what: 'append' | 'send' | 'remove' | 'flush' | 'reopen' | 'read' | 'turn'; pick: number };
-  const anyStep: fc.Arbitrary<Step> = fc.record({
-    what: fc.constantFrom(
-      'append',
-      'append',
-      'append',
-      'send',
-      'remove',
-      'remove',
-      'flush',
-      'reopen',
-      'read',
-      'turn',
-    ),
-    pick: fc.nat(1000),
+test('a QoS 2 message is not gone before it is in the queue of its receiver, however much there is to write', async (t) => {
+  const store = openStore(t);
+  const one = store.sessions.create(session('c'));
+  const held = delivery({ state: 'awaiting PUBREL', packetId: 5, qos: 2 });
+  const received = ['1', '2'].map((payload) => one.incoming.append(store.keep(message('t', payload)), held));
+  await store.flush(); // both are in one record
+  const mark = store.mark();
+  received[0]!.remove();
+  append(store, one, '1');
+  // As the next start finds it, if the process is killed just after the first transaction.
+  const left = new Promise<string[]>((resolve) => {
+    store.whenSettled(mark, () => {
+      const next = openStore(t, { path: store.environment.path }).sessions.load('c')!;
+      resolve([...payloads(next.incoming.inFlight), ...payloads(next.stored.outgoing.read(0, 10))].sort());
+    });
   });
-
-  test('leaves the queue that a list would be', async (t) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(anyStep, { maxLength: 40 }), async (steps) => {
-        let store = openStore(t);
-        let one = store.sessions.create(session('c'));
-        let list: Model[] = [];
-        let count = 0;
-        const check = () => {
-          const waiting = list.filter(({ inFlight }) => !inFlight).map(({ payload }) => payload);
-          assert.deepEqual(payloads(one.outgoing.read(0, 1000)), waiting);
-          const half = list[list.length >> 1];
-          if (half === undefined) return;
-          const after = list.filter(
-            ({ entry, inFlight }) => !inFlight && entry.sequence > half.entry.sequence,
-          );
-          const read = one.outgoing.read(half.entry.sequence, 3);
-          assert.deepEqual(
-            payloads(read),
-            after.slice(0, 3).map(({ payload }) => payload),
-          );
-        };
-        const take = (pick: number): Model | undefined => {
-          const model = list[pick % Math.max(1, list.length)];
-          if (model?.isOnDisk) model.entry = one.outgoing.read(model.entry.sequence - 1, 1)[0]!;
-          if (model) model.isOnDisk = false;
-          return model;
-        };
-        for (const { what, pick } of steps) {
-          const chosen = what === 'send' || what === 'remove' ? take(pick) : undefined;
-          switch (what) {
-            case 'append': {
-              count += 1;
-              const payload = `${count} ${pick % 2 === 0 ? LARGE : ''}`;
-              const residence = RESIDENCES[pick % 3];
-              const entry = append(store, one, payload, residence);
-              list.push({ payload, entry, inFlight: false, isOnDisk: residence === 'stored' });
-              break;
-            }
-            case 'send':
-              chosen?.entry.update({ state: 'awaiting PUBACK', packetId: 1 });
-              if (chosen) chosen.inFlight = true;
-              break;
-            case 'remove':
-              chosen?.entry.remove();
-              list = list.filter((item) => item !== chosen);
-              break;
-            case 'flush':
-              assert.equal(await store.flush(), true);
-              break;
-            case 'turn':
-              void store.flush();
-              await new Promise(setImmediate);
-              break;
-            case 'reopen': {
-              store = await reopen(t, store);
-              const loaded = store.sessions.load('c')!;
-              one = loaded.stored;
-              const entries = [...loaded.outgoing.inFlight, ...one.outgoing.read(0, 1000)];
-              entries.sort((a, b) => a.sequence - b.sequence);
-              assert.deepEqual(
-                payloads(entries),
-                list.map(({ payload }) => payload),
-              );
-              assert.equal(loaded.outgoing.waiting, list.filter(({ inFlight }) => !inFlight).length);
-              list.forEach((item, index) => {
-                item.entry = entries[index]!;
-              });
-              break;
-            }
-            case 'read':
-              check();
-          }
-        }
-        check();
-        await store.close();
-      }),
-      { numRuns: 60 },
-    );
-  });
+  for (let i = 0; i < 50_000; i += 1) store.retained.clear('t'); // a burst
+  store.mark();
+  received[1]!.remove();
+  append(store, one, '2');
+  assert.deepEqual(await left, ['1', '2']);
 });
