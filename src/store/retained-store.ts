@@ -5,7 +5,7 @@
 import { Publication } from '../mqtt/publication.js';
 import { topicMatchesFilter } from '../topic/topic-filter.js';
 import type { Environment } from './environment.js';
-import { retainedKey, retainedTailKey } from './keys.js';
+import { retainedKey } from './keys.js';
 import { decodeMessageInto, encodeMessage } from './message-records.js';
 import { DamagedRecordError } from './record-bytes.js';
 import { RetainedTails } from './retained-tails.js';
@@ -20,7 +20,7 @@ export interface RetainedContext {
   onDamage: (error: DamagedRecordError) => void;
 }
 
-/** Milliseconds; well below those after which a cleared topic's tail is removed at the earliest. */
+/** Milliseconds; well below those for which the note of a cleared topic rests (`retained-tails.ts`). */
 const COMMIT_MS_MAX = 300;
 
 export class RetainedStore implements WalkSource {
@@ -139,14 +139,14 @@ export class RetainedStore implements WalkSource {
    * removes is the expired message.
    */
   #removeExpired(topic: string): void {
-    const { retained, retainedTails } = this.environment.tables;
+    const { retained } = this.environment.tables;
     const key = retainedKey(topic);
     const removal = this.environment.inTransaction(() => {
       const record = retained.getBinary(key);
       const message = new Publication();
       if (record === undefined || !this.#decode(record, message) || !this.#isExpired(message)) return;
       this.environment.remove(retained, key);
-      this.environment.remove(retainedTails, retainedTailKey(topic));
+      this.tails.noteAll([topic]);
     });
     removal.catch(() => {}); // it will be found again
   }
@@ -183,7 +183,7 @@ class RetainedChange extends Change {
 
   override committed(): void {
     if (!this.settled) return;
-    // In so long a time another thread may have cleared the topic, and have worked that off.
+    // In so long a time another thread may have cleared the topic, and have worked off its note for good.
     const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
     this.#store.settled(this.#topic, isLate);
   }

@@ -175,6 +175,61 @@ describe('tails', () => {
   });
 });
 
+describe('a tail stays where its topic is set anew', () => {
+  /** The transaction of `store` that is begun next ends when `go` is called: its thread is slow, say. */
+  function hold({ environment }: Store): { go: () => void } {
+    const { put, remove, committed } = environment;
+    const writes: (() => void)[] = [];
+    let go = () => {};
+    const gone = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    environment.put = (...args) => void writes.push(() => put.apply(environment, args));
+    environment.remove = (...args) => void writes.push(() => remove.apply(environment, args));
+    environment.committed = async () => {
+      await gone;
+      Object.assign(environment, { put, remove, committed });
+      for (const write of writes) write();
+      await committed.call(environment);
+    };
+    return { go: () => go() };
+  }
+
+  test('by a thread that had not seen yet that another one cleared it', async (t) => {
+    const store = openStore(t);
+    const other = openStore(t, { path: store.environment.path });
+    await fill(store, ['x/y']);
+    await store.retained.tails.finished();
+    const { go } = hold(other);
+    const set = fill(other, ['x/y']);
+    store.retained.clear('x/y');
+    await store.flush();
+    await store.retained.tails.finished();
+    go();
+    await set;
+    await other.flush();
+    assert.deepEqual(all(other.retained.match('+/y')), ['x/y']);
+  });
+
+  test('by a thread that had not seen yet that another one removed what has expired', async (t) => {
+    let now = 1000;
+    const store = openStore(t, { now: () => now });
+    const other = openStore(t, { path: store.environment.path, now: () => now });
+    store.retained.set(publication('x/y', 'short', { expiresAt: 2000 }));
+    await store.flush();
+    await store.retained.tails.finished();
+    now = 2000;
+    const { go } = hold(other);
+    const set = fill(other, ['x/y']);
+    assert.equal(store.retained.get('x/y'), undefined);
+    assert.deepEqual(all(store.retained.match('#')), []);
+    await store.environment.inTransaction(() => {}); // the removal is before it
+    go();
+    await set;
+    assert.deepEqual(all(other.retained.match('+/y')), ['x/y']);
+  });
+});
+
 describe('matching', () => {
   const levels = ['', 'a', 'b', 'ab', 'c', '$x', 'é', 'a\u0001'];
   const anyLevel = fc.constantFrom(...levels);
