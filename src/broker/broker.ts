@@ -255,8 +255,9 @@ export class Broker implements SessionEvents {
     return undefined;
   }
 
+  /** Sessions change what they keep in the middle of a publish. */
   mark(): number {
-    return this.store.mark();
+    return this.store.markWithin();
   }
 
   /** Something changed that a save would keep [mosq: autosave_on_changes]. */

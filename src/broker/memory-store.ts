@@ -11,6 +11,10 @@ export class MemoryStore implements BrokerStore {
     return 0;
   }
 
+  markWithin(): number {
+    return 0;
+  }
+
   changedSince(): boolean {
     return false;
   }

@@ -74,6 +74,8 @@ export interface BrokerStore {
   /** False where stored sessions do not read at present: nobody can be told whether there is one. */
   readonly knowsSessions: boolean;
   mark(): number;
+  /** The same in the middle of what a packet changes: all of that is kept or lost together. */
+  markWithin(): number;
   changedSince(mark: number): boolean;
   /** Calls back once everything changed since the mark is committed, or was undone. */
   whenSettled(mark: number, callback: () => void): void;

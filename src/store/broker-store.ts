@@ -26,6 +26,10 @@ export class LmdbBrokerStore implements BrokerStore {
     return this.#store.mark();
   }
 
+  markWithin(): number {
+    return this.#store.markWithin();
+  }
+
   changedSince(mark: number): boolean {
     return this.#store.changedSince(mark);
   }

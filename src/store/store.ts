@@ -84,6 +84,11 @@ export class Store {
     return this.#batcher.mark();
   }
 
+  /** @see WriteBatcher.markWithin */
+  markWithin(): number {
+    return this.#batcher.markWithin();
+  }
+
   /** @see WriteBatcher.changedSince */
   changedSince(mark: number): boolean {
     return this.#batcher.changedSince(mark);

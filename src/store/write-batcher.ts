@@ -214,6 +214,11 @@ export class WriteBatcher {
     return this.#dirty.length;
   }
 
+  /** The same in the middle of changes that belong together: they stay in one transaction. */
+  markWithin(): number {
+    return this.#dirty.length;
+  }
+
   /** What has been noted up to now belongs together, and is written in one transaction. */
   join(): void {
     this.#cuts = [];

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Residence } from '../../../src/session/keeper.js';
+import { LmdbBrokerStore } from '../../../src/store/broker-store.js';
 import type { QueueEntry } from '../../../src/store/queue-entry.js';
 import type { Store } from '../../../src/store/store.js';
 import type { StoredSession } from '../../../src/store/stored-session.js';
+import { BrokerFixture } from '../../support/broker-fixture.js';
 import { delivery, message, openStore, session, text } from '../../support/stores.js';
 
 const LARGE = 'p'.repeat(300);
@@ -263,4 +265,25 @@ test('a QoS 2 message is not gone before it is in the queue of its receiver, how
   received[1]!.remove();
   append(store, one, '2');
   assert.deepEqual(await left, ['1', '2']);
+});
+
+test('a mark of a session within a publish does not part what is noted of it from its message', async (t) => {
+  const store = openStore(t);
+  const { broker } = new BrokerFixture({ store: new LmdbBrokerStore(store) });
+  const one = store.sessions.create(session('c'));
+  await store.flush();
+  for (let i = 0; i < 49_999; i += 1) store.retained.clear('t'); // a burst
+  const mark = store.mark();
+  const messageId = one.incoming.keyOf(1).toString('hex');
+  broker.store.isNewTo('c', { messageId, isElsewhere: true });
+  const left = new Promise<string[]>((resolve) => {
+    store.whenSettled(mark, () => {
+      const next = openStore(t, { path: store.environment.path });
+      assert.equal(next.deliveryNotes.has(messageId, 'c'), true);
+      resolve(payloads(next.sessions.load('c')!.stored.outgoing.read(0, 10)));
+    });
+  });
+  broker.mark();
+  append(store, one, '1');
+  assert.deepEqual(await left, ['1']);
 });
