@@ -119,6 +119,7 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   override write(): void {
+    if (this.#queue.hasEnded && !this.removed) return;
     if (this.removed) {
       // It was never in a record, but noted elsewhere.
       if (this.record === null) this.#removeNotes();
@@ -256,7 +257,8 @@ export class QueueRecord extends Change {
     const key = this.#queue.keyOf(this.first);
     if (this.#left < this.#entries.length) this.#entries = this.#entries.filter(({ removed }) => !removed);
     if (this.#left === 0) environment.remove(this.#queue.table, key);
-    else environment.put(this.#queue.table, key, encodeQueue(this.#entries, this.first));
+    else if (!this.#queue.hasEnded)
+      environment.put(this.#queue.table, key, encodeQueue(this.#entries, this.first));
     this.#wasWritten = true;
     for (const entry of this.#entries) entry.written();
     for (const { entry, sharedId } of this.#gone) entry.writeGone(sharedId);

@@ -75,6 +75,8 @@ export class SessionQueue {
   #open: QueueRecord | null = null;
   /** The first sequence of the record in which the last `read` ended. */
   #readUpTo = 0;
+  /** The session is over: what is on disk is the sweeper's, and nothing is added to it. */
+  hasEnded = false;
 
   constructor(context: QueueContext, sessionKey: Buffer, direction: Direction) {
     this.context = context;
@@ -202,6 +204,7 @@ export class SessionQueue {
 
   /** Forgets what is not written yet: the session has ended. */
   cancelAll(): void {
+    this.hasEnded = true;
     for (let i = this.#tailHead; i < this.#tail.length; i += 1) this.context.batcher.cancel(this.#tail[i]!);
     for (const record of this.#held.values()) this.context.batcher.cancel(record);
     this.#held.clear();

@@ -211,4 +211,19 @@ describe('what an ended session leaves', () => {
     await settle(next);
     assert.deepEqual(leftovers(next), { sessions: 2 });
   });
+
+  test('does not come back when one of its messages is released late', async (t) => {
+    const store = openStore(t);
+    const one = store.sessions.create(session('client'));
+    const held = delivery({ state: 'awaiting PUBREL', packetId: 5, qos: 2 });
+    const [first] = [1, 2].map(() => one.incoming.append(store.keep(message('t')), held));
+    first!.release();
+    await store.flush(); // both are in one record
+    one.end();
+    await settle(store);
+    assert.deepEqual(leftovers(store), {});
+    first!.remove();
+    await settle(store);
+    assert.deepEqual(leftovers(store), {});
+  });
 });
