@@ -27,7 +27,7 @@ export class MemoryStore implements BrokerStore {
     return true;
   }
 
-  whenFlushed(callback: () => void): void {
+  whenRetained(callback: () => void): void {
     callback();
   }
 

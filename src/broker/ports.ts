@@ -84,8 +84,12 @@ export interface BrokerStore {
    * the message, that it has it is noted together with the other changes of this turn.
    */
   isNewTo(receiver: string, message: Once): boolean;
-  /** Calls back once all that this thread has changed can be read by others. */
-  whenFlushed(callback: () => void): void;
+  /**
+   * Calls back once the retained messages that this thread has taken can be read by others. While the store cannot
+   * be written it calls back all the same: what is not stored is not acknowledged, so nobody may rely on it, and those
+   * who wait want other messages.
+   */
+  whenRetained(callback: () => void): void;
   /** Lets this thread read what others committed; first thing in every handler of another thread's message. */
   refresh(): void;
   /** @returns `null` where sessions are kept in memory only */

@@ -404,7 +404,7 @@ class WorkerHost {
       case 'interest':
         this.#noteInterest(link.worker, message.changes, message.isAll);
         // Retained messages that this worker took before have to be in sight of the one that asks.
-        store.whenFlushed(() => link.control({ kind: 'confirmed', sequence: message.sequence }));
+        store.whenRetained(() => link.control({ kind: 'confirmed', sequence: message.sequence }));
         return;
       case 'confirmed':
         this.#broker.cluster.confirmed(link.worker, message.sequence);

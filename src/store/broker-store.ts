@@ -14,12 +14,12 @@ import type { StoredSession } from './stored-session.js';
 
 export class LmdbBrokerStore implements BrokerStore {
   readonly knowsSessions: boolean = true;
-  readonly retained: RetainedMessages;
+  readonly retained: StoredRetained;
   readonly #store: Store;
 
   constructor(store: Store) {
     this.#store = store;
-    this.retained = new StoredRetained(store.retained);
+    this.retained = new StoredRetained(store);
   }
 
   mark(): number {
@@ -45,8 +45,8 @@ export class LmdbBrokerStore implements BrokerStore {
     return true;
   }
 
-  whenFlushed(callback: () => void): void {
-    this.#store.whenCommitted(callback);
+  whenRetained(callback: () => void): void {
+    this.#store.whenReadable(this.retained.commitsDue, callback);
   }
 
   refresh(): void {
@@ -138,10 +138,14 @@ class StoredQueue implements MessageKeeper {
 }
 
 class StoredRetained implements RetainedMessages {
+  /** For `Store.whenReadable`. */
+  commitsDue = 0;
+  readonly #store: Store;
   readonly #retained: RetainedStore;
 
-  constructor(retained: RetainedStore) {
-    this.#retained = retained;
+  constructor(store: Store) {
+    this.#store = store;
+    this.#retained = store.retained;
   }
 
   get count(): number {
@@ -150,10 +154,12 @@ class StoredRetained implements RetainedMessages {
 
   set(message: Publication): void {
     this.#retained.set(message);
+    this.commitsDue = this.#store.commitsDue;
   }
 
   clear(topic: string): void {
     this.#retained.clear(topic);
+    this.commitsDue = this.#store.commitsDue;
   }
 
   match(filter: string): RetainedCursor {

@@ -99,9 +99,19 @@ export class Store {
     this.#batcher.whenSettled(mark, callback);
   }
 
-  /** @see WriteBatcher.whenCommitted */
-  whenCommitted(callback: () => void): void {
-    this.#batcher.whenCommitted(callback);
+  /** To be given to `whenReadable` when something was changed that other threads are to read. */
+  get commitsDue(): number {
+    return this.#batcher.commitsDue;
+  }
+
+  /**
+   * Calls back once other threads can read what was changed before `commitsDue` was asked for: at once where that is
+   * committed already, else it is written now. While commits fail nobody waits.
+   */
+  whenReadable(commitsDue: number, callback: () => void): void {
+    const { commits, failing } = this.#batcher;
+    if (failing || commits >= commitsDue) callback();
+    else void this.flush().then(callback);
   }
 
   /** A message for one or more queues; one object for all of them. */

@@ -109,8 +109,6 @@ export class WriteBatcher {
   #lastFlushAt = Number.NEGATIVE_INFINITY;
   #commit: Promise<void> | undefined;
   #commitStartedAt = 0;
-  /** Who waits for the commit under way. */
-  #writingWaiters: Waiter[] = [];
   #urgent = false;
   /** Commits failed in a row. */
   #failures = 0;
@@ -138,6 +136,12 @@ export class WriteBatcher {
   /** Transactions committed. */
   get commits(): number {
     return this.#commits;
+  }
+
+  /** What `commits` will be at the most when all that is dirty or being written now is committed. */
+  get commitsDue(): number {
+    const underWay = this.#commit === undefined ? 0 : 1;
+    return this.#commits + underWay + (this.#dirty.length === 0 ? 0 : this.#cuts.length + 1);
   }
 
   /** Changes that these transactions held. */
@@ -246,21 +250,6 @@ export class WriteBatcher {
   }
 
   /**
-   * Calls back once all that is dirty or being written now is committed or cancelled, however often that has to be
-   * tried, in every mode. Other threads can read it then.
-   */
-  whenCommitted(callback: () => void): void {
-    const waiter: Waiter = { remaining: 0, callback };
-    for (const change of this.#dirty) if (change.dirty) wait(waiter, change);
-    if (this.#commit !== undefined) {
-      waiter.remaining += 1;
-      this.#writingWaiters.push(waiter);
-    }
-    if (waiter.remaining === 0) callback();
-    else this.#scheduleUrgent();
-  }
-
-  /**
    * Writes what is dirty now, without waiting for a window.
    * @returns whether it is committed; if not it stays dirty and is tried again
    */
@@ -345,7 +334,6 @@ export class WriteBatcher {
       return;
     }
     const waiters = this.#writeBatch(batch);
-    this.#writingWaiters = waiters;
     this.#lastFlushAt = this.#commitStartedAt = performance.now();
     this.#commit = this.#committer.committed().then(
       () => this.#succeed(batch, waiters, flushWaiters),

@@ -52,6 +52,30 @@ for (const mode of ['autosave', 'durable']) {
   });
 }
 
+test('a full disk does not hold up subscriptions, on whichever worker', { skip }, async (t) => {
+  const workers = 3;
+  const broker = await startBroker(t, { workers, config: `${persistence}\npersistence_mode durable` });
+  const publisher = await RawClient.connect(t, broker, 4);
+  setRoom(broker, 'none');
+  publisher.sendPublish('kept', 'waits', { qos: 1, packetId: 7, retain: true });
+  const waiting = await RawClient.connect(t, broker, 4); // while the first commit is tried
+  await waiting.subscribe('early', 1);
+  await broker.waitForLog(/Error: The store cannot be written/);
+  for (let i = 0; i < workers; i += 1) {
+    const subscriber = await RawClient.connect(t, broker, 4);
+    await subscriber.subscribe(`new/${i}`, 1);
+    assert.equal(await waiting.publish(`new/${i}`, 'through'), 0);
+    const { packetId } = await subscriber.expectPublish(`new/${i}`, 'through');
+    subscriber.sendAck('puback', packetId);
+  }
+  await publisher.expectSilence();
+  setRoom(broker, 'unlimited');
+  await publisher.expectPacket('puback', { packetId: 7 });
+  const late = await RawClient.connect(t, broker, 4);
+  await late.subscribe('kept', 0);
+  await late.expectPublish('kept', 'waits');
+});
+
 test('a folder that cannot be written is said when it is to be saved, and saved to when it can', async (t) => {
   const broker = await startBroker(t, { config: persistence });
   const folder = join(broker.folder, 'store');

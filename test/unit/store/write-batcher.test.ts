@@ -176,37 +176,29 @@ describe('acknowledgements', () => {
   });
 });
 
-describe('whenCommitted', () => {
-  test('waits for what is being written and for what is dirty, patient or not', async () => {
+describe('commitsDue', () => {
+  test('is reached when all that is dirty or being written is committed', async () => {
     const { disk, batcher, change } = setUp({ windowMs: 60_000 });
-    const calls: string[] = [];
-    batcher.whenCommitted(() => calls.push('nothing to wait for'));
+    assert.equal(batcher.commitsDue, 0);
     batcher.add(change('a'));
+    assert.equal(batcher.commitsDue, 1);
     void batcher.flush();
-    batcher.whenCommitted(() => calls.push('a'));
+    assert.equal(batcher.commitsDue, 1);
     batcher.add(change('b'), true);
-    batcher.whenCommitted(() => calls.push('a and b'));
-    assert.deepEqual(calls, ['nothing to wait for']);
+    assert.equal(batcher.commitsDue, 2);
     await disk.succeed();
-    assert.deepEqual(calls, ['nothing to wait for', 'a']);
-    await commitBegins(disk);
+    assert.deepEqual([batcher.commits, batcher.commitsDue], [1, 2]);
+    void batcher.flush();
     await disk.succeed();
-    assert.deepEqual(calls, ['nothing to wait for', 'a', 'a and b']);
+    assert.deepEqual([batcher.commits, batcher.commitsDue], [2, 2]);
   });
 
-  test('goes on waiting when a commit fails, also without a window', async () => {
-    const { disk, batcher, change } = setUp({ windowMs: Number.POSITIVE_INFINITY });
-    let called = false;
-    batcher.add(change('a'));
-    batcher.whenCommitted(() => {
-      called = true;
-    });
-    await commitBegins(disk);
-    await disk.fail();
-    assert.equal(called, false);
-    await commitBegins(disk);
-    await disk.succeed();
-    assert.equal(called, true);
+  test('counts the transactions that a large one is split into', () => {
+    const { batcher, change } = setUp({ windowMs: 60_000 });
+    for (let i = 0; i < 50_000; i += 1) batcher.add(change('a'));
+    batcher.mark();
+    batcher.add(change('b'));
+    assert.equal(batcher.commitsDue, 2);
   });
 });
 
