@@ -52,8 +52,8 @@ export interface BrokerWorld {
   flushList: FlushList;
   /** None: everything is in memory. */
   store?: BrokerStore;
-  /** Counts changes for `autosave_on_changes`; none: nobody counts. */
-  countChange?: (() => void) | undefined;
+  /** Counts changes for `autosave_on_changes`. */
+  changes?: { add(): void };
   /** Milliseconds since the epoch. */
   clock: () => number;
 }
@@ -74,7 +74,7 @@ export class Broker implements SessionEvents {
   readonly access: Access;
   readonly flushList: FlushList;
   readonly #clock: () => number;
-  readonly #countChange: (() => void) | undefined;
+  readonly #changes: { add(): void } | undefined;
 
   readonly routes = new RouteTable();
   readonly cluster = new Cluster();
@@ -111,7 +111,7 @@ export class Broker implements SessionEvents {
     this.store = world.store ?? new MemoryStore();
     this.denials = new DenialLog(world.log);
     this.#clock = world.clock;
-    this.#countChange = world.countChange;
+    this.#changes = world.changes;
     this.now = world.clock();
     this.#limits = { ...world.settings };
   }
@@ -262,7 +262,7 @@ export class Broker implements SessionEvents {
 
   /** Something changed that a save would keep [mosq: autosave_on_changes]. */
   changed(): void {
-    this.#countChange?.();
+    if (this.settings.autosaveOnChanges) this.#changes?.add();
   }
 
   whenSettled(mark: number, callback: () => void): void {

@@ -64,13 +64,6 @@ export function runWorker(start: WorkerStart): Promise<void> {
   });
 }
 
-/** Counting costs something for every acknowledged message, so it is done only where it decides when to save. */
-function countChanges({ settings, store }: WorkerStart): (() => void) | undefined {
-  if (!settings.autosaveOnChanges) return undefined;
-  const counter = new ChangeCounter(store.changes);
-  return () => counter.add();
-}
-
 const storeFailing = ({ message }: Error): string =>
   `Error: The store cannot be written (${message}). What has to be stored is not acknowledged until it can.`;
 
@@ -142,7 +135,7 @@ class WorkerHost {
     });
     this.#broker = new Broker({
       store: this.#brokerStore,
-      countChange: countChanges(start),
+      changes: new ChangeCounter(start.store.changes),
       settings: start.settings,
       log: this.#log,
       counters: this.#counters,

@@ -28,6 +28,8 @@ export interface FixtureOptions {
   /** Texts of the files that settings name. */
   files?: Record<string, string>;
   store?: BrokerStore;
+  /** Counts changes for `autosave_on_changes`. */
+  changes?: { add(): void };
   /** Lines that are made and kept; all of them unless told otherwise. */
   logMask?: number;
 }
@@ -50,6 +52,7 @@ export class BrokerFixture {
     listeners = [{}],
     files = {},
     store,
+    changes,
     logMask = logMaskAll,
   }: FixtureOptions = {}) {
     const all: Settings = {
@@ -70,6 +73,7 @@ export class BrokerFixture {
       flushList: this.#flushList,
       clock: () => this.now,
       ...(store !== undefined && { store }),
+      ...(changes !== undefined && { changes }),
     });
   }
 
