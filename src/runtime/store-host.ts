@@ -93,7 +93,7 @@ export class StoreHost {
       path: prepared.path,
       mode: prepared.mode,
       standIn: prepared.standIn,
-      groupCommitMs: groupCommitInterval,
+      groupCommitMs: prepared.mode === 'durable' ? groupCommitInterval : 0,
       changes: changes.memory,
     };
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
