@@ -1,27 +1,29 @@
 /** Debian's Mosquitto loads what we export, and its clients see the same. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { runDbCommand } from '../../src/cli/db.js';
 import type { DatabaseContent } from '../../src/mosquitto-db/content.js';
 import { writeDatabase } from '../../src/mosquitto-db/from-model.js';
 import { readDatabase } from '../../src/mosquitto-db/to-model.js';
 import { type Broker, startMosquitto } from '../support/broker.js';
-import { afterTest } from '../support/cleanup.js';
+import { makeFolder } from '../support/cleanup.js';
 import { runClient, skipWithout, startClient } from '../support/debian.js';
-import { readSample } from '../support/mosquitto-db-samples.js';
+import { readSample, SAMPLE_NAMES } from '../support/mosquitto-db-samples.js';
+import { SampleWitness } from '../support/sample-witness.js';
 
 const skip = skipWithout('/usr/sbin/mosquitto', '/usr/bin/mosquitto_sub');
 
 /** Starts Mosquitto with a database of ours. */
 async function startWith(t: TestContext, content: DatabaseContent): Promise<Broker> {
-  const folder = mkdtempSync(join(tmpdir(), 'midge-test-'));
-  afterTest(t, () => rmSync(folder, { recursive: true, force: true }));
+  const folder = makeFolder(t);
   writeFileSync(join(folder, 'mosquitto.db'), writeDatabase(content, Date.now()));
-  return startMosquitto(t, {
-    config: `user root\npersistence true\npersistence_location ${folder}/\nmax_inflight_messages 4`,
-  });
+  return startMosquitto(t, { config: `${configFor(folder)}\nmax_inflight_messages 4` });
+}
+
+function configFor(folder: string): string {
+  return `user root\npersistence true\npersistence_location ${folder}/`;
 }
 
 /** A sample that went through our records and back into a file, loaded by Mosquitto. */
@@ -32,6 +34,21 @@ function startWithExported(t: TestContext, sample: string): Promise<Broker> {
 }
 
 describe('Mosquitto loads an export', { skip, concurrency: 4 }, () => {
+  for (const sample of SAMPLE_NAMES) {
+    test(`${sample}: clients see what is in it`, async (t) => {
+      const folder = makeFolder(t);
+      const [original, store, exported] = ['original.db', 'store.db', 'mosquitto.db'].map((name) =>
+        join(folder, name),
+      ) as [string, string, string];
+      writeFileSync(original, readSample(sample));
+      const quiet = { stdout: () => {}, stderr: () => {} };
+      assert.equal(await runDbCommand(['import', original, store], quiet), 0);
+      assert.equal(await runDbCommand(['export', store, exported], quiet), 0);
+      const broker = await startMosquitto(t, { config: configFor(folder) });
+      await new SampleWitness(t, broker, sample).expectAll();
+    });
+  }
+
   test('retained messages with their properties', async (t) => {
     const broker = await startWithExported(t, 'v6-2.1.2-all.db');
     const format = '%t|%p|%q|%r|%P|%C|%R';

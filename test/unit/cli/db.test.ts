@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { runDbCommand } from '../../../src/cli/db.js';
@@ -69,18 +69,21 @@ describe('import and export', () => {
     });
   }
 
-  test('a dry run tells the same and writes nothing', async (t) => {
-    const original = sampleFile(t);
-    const store = join(temporaryFolder(t), 'store.db');
-    const dry = await run('import', '--dry-run', original, store);
-    assert.equal(dry.code, 0);
-    assert.ok(!existsSync(store));
-    const wet = await run('import', original, store);
-    assert.equal(wet.stdout.replace('Writing', 'Would write'), dry.stdout);
-    const exported = join(temporaryFolder(t), 'exported.db');
-    assert.equal((await run('export', '-n', store, exported)).code, 0);
-    assert.ok(!existsSync(exported));
-  });
+  for (const name of SAMPLE_NAMES) {
+    test(`${name}: a dry run tells the same and writes nothing`, async (t) => {
+      const original = sampleFile(t, name);
+      const folder = temporaryFolder(t);
+      const store = join(folder, 'store.db');
+      const dry = await run('import', '--dry-run', original, store);
+      assert.equal(dry.code, 0);
+      assert.deepEqual(readdirSync(folder), []);
+      const wet = await run('import', original, store);
+      assert.equal(wet.stdout.replace('Writing', 'Would write'), dry.stdout);
+      const files = readdirSync(folder);
+      assert.equal((await run('export', '-n', store, join(folder, 'exported.db'))).code, 0);
+      assert.deepEqual(readdirSync(folder), files);
+    });
+  }
 
   test('nothing is written over', async (t) => {
     const original = sampleFile(t);
