@@ -22,6 +22,7 @@ const TICK_MS = 1000;
 const RETRY_S = 5;
 
 const NOT_SAVED = 'Error: Not everything could be saved; what is in memory stays for the next start.';
+const NOT_KEPT = 'Error: Not everything could be saved; what came after the last save is lost.';
 const STAND_IN_LOST = 'Error: The store could not be used to the end; what was not acknowledged is lost.';
 
 export interface StoreUsers {
@@ -124,7 +125,12 @@ export class StoreHost {
     if (this.#settings.persistence && this.place.standIn === undefined) this.#sayThatItSaves();
     const kept = await this.#keeper.end();
     removeIfEmpty(dirname(this.place.path));
-    if (!kept) this.#log.write('error', this.place.standIn === undefined ? NOT_SAVED : STAND_IN_LOST);
+    if (!kept) this.#log.write('error', this.#whatIsLost());
+  }
+
+  #whatIsLost(): string {
+    if (this.place.standIn !== undefined) return STAND_IN_LOST;
+    return this.#prepared.isTemporary ? NOT_KEPT : NOT_SAVED;
   }
 
   /** What `$SYS/broker/store/…` shows, by topic. */

@@ -7,6 +7,7 @@
  *              the saved file · the previous save · what can be rescued · nothing
  *   durable    the file itself · the previous save, if there ever was one · what can be rescued · nothing;
  *              where it cannot be written, a stand-in in memory, until it can
+ *   deferred   as durable; where it cannot be written, a copy in a temporary folder, which is saved when it can
  *
  * A file that is not exactly as we left it is read in a child process first, because a damaged one can end the
  * process that opens it. One that is not sound is put aside under a dated name. A `mosquitto.db` of Mosquitto's is
@@ -62,6 +63,8 @@ export interface PreparedStore {
   saved: SavedFile | undefined;
   /** The live store has what the saved file has not. */
   saveSoon: boolean;
+  /** The live store is not there for the next start, saved or not. */
+  isTemporary?: boolean;
   /** What the live store stands in for; `undefined`: it is the store. */
   standIn?: StandIn;
   /** What went wrong with stored data, for as long as the broker runs. In the log already. */
@@ -89,9 +92,13 @@ async function prepareTransient(options: StartupOptions, alarms: string[]): Prom
 }
 
 /** A folder for a live store that does not outlive the broker. */
-function temporaryFolder({ memoryFolders, path }: StartupOptions, purpose: string): string {
+function temporaryFolder(
+  { memoryFolders, path }: StartupOptions,
+  purpose: string,
+  candidates = [...memoryFolders, tmpdir()],
+): string {
   const folder = findLiveFolder({
-    candidates: [...memoryFolders, tmpdir()],
+    candidates,
     savedPath: `${path} (${purpose})`,
     bytes: 0,
     anyFileSystem: true,
@@ -196,10 +203,28 @@ class Startup {
     } catch (error) {
       const reason = `the store ${path} cannot be used: ${(error as Error).message}`;
       if (mode === 'durable') return this.#standIn(new StoreUnavailableError(reason, { cause: error }));
-      this.#alarm(`Nothing will be saved, ${reason}.`);
-      return prepareTransient(this.#options, this.#alarms);
+      return this.#temporary(reason);
     }
     return { mode, path, saved: this.#saved, saveSoon: false, alarms: this.#alarms };
+  }
+
+  /** Where neither memory nor the saved file's folder has room: as in autosave mode, but gone with the process. */
+  async #temporary(reason: string): Promise<PreparedStore> {
+    const { memoryFolders } = this.#options;
+    const folder = temporaryFolder(this.#options, 'unsaved', [tmpdir(), ...memoryFolders]);
+    const live = join(folder, LIVE_NAME);
+    removeStore(live);
+    await this.#makeLive(folder, live, new LiveNote(live));
+    await openOnce(live, 'autosave');
+    this.#alarm(`Nothing is saved until it can be, ${reason}.`);
+    return {
+      mode: 'autosave',
+      path: live,
+      saved: this.#saved,
+      saveSoon: true,
+      isTemporary: true,
+      alarms: this.#alarms,
+    };
   }
 
   /**

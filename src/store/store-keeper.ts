@@ -44,13 +44,14 @@ export class StoreKeeper {
 
   /**
    * The orderly end, after every worker has closed its store.
-   * @returns whether everything is saved; if not, a live store in memory stays for the next start
+   * @returns whether everything is saved; if not, a live store in memory stays for the next start, unless it is temporary
    */
   async end(): Promise<boolean> {
-    const { mode, path, saved } = this.#prepared;
+    const { mode, path, saved, isTemporary, standIn } = this.#prepared;
     const kept = await this.autosave.save();
     const closed = await this.store.close();
-    if (mode === 'transient' || this.#prepared.standIn || (mode === 'autosave' && kept)) removeStore(path);
+    const isOver = mode === 'transient' || isTemporary || standIn !== undefined;
+    if (isOver || (mode === 'autosave' && kept)) removeStore(path);
     if ((mode === 'durable' || mode === 'deferred') && closed) saved?.noteClosed();
     return kept && closed;
   }

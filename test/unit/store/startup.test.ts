@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -269,15 +270,42 @@ describe('without memory', () => {
     assert.deepEqual((await runs.start()).names(), []);
   });
 
-  test('and without a folder to write to the broker serves on, and says so', async (t) => {
+  test('and without a folder to write to the broker serves on, says so, and saves when there is one', async (t) => {
     const runs = new BrokerRuns(t, '/nowhere');
-    writeFileSync(join(dirname(runs.path), 'file'), '');
-    const first = await runs.start({ path: join(dirname(runs.path), 'file', 'mosquitto.db') });
-    assert.equal(first.mode, 'transient');
-    assert.match(first.alarms[0]!, /^Nothing will be saved/);
-    await first.add('a');
-    assert.deepEqual(first.names(), ['a']);
-    await first.end();
+    const before = await runs.start();
+    await before.add('old');
+    await before.end();
+    const folder = dirname(runs.path);
+    renameSync(folder, `${folder}.away`);
+    writeFileSync(folder, 'in the way');
+    const first = await runs.start();
+    assert.match(first.alarms[0]!, /^Nothing is saved until it can be, the store \S+ cannot be used: /);
+    await first.add('new');
+    assert.equal(await first.keeper.autosave.save(), false);
+    rmSync(folder);
+    mkdirSync(folder);
+    assert.equal(await first.keeper.autosave.save(), true);
+    await first.kill();
+    const second = await runs.start();
+    assert.equal(second.mode, 'deferred');
+    assert.deepEqual(second.names(), ['new']);
+    await second.end();
+    rmSync(`${folder}.away`, { recursive: true });
+  });
+
+  test('and with a folder that only reads, what is in it is served and saved with the rest later', async (t) => {
+    const runs = new BrokerRuns(t, '/nowhere');
+    const before = await runs.start();
+    await before.add('old');
+    await before.end();
+    mkdirSync(`${runs.path}.room`); // in the way of the look for room
+    const first = await runs.start();
+    assert.deepEqual(first.names(), ['old']);
+    await first.add('new');
+    rmSync(`${runs.path}.room`, { recursive: true });
+    assert.equal(await first.end(), true);
+    assert.ok(!existsSync(first.prepared.path));
+    assert.deepEqual((await runs.start()).names(), ['new', 'old']);
   });
 });
 
