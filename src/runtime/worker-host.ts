@@ -2,47 +2,34 @@
  * What runs in a worker thread: the broker core, wired to sockets, to main and to the other workers. The task ends
  * when main asks the worker to stop; if it fails, the worker is lost and main knows by the rejected task.
  */
-import { closeSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
 import { PacedQueue } from '../base/paced-queue.js';
 import { socketUplink } from '../bridge/socket-uplink.js';
 import { Broker } from '../broker/broker.js';
-import { Connection } from '../broker/connection.js';
-import type { Handover } from '../broker/ports.js';
 import { RetainedSweep } from '../broker/retained-sweep.js';
 import { WorkerLog } from '../log/log.js';
-import { clientDisconnected } from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
 import { FlushList } from '../mqtt/outgoing-buffer.js';
-import { socketOf } from '../net/descriptor.js';
 import { monotonicMs } from '../net/monotonic-clock.js';
-import { RelayStream, RelayTransport } from '../net/relay.js';
-import { type SocketOrigin, SocketTransport } from '../net/socket-transport.js';
-import type { TlsTransport } from '../net/tls-transport.js';
-import { Link } from '../routing/link.js';
 import type {
   ClaimAnswer,
-  LinkMessage,
   MainToWorker,
   PassedConnection,
   WorkerStart,
   WorkerToMain,
 } from '../routing/messages.js';
-import type { Interest } from '../routing/route-table.js';
 import { awaitUnknownSessions } from '../routing/unknown-sessions.js';
-import { RecordFlag } from '../routing/wire.js';
 import { ChangeCounter } from '../store/autosave.js';
 import { LmdbBrokerStore, StandInStore } from '../store/broker-store.js';
 import { isLeftByFailedCommit } from '../store/environment.js';
 import { Store } from '../store/store.js';
 import { BridgeHost } from './bridge-host.js';
-import { writeTlsKeylog } from './tls-keylog.js';
-import { TlsListeners } from './tls-listeners.js';
 import { WorkerAccess } from './worker-access.js';
 import { WorkerDirectory } from './worker-directory.js';
+import { WorkerIntake } from './worker-intake.js';
+import { WorkerLinks } from './worker-links.js';
 
 const TICK_MS = 1000;
 
@@ -51,10 +38,6 @@ const TICK_MS = 1000;
  * hold up those who are here already.
  */
 const NEWCOMERS_A_TURN = 4;
-
-function keylogTo(fd: number | null): ((line: Buffer) => void) | null {
-  return fd === null ? null : (line) => writeTlsKeylog(fd, line);
-}
 
 /** Serves until told to stop. */
 export function runWorker(start: WorkerStart): Promise<void> {
@@ -73,12 +56,13 @@ class WorkerHost {
   readonly #directory: WorkerDirectory;
   readonly #access: WorkerAccess;
   readonly #retainedSweep: RetainedSweep | null;
-  readonly #tls: TlsListeners;
   readonly #flushList = new FlushList((flush) => setImmediate(flush));
   readonly #log: WorkerLog;
   readonly #store: Store;
   readonly #brokerStore: LmdbBrokerStore;
   readonly #broker: Broker;
+  readonly #intake: WorkerIntake;
+  readonly #links: WorkerLinks;
   readonly #bridges: BridgeHost;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
@@ -86,7 +70,7 @@ class WorkerHost {
   readonly #arriving = new PacedQueue<PassedConnection>({
     perTurn: NEWCOMERS_A_TURN,
     nextTurn: setImmediate,
-    each: (connection) => this.#serve(connection),
+    each: (connection) => this.#intake.serve(connection),
   });
   /** Main's answers to claims. */
   readonly #answers = new PacedQueue<ClaimAnswer>({
@@ -94,13 +78,6 @@ class WorkerHost {
     nextTurn: setImmediate,
     each: (answer) => this.#directory.answered(answer),
   });
-  readonly #linkPorts = new Map<number, MessagePort>();
-  /** Links whose other side has not told all it had yet. */
-  readonly #catchingUp = new Set<number>();
-  /** All others know what this worker wants to hear of. */
-  #isKnown = false;
-  /** It has told main that connections may come. */
-  #isReady = false;
   readonly #counters: Float64Array;
   #utilisation = performance.eventLoopUtilization();
   #timer: NodeJS.Timeout | undefined;
@@ -128,11 +105,6 @@ class WorkerHost {
     this.#brokerStore =
       standIn === undefined ? new LmdbBrokerStore(this.#store) : new StandInStore(this.#store, standIn);
     this.#access = new WorkerAccess(start.settings, start.files);
-    this.#tls = new TlsListeners(start.settings, start.files, {
-      secured: (transport) => this.#connect(transport, null),
-      failed: (origin, reason) => this.#refused(origin, reason),
-      keylog: keylogTo(start.tlsKeylog),
-    });
     this.#broker = new Broker({
       store: this.#brokerStore,
       changes: new ChangeCounter(start.store.changes),
@@ -143,6 +115,11 @@ class WorkerHost {
       access: this.#access,
       flushList: this.#flushList,
       clock: Date.now,
+    });
+    this.#intake = new WorkerIntake(this.#broker, start);
+    this.#links = new WorkerLinks(start.worker, this.#broker, {
+      relieve: () => this.#relieve(),
+      ready: () => this.#tell({ kind: 'ready' }),
     });
     // One worker sweeps for all; there always is one with this number, or about to be.
     this.#retainedSweep = start.worker === 0 ? new RetainedSweep(this.#broker.store, Date.now()) : null;
@@ -160,19 +137,12 @@ class WorkerHost {
     }
     // What is thrown from here on, nobody catches: a bug ends the thread with all its connections, and main knows.
     this.#port.on('message', (message: MainToWorker) => this.#receive(message));
-    for (const { worker, port } of this.#start.peers) {
-      this.#catchingUp.add(worker);
-      this.#addPeer(worker, port);
-    }
+    this.#links.open(this.#start.peers);
     if (this.#start.store.standIn === 'blind') {
       awaitUnknownSessions(this.#broker.cluster, this.#broker.routes, this.#flushList);
     }
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
-    // The others have to send what the stored sessions are waiting for, before anybody publishes.
-    this.#broker.cluster.introduce(this.#broker.routes.interests(), () => {
-      this.#isKnown = true;
-      this.#readyWhenCaughtUp();
-    });
+    this.#links.introduce();
   }
 
   #tick(): void {
@@ -203,10 +173,10 @@ class WorkerHost {
         this.#discard(message.clientIds);
         return;
       case 'peer-added':
-        this.#tellEverything(this.#addPeer(message.worker, message.port));
+        this.#links.add(message.worker, message.port);
         return;
       case 'peer-removed':
-        this.#removePeer(message.worker);
+        this.#links.remove(message.worker);
         return;
       case 'publish':
         this.#broker.receiveRecords(message.records, true);
@@ -217,7 +187,7 @@ class WorkerHost {
       case 'reload':
         this.#log.mask = message.logMask;
         this.#access.replace(message.settings, message.files);
-        this.#tls.replace(message.settings, message.files);
+        this.#intake.reload(message.settings, message.files);
         this.#broker.reload(message.settings);
         return;
       case 'flush':
@@ -237,64 +207,6 @@ class WorkerHost {
     }
   }
 
-  #serve({ handover, received, tls, ...origin }: PassedConnection): void {
-    this.#counters[Counter.connectionsTaken]! += 1; // if this thread dies now, the descriptor dies with it
-    if (tls === null && this.#tls.isFor(origin.listener)) {
-      this.#secure(handover, origin);
-      return;
-    }
-    const transport =
-      typeof handover === 'number'
-        ? this.#openSocket(handover, origin)
-        : new RelayTransport(handover, origin, tls);
-    if (transport === null) this.#directory.closed(origin.listener);
-    else this.#connect(transport, received);
-  }
-
-  #connect(transport: SocketTransport | TlsTransport | RelayTransport, received: Uint8Array | null): void {
-    const connection = new Connection(this.#broker, transport);
-    transport.serve(connection);
-    if (received !== null) connection.receive(received, received.length);
-  }
-
-  /** @returns `null` where the peer is gone already */
-  #openSocket(fd: number, origin: SocketOrigin): SocketTransport | null {
-    try {
-      return new SocketTransport(fd, this.#kindOf(origin), origin);
-    } catch {
-      closeSync(fd);
-      return null;
-    }
-  }
-
-  #kindOf({ listener }: SocketOrigin): 'tcp' | 'unix' {
-    return this.#broker.settings.listeners[listener]?.socketPath === undefined ? 'tcp' : 'unix';
-  }
-
-  /** The handshake comes first. */
-  #secure(handover: Handover, origin: SocketOrigin): void {
-    if (typeof handover !== 'number') {
-      this.#tls.accept(new RelayStream(new RelayTransport(handover, origin)), origin);
-      return;
-    }
-    let socket: Socket;
-    try {
-      socket = socketOf(handover, this.#kindOf(origin));
-    } catch {
-      closeSync(handover);
-      this.#directory.closed(origin.listener);
-      return;
-    }
-    this.#tls.accept(socket, origin);
-  }
-
-  #refused({ listener, remoteAddress, remotePort }: SocketOrigin, reason: string): void {
-    this.#directory.closed(listener);
-    if (!this.#broker.settings.connectionMessages) return;
-    const client = { clientId: null, address: remoteAddress, port: remotePort, reason };
-    this.#log.write('notice', clientDisconnected(client));
-  }
-
   /** These clients connected to another worker with a clean start. */
   #discard(clientIds: string[]): void {
     const { sessions, delayedWills } = this.#broker;
@@ -310,120 +222,10 @@ class WorkerHost {
     this.#tell({ kind: 'discarded', clientIds });
   }
 
-  // ----------------------------------------------------------------- other workers
-
-  /** The link to a worker that begins: a new one, or the one to the worker in whose place it comes. */
-  #addPeer(worker: number, port: MessagePort): Link {
-    const { cluster } = this.#broker;
-    const link = cluster.link(worker) ?? new Link(worker, port, this.#flushList, () => this.#relieve());
-    link.attach(port);
-    cluster.add(link);
-    this.#linkPorts.set(worker, port);
-    port.on('message', (message: LinkMessage) => this.#receiveFrom(link, message));
-    return link;
-  }
-
-  #removePeer(worker: number): void {
-    const link = this.#broker.cluster.link(worker)!;
-    const port = this.#linkPorts.get(worker)!;
-    // What it had sent may not have arrived, and its publishers may have been told that it is on its way.
-    for (let left = receiveMessageOnPort(port); left !== undefined; left = receiveMessageOnPort(port)) {
-      this.#receiveFrom(link, left.message as LinkMessage);
-    }
-    port.close();
-    this.#linkPorts.delete(worker);
-    this.#broker.routes.keepStoredOf(worker);
-    this.#broker.cluster.hold(worker);
-    this.#relieve();
-    this.#catchingUp.delete(worker);
-    this.#readyWhenCaughtUp();
-  }
-
   /** Some link has room again. */
   #relieve(): void {
     for (const connection of this.#broker.connections) connection.relieve();
     this.#bridges.relieve();
-  }
-
-  /** A new worker has to know what this one wants to hear of, the `$SYS` tree, and what was held for it. */
-  #tellEverything(link: Link): void {
-    const { worker } = link;
-    const changes = this.#broker.routes.interests();
-    link.control({ kind: 'interest', sequence: 0, changes, isAll: true });
-    // Each retained message comes from one worker only: the one with the lowest number.
-    const others = [...this.#linkPorts.keys()].filter((other) => other !== worker);
-    if (others.every((other) => other > this.#start.worker)) {
-      this.#broker.sysRetained.all((message) => link.publish(message, RecordFlag.keep, ''));
-    }
-    link.control({ kind: 'caught-up' });
-    link.release();
-  }
-
-  #receiveBatch(link: Link, records: Uint8Array, awaited: number): void {
-    const { store, cluster } = this.#broker;
-    const mark = store.mark();
-    let missing = 1;
-    let verdict: 'stored' | 'lost' = 'stored';
-    const done = () => {
-      missing -= 1;
-      if (missing > 0) return;
-      link.workedOff(records.length);
-      if (awaited !== 0) store.whenSettled(mark, () => link.control({ kind: verdict, batch: awaited }));
-    };
-    const failed = () => {
-      verdict = 'lost';
-      done();
-    };
-    // What a shared group's message brings to a third worker is on the account of this batch until it is there.
-    this.#broker.receiveRecords(records, false, (worker) => {
-      missing += cluster.whenStored(1 << worker, done, failed);
-    });
-    done();
-  }
-
-  #receiveFrom(link: Link, message: LinkMessage): void {
-    const { store } = this.#broker;
-    store.refresh();
-    switch (message.kind) {
-      case 'batch':
-        this.#receiveBatch(link, message.records, message.awaited);
-        return;
-      case 'stored':
-        link.stored(message.batch);
-        return;
-      case 'lost':
-        link.lost(message.batch);
-        return;
-      case 'interest':
-        this.#noteInterest(link.worker, message.changes, message.isAll);
-        // Retained messages that this worker took before have to be in sight of the one that asks.
-        store.whenRetained(() => link.control({ kind: 'confirmed', sequence: message.sequence }));
-        return;
-      case 'confirmed':
-        this.#broker.cluster.confirmed(link.worker, message.sequence);
-        return;
-      case 'credit':
-        link.credit(message.bytes);
-        return;
-      case 'caught-up':
-        this.#catchingUp.delete(link.worker);
-        this.#readyWhenCaughtUp();
-        return;
-      default:
-        assertNever(message);
-    }
-  }
-
-  #noteInterest(worker: number, changes: Interest[], isAll: boolean): void {
-    const { routes } = this.#broker;
-    if (isAll) routes.replaceRemote(worker, changes);
-    else for (const change of changes) routes.setRemote(worker, change);
-  }
-
-  #readyWhenCaughtUp(): void {
-    if (this.#isReady || this.#catchingUp.size > 0 || !this.#isKnown) return;
-    this.#isReady = true;
-    this.#tell({ kind: 'ready' });
   }
 
   // ----------------------------------------------------------------- the end
