@@ -11,7 +11,7 @@
  *
  * A file that is not exactly as we left it is read in a child process first, because a damaged one can end the
  * process that opens it. One that is not sound is put aside under a dated name. A `mosquitto.db` of Mosquitto's is
- * imported; the original stays beside it.
+ * imported; the original stays beside it (`recovery.ts`).
  */
 import {
   accessSync,
@@ -19,7 +19,6 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -27,17 +26,13 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { StandIn, StoreMode } from '../model/store-mode.js';
-import { DatabaseFormatError } from '../mosquitto-db/chunk-reader.js';
-import type { DatabaseContent } from '../mosquitto-db/content.js';
-import { readDatabase } from '../mosquitto-db/to-model.js';
 import { copyStore, Environment } from './environment.js';
 import { findLiveFolder } from './live-folder.js';
 import { LiveNote } from './live-note.js';
 import { migrate } from './migrations.js';
+import { kindOf, Recovery } from './recovery.js';
 import { hashOf, SavedFile, syncFile, syncFolder } from './saved-file.js';
-import { Store } from './store.js';
-import { type CheckResult, checkInChild, rescueInChild } from './store-child.js';
-import { importContent } from './transfer.js';
+import { checkInChild, faultOf } from './store-child.js';
 
 export interface StartupOptions {
   /** `persistence`. */
@@ -110,11 +105,14 @@ function temporaryFolder(
 class Startup {
   readonly #options: StartupOptions;
   readonly #saved: SavedFile;
+  readonly #recovery: Recovery;
   readonly #alarms: string[] = [];
 
   constructor(options: StartupOptions) {
     this.#options = options;
     this.#saved = new SavedFile(options.path);
+    const { now, log } = options;
+    this.#recovery = new Recovery({ saved: this.#saved, now, log, alarm: (text) => this.#alarm(text) });
   }
 
   async run(): Promise<PreparedStore> {
@@ -142,7 +140,7 @@ class Startup {
       await this.#makeLive(folder, live, note);
     }
     await openOnce(live, 'autosave');
-    const saveSoon = found || this.#kind() === 'mosquitto' || this.#alarms.length > 0;
+    const saveSoon = found || kindOf(this.#saved) === 'mosquitto' || this.#alarms.length > 0;
     return { mode: 'autosave', path: live, saved: this.#saved, saveSoon, alarms: this.#alarms };
   }
 
@@ -158,7 +156,7 @@ class Startup {
       this.#options.log('notice', 'The broker was not ended in order. Its live store is intact and used.');
       return true;
     }
-    this.#keepCopy(live, 'damaged', `The live store is damaged (${describe(result)}).`);
+    this.#keepCopy(live, 'damaged', `The live store is damaged (${faultOf(result)}).`);
     return false;
   }
 
@@ -178,11 +176,11 @@ class Startup {
 
   async #copyOfSaved(scratch: string): Promise<string | undefined> {
     const made = join(scratch, 'made.mdb');
-    if (this.#kind() === 'other' && (await this.#isAsLeft())) {
+    if (kindOf(this.#saved) === 'other' && (await this.#isAsLeft())) {
       copyFileSync(this.#saved.path, made);
       return made;
     }
-    const source = await this.#findSource(scratch);
+    const source = await this.#recovery.find(scratch);
     if (source === undefined) return undefined;
     await copyStore(source, made);
     return made;
@@ -245,7 +243,7 @@ class Startup {
   }
 
   async #isSoundInPlace(): Promise<boolean> {
-    const kind = this.#kind();
+    const kind = kindOf(this.#saved);
     if (kind === 'missing' || kind === 'empty') return true;
     if (kind === 'mosquitto') return false;
     if (await this.#isAsLeft()) return true;
@@ -256,7 +254,7 @@ class Startup {
     const target = this.#saved.prepareNew();
     const scratch = join(dirname(target), 'scratch');
     mkdirSync(scratch, { mode: 0o700 });
-    const source = await this.#findSource(scratch);
+    const source = await this.#recovery.find(scratch);
     if (source !== undefined) {
       await copyStore(source, target);
       await syncFile(target);
@@ -265,122 +263,11 @@ class Startup {
     this.#saved.discardNew();
   }
 
-  /**
-   * Finds the best there is of a saved state that is not known to be sound.
-   * @param scratch an empty folder
-   * @returns a sound store in it; `undefined` where there is nothing to start from
-   */
-  async #findSource(scratch: string): Promise<string | undefined> {
-    const kind = this.#kind();
-    if (kind === 'missing') return undefined;
-    if (kind === 'empty') {
-      this.#options.log('warning', 'Warning: Persistence file is empty.');
-      return undefined;
-    }
-    if (kind === 'mosquitto') return this.#importMosquittoFile(scratch);
-    const copy = join(scratch, 'saved.mdb');
-    const result = await this.#checkedCopy(this.#saved.path, copy);
-    if (result.verdict === 'sound') return copy;
-    this.#putAside(`The store is damaged (${describe(result)}).`);
-    // A store of which only records are damaged is newer than the previous save.
-    const ways = [() => this.#copyOfPrevious(scratch), () => this.#rescue(copy, scratch)];
-    for (const way of result.verdict === 'partly damaged' ? ways.reverse() : ways) {
-      const path = await way();
-      if (path !== undefined) return path;
-    }
-    this.#alarm('Nothing could be read of it: the broker starts without stored data.');
-    return undefined;
-  }
-
-  async #checkedCopy(from: string, to: string): Promise<CheckResult> {
-    try {
-      copyFileSync(from, to);
-    } catch (error) {
-      return { verdict: 'unreadable', reason: (error as Error).message };
-    }
-    return checkInChild(to, 'durable');
-  }
-
-  async #copyOfPrevious(scratch: string): Promise<string | undefined> {
-    const { previousPath } = this.#saved;
-    if (!existsSync(previousPath)) return undefined;
-    const copy = join(scratch, 'previous.mdb');
-    const result = await this.#checkedCopy(previousPath, copy);
-    if (result.verdict !== 'sound') return undefined;
-    this.#alarm('The previous save is used: what came after it is lost.');
-    return copy;
-  }
-
-  async #rescue(damaged: string, scratch: string): Promise<string | undefined> {
-    if (!existsSync(damaged)) return undefined;
-    const rescued = join(scratch, 'rescued.mdb');
-    const copy = join(scratch, 'damaged.mdb'); // to read it is to open it, which may write
-    copyFileSync(damaged, copy);
-    await rescueInChild(copy, 'durable', rescued);
-    if (!existsSync(rescued)) return undefined;
-    const result = await checkInChild(rescued, 'durable');
-    if (result.verdict !== 'sound') return undefined;
-    const { retained, sessions } = result.report.records;
-    const { queuedMessages } = result.report;
-    if (retained + sessions === 0) return undefined;
-    this.#alarm(
-      `Saved from it: ${retained} retained messages, ${sessions} sessions, ${queuedMessages} queued messages.`,
-    );
-    return rescued;
-  }
-
-  async #importMosquittoFile(scratch: string): Promise<string | undefined> {
-    const content = this.#readMosquittoFile();
-    if (content === undefined) return undefined;
-    const path = join(scratch, 'imported.mdb');
-    const store = new Store({ path, mode: 'transient', now: this.#options.now });
-    await migrate(store.environment);
-    await importContent(store, content);
-    await store.close();
-    return path;
-  }
-
-  #readMosquittoFile(): DatabaseContent | undefined {
-    const { now, log } = this.#options;
-    try {
-      const { content, report } = readDatabase(readFileSync(this.#saved.path), now());
-      const counts = `${content.retained.length} retained messages, ${content.sessions.length} sessions`;
-      log('notice', `Imported a Mosquitto database of version ${report.version}: ${counts}.`);
-      if (report.problems.length > 0) {
-        this.#alarm(
-          `${report.problems.length} of its records were skipped; the first: ${report.problems[0]}.`,
-        );
-      }
-      return content;
-    } catch (error) {
-      if (!(error instanceof DatabaseFormatError)) throw error;
-      this.#putAside(`The Mosquitto database cannot be imported: ${error.message}.`);
-      return undefined;
-    }
-  }
-
-  /** What cannot be read is not ours to judge: it is neither missing nor Mosquitto's. */
-  #kind() {
-    try {
-      return this.#saved.kind();
-    } catch {
-      return 'other';
-    }
-  }
-
   async #isAsLeft(): Promise<boolean> {
     try {
       return await this.#saved.isAsLeft();
     } catch {
       return false;
-    }
-  }
-
-  #putAside(why: string): void {
-    try {
-      this.#alarm(`${why} It is kept as ${this.#saved.putAside('damaged', this.#options.now())}.`);
-    } catch (error) {
-      this.#alarm(`${why} It cannot be put aside: ${(error as Error).message}.`);
     }
   }
 
@@ -424,10 +311,6 @@ function isReadable(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-function describe(result: CheckResult): string {
-  return result.verdict === 'unreadable' ? result.reason : (result.report.problems[0] ?? result.verdict);
 }
 
 /** Makes the store where there is none and brings it to today's layout. */

@@ -64,3 +64,8 @@ function run(args: string[], path: string): Promise<ChildResult> {
 function messageOf(errors: Buffer): string | undefined {
   return /^(?:Uncaught )?(\w*Error: .+)$/m.exec(errors.toString())?.[1];
 }
+
+/** What is wrong with a store that is not sound. */
+export function faultOf(result: CheckResult): string {
+  return result.verdict === 'unreadable' ? result.reason : (result.report.problems[0] ?? result.verdict);
+}
