@@ -9,7 +9,8 @@ import { nodeConfigSource } from './config/node-config-source.js';
 import type { Settings } from './config/settings.js';
 import { bootstrapLogOptions, Logger } from './log/logger.js';
 import * as lines from './log/mosquitto-lines.js';
-import { BrokerProcess, daemonise } from './runtime/broker-process.js';
+import { BrokerProcess } from './runtime/broker-process.js';
+import { daemonise } from './runtime/daemon.js';
 import { VERSION } from './runtime/version.js';
 
 const exitCode = await main(process.argv.slice(2));

@@ -2,15 +2,13 @@
  * The broker as a process: log, listeners, workers and signals, and the order in which they come and go. What
  * happens on a connection happens in the workers.
  */
-import { spawn } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
-import { compareSettings, listenerName, type SettingsDiff } from '../config/reload-diff.js';
+import { rmSync } from 'node:fs';
+import { compareSettings, type SettingsDiff } from '../config/reload-diff.js';
 import type { Settings } from '../config/settings.js';
 import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../log/logger.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Publication } from '../mqtt/publication.js';
 import { canPassDescriptors } from '../net/descriptor.js';
-import { systemErrorText } from '../net/system-error.js';
 import type { FileTexts } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { isLeftByFailedCommit } from '../store/environment.js';
@@ -19,10 +17,11 @@ import { Acceptor } from './acceptor.js';
 import { readAccessFiles } from './access-files.js';
 import { currentUser } from './broker-user.js';
 import { CertificateWatch } from './certificate-watch.js';
+import { writePidFile } from './daemon.js';
 import { ExitCode } from './exit-code.js';
 import { HeldLog } from './held-log.js';
 import { dropPrivileges } from './privileges.js';
-import { refusedListeners, reloadReport, untilRestart } from './reload-report.js';
+import { inOrderOf, refusedListeners, reloadReport, untilRestart } from './reload-report.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
@@ -33,9 +32,6 @@ import { VERSION } from './version.js';
 /** Seconds until a log line that was published as a message expires [mosq: log_dest topic]. */
 const LOG_TOPIC_EXPIRY_MS = 20_000;
 
-/** Set in the environment of the process that `-d` starts. */
-const DAEMON_MARK = 'MIDGE_DAEMON';
-
 export interface BrokerProcessOptions {
   settings: Settings;
   /** Reads the configuration again; `undefined` where it has errors, which are logged then. */
@@ -44,21 +40,6 @@ export interface BrokerProcessOptions {
   /** `--tls-keylog` */
   tlsKeylogFile: string | undefined;
   logger: Logger;
-}
-
-/** `-d`: goes on in a process of its own, without a terminal. @returns whether this process is the one to end */
-export function daemonise(): boolean {
-  if (process.env[DAEMON_MARK] !== undefined) {
-    delete process.env[DAEMON_MARK];
-    return false;
-  }
-  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    detached: true,
-    stdio: 'ignore',
-    env: { ...process.env, [DAEMON_MARK]: '1' },
-  });
-  child.unref();
-  return true;
 }
 
 /** What has to be there before the first worker. */
@@ -336,24 +317,6 @@ async function readFiles(
   const accessCode = await readAccessFiles(settings, files, currentUser(), logger);
   const tlsCode = readTlsFiles(settings, files, logger);
   return { files, code: accessCode || tlsCode };
-}
-
-/** The same listeners in the old order: connections know theirs by its place. */
-function inOrderOf(before: Settings, after: Settings): Settings {
-  const byName = new Map(after.listeners.map((listener) => [listenerName(listener), listener]));
-  return { ...after, listeners: before.listeners.map((listener) => byName.get(listenerName(listener))!) };
-}
-
-/** The process id without a line end [mosq: pid_file]. */
-function writePidFile(path: string, logger: Logger): boolean {
-  try {
-    writeFileSync(path, String(process.pid));
-    return true;
-  } catch (error) {
-    logger.write('error', 'Error: Unable to write pid file.');
-    logger.write('error', `${path}: ${systemErrorText(error)}.`);
-    return false;
-  }
 }
 
 function* clientIds(sessions: Iterable<{ clientId: string }>): Generator<string> {

@@ -1,7 +1,7 @@
 /** What a reload says about itself, and which of the new settings it leaves to the next start. */
 
 import { settingName } from '../config/option-types.js';
-import type { OptionChange, SettingsDiff } from '../config/reload-diff.js';
+import { listenerName, type OptionChange, type SettingsDiff } from '../config/reload-diff.js';
 import type { Settings } from '../config/settings.js';
 import type { LogType } from '../log/log.js';
 import type { FileTexts } from '../routing/messages.js';
@@ -48,4 +48,10 @@ export function untilRestart(settings: Settings, { needRestart }: SettingsDiff):
     .filter(({ section }) => section === undefined)
     .map(({ option, before }) => [settingName(option), before]);
   return { ...settings, ...Object.fromEntries(kept) };
+}
+
+/** The same listeners in the old order: connections know theirs by its place. */
+export function inOrderOf(before: Settings, after: Settings): Settings {
+  const byName = new Map(after.listeners.map((listener) => [listenerName(listener), listener]));
+  return { ...after, listeners: before.listeners.map((listener) => byName.get(listenerName(listener))!) };
 }
