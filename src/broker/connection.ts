@@ -25,6 +25,7 @@ import type { Session } from '../session/session.js';
 import { Acknowledgements } from './acknowledgements.js';
 import type { Broker } from './broker.js';
 import { CONNECT_SIZE_MAX, receiveConnect } from './connect-path.js';
+import { type CloseCause, leaveSession, logEnd, sendDisconnect } from './connection-end.js';
 import type { Entry, Transport } from './ports.js';
 import { receivePublish, releasePublication } from './publish-path.js';
 import { Sender } from './sender.js';
@@ -51,16 +52,6 @@ const LONG_TYPES = (1 << PacketType.subscribe) | (1 << PacketType.unsubscribe) |
 const TLS_HANDSHAKE = 0x16;
 
 type State = 'new' | 'claiming' | 'connected' | 'closed';
-
-/** Why a connection ends, as far as will and log line depend on it. */
-export type CloseCause =
-  | { kind: 'disconnect packet'; withWill: boolean }
-  | { kind: 'taken over'; sessionGoesOn: boolean }
-  | { kind: 'lost'; reason: string }
-  /** The broker closes it: reason code of the DISCONNECT for MQTT 5.0, 0 = none is sent. */
-  | { kind: 'refused'; reasonCode: number; reason: string }
-  | { kind: 'not admitted any more' }
-  | { kind: 'broker stops' };
 
 /** From when on a client beyond its receive maximum has released nothing. */
 interface Excess {
@@ -532,15 +523,15 @@ export class Connection {
     const { broker } = this;
     const wasConnected = this.isConnected;
     this.#state = 'closed';
-    this.#sendDisconnect(cause, wasConnected);
+    if (wasConnected) sendDisconnect(this, cause);
     this.out.flush();
     this.sender.countSent();
     this.transport.end();
     this.out.close();
     broker.connections.delete(this);
     broker.directory.closed(this.transport.listener);
-    this.#logEnd(cause);
-    if (wasConnected) this.#leaveSession(cause);
+    logEnd(this, cause);
+    if (wasConnected) leaveSession(this, cause);
   }
 
   /** Orderly end of the broker: no DISCONNECT, no log line, the will is out already. */
@@ -552,47 +543,6 @@ export class Connection {
     const { will } = this;
     this.will = null;
     if (will !== null && this.isConnected) this.broker.publishWill(this.clientId, will);
-  }
-
-  #sendDisconnect(cause: CloseCause, wasConnected: boolean): void {
-    if (!wasConnected || this.version !== 5) return;
-    let reasonCode = 0;
-    if (cause.kind === 'taken over') reasonCode = ReasonCode.sessionTakenOver;
-    else if (cause.kind === 'not admitted any more') reasonCode = ReasonCode.notAuthorized;
-    else if (cause.kind === 'refused') reasonCode = cause.reasonCode;
-    if (reasonCode === 0) return;
-    this.sender.send({ type: 'disconnect', reasonCode, properties: {} });
-    if (this.broker.logs('debug')) {
-      this.broker.log.write('debug', lines.sendingDisconnect(this.clientId, reasonCode));
-    }
-  }
-
-  #leaveSession(cause: CloseCause): void {
-    const { broker, session, will } = this;
-    session.detach(broker.now);
-    broker.reportDrops(session, 'while it was connected');
-    this.will = null;
-    if (session.outlivesConnection) broker.keepDisconnected(session);
-    if (will !== null) {
-      if (willIsDue(cause, session)) broker.releaseWill(session, will);
-      else broker.directory.willDone(this.clientId, will.claim);
-    }
-    if (cause.kind === 'taken over') return; // whoever takes over sees to the session
-    if (!session.outlivesConnection) broker.endSession(session);
-  }
-
-  #logEnd(cause: CloseCause): void {
-    const { broker } = this;
-    if (!broker.settings.connectionMessages || cause.kind === 'broker stops') return;
-    const { remoteAddress: address, remotePort: port } = this.transport;
-    const clientId = this.clientId === '' ? null : this.clientId;
-    const reason =
-      cause.kind === 'disconnect packet' || cause.kind === 'not admitted any more'
-        ? undefined
-        : cause.kind === 'taken over'
-          ? DisconnectReason.takenOver
-          : cause.reason;
-    broker.log.write('notice', lines.clientDisconnected({ clientId, address, port, reason }));
   }
 
   // ----------------------------------------------------------------- log
@@ -618,11 +568,4 @@ export class Connection {
     }[type];
     this.broker.log.write('debug', line(this.clientId, packetId, reasonCode));
   }
-}
-
-/** Whether the end of a connection releases its will [mosq: wills]. */
-function willIsDue(cause: CloseCause, session: Session): boolean {
-  if (cause.kind === 'disconnect packet') return cause.withWill;
-  if (cause.kind === 'taken over') return !cause.sessionGoesOn || !session.outlivesConnection;
-  return true;
 }

@@ -1,0 +1,66 @@
+/** How a connection ends: what the client is told, what the log says, and what becomes of its session and its will. */
+import * as lines from '../log/mosquitto-lines.js';
+import { DisconnectReason } from '../log/mosquitto-lines.js';
+import { ReasonCode } from '../mqtt/reason-codes.js';
+import type { Session } from '../session/session.js';
+import type { Connection } from './connection.js';
+
+/** Why a connection ends, as far as will and log line depend on it. */
+export type CloseCause =
+  | { kind: 'disconnect packet'; withWill: boolean }
+  | { kind: 'taken over'; sessionGoesOn: boolean }
+  | { kind: 'lost'; reason: string }
+  /** The broker closes it: reason code of the DISCONNECT for MQTT 5.0, 0 = none is sent. */
+  | { kind: 'refused'; reasonCode: number; reason: string }
+  | { kind: 'not admitted any more' }
+  | { kind: 'broker stops' };
+
+/** Only MQTT 5.0 can be told. */
+export function sendDisconnect({ broker, clientId, version, sender }: Connection, cause: CloseCause): void {
+  const reasonCode = reasonCodeOf(cause);
+  if (version !== 5 || reasonCode === 0) return;
+  sender.send({ type: 'disconnect', reasonCode, properties: {} });
+  if (broker.logs('debug')) broker.log.write('debug', lines.sendingDisconnect(clientId, reasonCode));
+}
+
+/** @returns 0 where no DISCONNECT is sent */
+function reasonCodeOf(cause: CloseCause): number {
+  if (cause.kind === 'taken over') return ReasonCode.sessionTakenOver;
+  if (cause.kind === 'not admitted any more') return ReasonCode.notAuthorized;
+  return cause.kind === 'refused' ? cause.reasonCode : 0;
+}
+
+export function logEnd({ broker, clientId, transport }: Connection, cause: CloseCause): void {
+  if (!broker.settings.connectionMessages || cause.kind === 'broker stops') return;
+  const { remoteAddress: address, remotePort: port } = transport;
+  const reason = reasonOf(cause);
+  const client = { clientId: clientId === '' ? null : clientId, address, port, reason };
+  broker.log.write('notice', lines.clientDisconnected(client));
+}
+
+/** @returns `undefined` where the log line names none */
+function reasonOf(cause: CloseCause): string | undefined {
+  if (cause.kind === 'taken over') return DisconnectReason.takenOver;
+  return cause.kind === 'lost' || cause.kind === 'refused' ? cause.reason : undefined;
+}
+
+export function leaveSession(connection: Connection, cause: CloseCause): void {
+  const { broker, clientId, session, will } = connection;
+  session.detach(broker.now);
+  broker.reportDrops(session, 'while it was connected');
+  connection.will = null;
+  if (session.outlivesConnection) broker.keepDisconnected(session);
+  if (will !== null) {
+    if (willIsDue(cause, session)) broker.releaseWill(session, will);
+    else broker.directory.willDone(clientId, will.claim);
+  }
+  if (cause.kind === 'taken over') return; // whoever takes over sees to the session
+  if (!session.outlivesConnection) broker.endSession(session);
+}
+
+/** Whether the end of a connection releases its will [mosq: wills]. */
+function willIsDue(cause: CloseCause, session: Session): boolean {
+  if (cause.kind === 'disconnect packet') return cause.withWill;
+  if (cause.kind === 'taken over') return !cause.sessionGoesOn || !session.outlivesConnection;
+  return true;
+}
