@@ -11,7 +11,7 @@ import {
 import { isDeepStrictEqual } from 'node:util';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
-import { systemErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../net/system-error.js';
 import { opensslReason } from '../net/tls-context.js';
 
 /** The lowest version to take. */
@@ -167,5 +167,5 @@ function read(option: string, path: string): Promise<Buffer> {
 }
 
 function unreadable(option: string, path: string, error: unknown): Error {
-  return new Error(`${option} ${path} cannot be read: ${systemErrorText(error)}`);
+  return new Error(`${option} ${path} cannot be read: ${nodeErrorText(error)}`);
 }

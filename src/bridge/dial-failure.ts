@@ -1,7 +1,7 @@
 /** Why a bridge could not connect, in words that tell an operator where to look. */
 import type { BridgeAddress } from '../config/option-types.js';
 import { DialError } from '../net/dial.js';
-import { systemErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../net/system-error.js';
 
 const SYSTEM_CLAUSES: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'refuses connections: nothing listens there'],
@@ -38,7 +38,7 @@ export function dialFailureText(
     const clause = TLS_CLAUSES.get(code) ?? SYSTEM_CLAUSES.get(code) ?? cause.message;
     return `TLS with ${host}:${port} fails: ${clause}`;
   }
-  return `${host}:${port} ${SYSTEM_CLAUSES.get(code) ?? `cannot be reached: ${systemErrorText(cause)}`}`;
+  return `${host}:${port} ${SYSTEM_CLAUSES.get(code) ?? `cannot be reached: ${nodeErrorText(cause)}`}`;
 }
 
 /** A name with several addresses gives an error for each; the last one counts. */

@@ -18,6 +18,7 @@ import { DatabaseFormatError } from '../mosquitto-db/chunk-reader.js';
 import type { DatabaseContent } from '../mosquitto-db/content.js';
 import { writeDatabase } from '../mosquitto-db/from-model.js';
 import { readDatabase } from '../mosquitto-db/to-model.js';
+import { cLibraryErrorText } from '../net/system-error.js';
 import { copyStore } from '../store/environment.js';
 import { migrate } from '../store/migrations.js';
 import { SavedFile, syncFile } from '../store/saved-file.js';
@@ -25,7 +26,6 @@ import { Store } from '../store/store.js';
 import { checkInChild } from '../store/store-child.js';
 import { exportContent, importContent } from '../store/transfer.js';
 import { DB_USAGE, parseDbArguments } from './db-arguments.js';
-import { systemErrorText } from './system-error-text.js';
 
 const EXIT_DONE = 0;
 const EXIT_FAILED = 1;
@@ -65,7 +65,7 @@ export async function runDbCommand(
     }
   } catch (error) {
     if (!(error instanceof DbFault) && !isSystemError(error)) throw error;
-    output.stderr(`Error: ${error instanceof DbFault ? error.message : systemErrorText(error)}\n`);
+    output.stderr(`Error: ${error instanceof DbFault ? error.message : cLibraryErrorText(error)}\n`);
     return EXIT_FAILED;
   } finally {
     rmSync(scratch, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import type { ConnackPacket, ProtocolVersion } from '../mqtt/packets.js';
 import { ReasonCode, reasonText } from '../mqtt/reason-codes.js';
 import type { DialError } from '../net/dial.js';
 import { ProxyError } from '../net/proxy-error.js';
-import { systemErrorText } from '../net/system-error.js';
+import { cLibraryErrorText } from '../net/system-error.js';
 import type { ProgramName } from './client-settings.js';
 
 /** Exit codes that stand for an error of Mosquitto's library. */
@@ -26,13 +26,6 @@ export const NOT_CONNECTED = 'Error: The client is not currently connected';
 export const PROTOCOL_ERROR = 'Error: A network protocol error occurred when communicating with the broker';
 export const KEEP_ALIVE_EXCEEDED = 'Error: Keepalive exceeded';
 
-/** Where the C library has other words than Node. */
-const SYSTEM_TEXTS: ReadonlyMap<string, string> = new Map([
-  ['EADDRNOTAVAIL', 'Cannot assign requested address'],
-  ['EAFNOSUPPORT', 'Address family not supported by protocol'],
-  ['EHOSTUNREACH', 'No route to host'],
-]);
-
 /** Why there is no connection, and the exit code for it. */
 export function dialFailure({ stage, cause }: DialError): { text: string; exitCode: number } {
   switch (stage) {
@@ -44,10 +37,8 @@ export function dialFailure({ stage, cause }: DialError): { text: string; exitCo
       return { text: 'Unable to connect (A TLS error occurred).', exitCode: ExitCode.failure };
     case 'websocket':
       return { text: PROTOCOL_ERROR, exitCode: ExitCode.failure };
-    case 'connect': {
-      const text = SYSTEM_TEXTS.get(errorCode(cause)) ?? systemErrorText(connectError(cause));
-      return { text: `Error: ${text}`, exitCode: ExitCode.failure };
-    }
+    case 'connect':
+      return { text: `Error: ${cLibraryErrorText(connectError(cause))}`, exitCode: ExitCode.failure };
   }
 }
 
@@ -60,10 +51,6 @@ function proxyFailure(error: unknown): { text: string; exitCode: number } {
     case 'failed':
       return { text: 'Error: Proxy error', exitCode: ExitCode.proxy };
   }
-}
-
-function errorCode(error: unknown): string {
-  return (connectError(error) as NodeJS.ErrnoException).code ?? '';
 }
 
 /** A name with several addresses gives an error for each; the last one counts. */

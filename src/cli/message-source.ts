@@ -1,6 +1,6 @@
 /** Payloads from files and standard input, whole. */
 import { readFileSync, statSync } from 'node:fs';
-import { systemErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../net/system-error.js';
 import type { MessageSource } from './client-settings.js';
 import { SetupError } from './connect-options.js';
 
@@ -27,7 +27,7 @@ function loadFile(path: string): Buffer {
   try {
     if (statSync(path).size <= PAYLOAD_BYTES_MAX) bytes = readFileSync(path);
   } catch (error) {
-    refuse(path, `Error: Unable to read file "${path}": ${systemErrorText(error)}.`);
+    refuse(path, `Error: Unable to read file "${path}": ${nodeErrorText(error)}.`);
   }
   return bytes ?? refuse(path, `Error: File must be less than ${PAYLOAD_BYTES_MAX} bytes.`);
 }

@@ -16,10 +16,10 @@ import {
   formatPasswordHash,
   type HashOptions,
 } from '../auth/password-hash.js';
+import { cLibraryErrorText } from '../net/system-error.js';
 import { PASSWD_USAGE, type PasswdCommand, parsePasswdArguments, usernameFault } from './passwd-arguments.js';
 import { PasswordPrompt } from './password-prompt.js';
 import { createSecretFile, replaceSecretFile } from './replace-file.js';
-import { systemErrorText } from './system-error-text.js';
 
 /** Ends the program with one line on standard error. */
 class Refusal extends Error {
@@ -64,7 +64,7 @@ async function createFile(command: SetCommand): Promise<number> {
   try {
     createSecretFile(path, line);
   } catch (error) {
-    throw new Refusal(`Error: Unable to open file ${path} for writing. ${systemErrorText(error)}.`);
+    throw new Refusal(`Error: Unable to open file ${path} for writing. ${cLibraryErrorText(error)}.`);
   }
   process.stdout.write(`Adding password for user ${command.username}\n`);
   return 0;
@@ -131,7 +131,7 @@ function readFile(file: string): string {
   try {
     bytes = fs.readFileSync(file);
   } catch (error) {
-    throw new Refusal(`Error: Unable to open password file ${file}. ${systemErrorText(error)}.`);
+    throw new Refusal(`Error: Unable to open password file ${file}. ${cLibraryErrorText(error)}.`);
   }
   const text = bytes.toString('utf8');
   // What is not text would not survive being written again.
@@ -143,7 +143,7 @@ function writeFile(file: string, text: string): void {
   try {
     replaceSecretFile(file, text);
   } catch (error) {
-    throw new Refusal(`Error: Unable to write password file ${file}. ${systemErrorText(error)}.`);
+    throw new Refusal(`Error: Unable to write password file ${file}. ${cLibraryErrorText(error)}.`);
   }
 }
 

@@ -13,7 +13,7 @@ import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import type { SocketOrigin } from './socket-transport.js';
-import { systemErrorText } from './system-error.js';
+import { nodeErrorText } from './system-error.js';
 
 type RelayMessage =
   | { kind: 'bytes'; bytes: Uint8Array }
@@ -93,7 +93,7 @@ export function pumpSocket(socket: Socket, port: MessagePort): void {
   socket.on('data', (bytes) => pump.received(bytes));
   socket.on('drain', () => pump.drained());
   socket.on('error', (error) => {
-    reason = badSocket(systemErrorText(error));
+    reason = badSocket(nodeErrorText(error));
   });
   socket.on('close', () => pump.ended(reason));
   socket.resume();

@@ -3,7 +3,7 @@ import type { Socket, SocketConstructorOpts } from 'node:net';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { socketOf, takeDescriptor } from './descriptor.js';
-import { systemErrorText } from './system-error.js';
+import { nodeErrorText } from './system-error.js';
 
 /**
  * All sockets of a thread read into this one buffer: what arrives is worked on before the next read, and what has
@@ -46,7 +46,7 @@ export class SocketTransport implements Transport {
     } as SocketConstructorOpts);
     this.#socket.on('drain', () => this.#drained());
     this.#socket.on('end', () => this.#connection?.transportEnded(''));
-    this.#socket.on('error', (error) => this.#connection?.transportEnded(badSocket(systemErrorText(error))));
+    this.#socket.on('error', (error) => this.#connection?.transportEnded(badSocket(nodeErrorText(error))));
     this.#socket.on('close', () => this.#connection?.transportEnded(''));
   }
 

@@ -7,7 +7,7 @@ import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { pumpSocket } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
-import { systemErrorText } from './system-error.js';
+import { nodeErrorText } from './system-error.js';
 
 /** Milliseconds that a closing peer is given to take the last bytes. */
 const LINGER_MS = 5000;
@@ -34,7 +34,7 @@ export class TlsTransport implements Transport {
     const socket = this.#socket;
     socket.on('data', (bytes) => this.#user?.receive(bytes, bytes.length));
     socket.on('end', () => this.#user?.transportEnded(''));
-    socket.on('error', (error) => this.#user?.transportEnded(badSocket(systemErrorText(error))));
+    socket.on('error', (error) => this.#user?.transportEnded(badSocket(nodeErrorText(error))));
     socket.on('close', () => this.#user?.transportEnded(''));
   }
 

@@ -12,7 +12,7 @@ import * as lines from '../log/mosquitto-lines.js';
 import { type Arrival, setNoDelayOfArrivals } from '../net/arrival.js';
 import { type ListenAddress, listen, listenAddresses } from '../net/listener.js';
 import { pumpSocket } from '../net/relay.js';
-import { systemErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../net/system-error.js';
 import type { PassedConnection } from '../routing/messages.js';
 
 export class Acceptor {
@@ -104,7 +104,7 @@ export class Acceptor {
     try {
       addresses = await listenAddresses(listener);
     } catch (error) {
-      this.#log.write('error', lines.errorCreatingListener(systemErrorText(error)));
+      this.#log.write('error', lines.errorCreatingListener(nodeErrorText(error)));
       return false;
     }
     let opened = 0;
@@ -128,7 +128,7 @@ export class Acceptor {
   }
 
   #reportFailure(error: NodeJS.ErrnoException, address: ListenAddress): void {
-    this.#log.write('error', lines.error(systemErrorText(error)));
+    this.#log.write('error', lines.error(nodeErrorText(error)));
     const where = address.family === 'unix' ? `socket ${address.path}` : `port ${address.port}`;
     if (error.code === 'EADDRINUSE') {
       this.#log.write('error', `Another program is using ${where}; \`ss -ltnp\` shows which.`);

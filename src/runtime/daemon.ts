@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { Log } from '../log/log.js';
-import { systemErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../net/system-error.js';
 
 /** Set in the environment of the process that `-d` starts. */
 const DAEMON_MARK = 'MIDGE_DAEMON';
@@ -29,7 +29,7 @@ export function writePidFile(path: string, log: Log): boolean {
     return true;
   } catch (error) {
     log.write('error', 'Error: Unable to write pid file.');
-    log.write('error', `${path}: ${systemErrorText(error)}.`);
+    log.write('error', `${path}: ${nodeErrorText(error)}.`);
     return false;
   }
 }

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import type { Log } from '../log/log.js';
-import { systemErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../net/system-error.js';
 import { isTls, tlsOptions } from '../net/tls-context.js';
 import { ExitCode } from './exit-code.js';
 
@@ -44,7 +44,7 @@ function readFiles(listener: ListenerSettings, texts: Texts, log: Log): string[]
     try {
       texts.set(file, readFileSync(file, 'utf8'));
     } catch (error) {
-      faults.push(`Error: ${complaint.replace('FILE', file)} (${systemErrorText(error)})`);
+      faults.push(`Error: ${complaint.replace('FILE', file)} (${nodeErrorText(error)})`);
     }
   };
   read(cafile, 'Unable to load CA certificates. Check cafile "FILE".');
@@ -56,7 +56,7 @@ function readFiles(listener: ListenerSettings, texts: Texts, log: Log): string[]
       texts.set(capath, readFolder(capath, log));
     } catch (error) {
       faults.push(
-        `Error: Unable to load CA certificates. Check capath "${capath}". (${systemErrorText(error)})`,
+        `Error: Unable to load CA certificates. Check capath "${capath}". (${nodeErrorText(error)})`,
       );
     }
   }
