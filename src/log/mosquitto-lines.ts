@@ -1,8 +1,9 @@
 /**
- * The text of every log line that Mosquitto 2.1 writes and existing scripts, log watchers and fail2ban rules read:
- * one function a line, without timestamp and line end. The letter in a line's comment is its type: E error,
+ * The texts of the log lines that Midge shares with Mosquitto 2.1, and that scripts, log watchers and fail2ban rules
+ * read: one function a line, without timestamp and line end. The letter in a line's comment is its type: E error,
  * W warning, N notice, I information, D debug, S subscribe, U unsubscribe. The texts are an interface; only the
- * lines that print a program's name and version say Midge's.
+ * lines that print a program's name and version say Midge's. What is wrong with a packet, its decoder says
+ * (`mqtt/packet-error.ts`).
  *
  * Addresses and client ids are printed as they are: what could break a line is made harmless where it is written
  * (`line-format.ts`).
@@ -29,9 +30,6 @@ export const usingDefaultConfig = () => 'Using default config.';
 /** I; at SIGHUP. */
 export const reloadingConfig = () => 'Reloading config.';
 
-/** I; a file of `include_dir`. */
-export const loadingConfigFile = (file: string) => `Loading config file '${file}'`;
-
 /** I */
 export const runningAsUser = (user: string) => `Info: running midge as user: ${user}.`;
 
@@ -45,13 +43,6 @@ export const startingInLocalOnlyMode = () => [
 /** I */
 export const openingListenSocket = (family: 'ipv4' | 'ipv6', port: number) =>
   `Opening ${family} listen socket on port ${port}.`;
-
-/** I */
-export const openingWebsocketsListenSocket = (port: number) =>
-  `Opening websockets listen socket on port ${port}.`;
-
-/** I */
-export const openingHttpApiListenSocket = (port: number) => `Opening http api listen socket on port ${port}.`;
 
 /** I */
 export const openingUnixListenSocket = (path: string) => `Opening unix listen socket on path ${path}.`;
@@ -126,7 +117,6 @@ export const DisconnectReason = {
   receiveMaximumExceeded: 'receive maximum exceeded',
   /** Only for what CONNECT asks: the will's QoS and retain, the authentication method. */
   disallowedFeature: 'used disallowed feature (QoS too high, retain not supported, or bad AUTH method)',
-  nonMatchingOrigin: 'non-matching http origin',
   quotaExceeded: 'quota exceeded',
   implementationSpecific: 'implementation specific error',
   clientIdNotValid: 'client identifier not valid',
@@ -205,15 +195,9 @@ export const systemSocketCountExceeded = () =>
 /** N; a session ends by its expiry. */
 export const expiringClient = (clientId: string) => `Expiring client ${clientId} due to timeout.`;
 
-/** E; a failed TLS handshake. @param text OpenSSL's, `error:0A00010B:SSL routines::wrong version number` */
-export const opensslError = (text: string) => `OpenSSL Error while trying to get the error[0]: ${text}`;
-
 /** N; a TLS hello on a listener without TLS. */
 export const tlsOnPlainListener = (address: string, port: number) =>
   `Client from ${address}:${port} appears to be using TLS to connect to a non-TLS listener.`;
-
-/** N */
-export const corruptProxyHeader = () => 'Connection rejected, corrupt PROXY header.';
 
 // -------------------------------------------------------------------------------------------------- packets
 
@@ -345,10 +329,6 @@ export const receivedDisconnect = (clientId: string) => `Received DISCONNECT fro
 export const sendingDisconnect = (clientId: string, reasonCode: number) =>
   `Sending DISCONNECT to ${clientId} (rc${reasonCode})`;
 
-/** D */
-export const receivedAuth = (clientId: string, reasonCode: number, method: string) =>
-  `Received AUTH from ${clientId} (rc${reasonCode}, ${method})`;
-
 // ------------------------------------------------------------------------------------------ protocol faults
 
 /** I. @param client its id, or `ADDR:PORT` before CONNECT named it @param text with its full stop */
@@ -372,28 +352,8 @@ export const protocolFault = {
 export const multipleConnects = (address: string, port: number) =>
   `Bad client ${address}:${port} sending multiple CONNECT messages.`;
 
-/** I */
-export const invalidPublishQos = (clientId: string) =>
-  `Invalid QoS in PUBLISH from ${clientId}, disconnecting.`;
-
-/** I */
-export const invalidPublishDup = (clientId: string) =>
-  `Invalid PUBLISH (QoS=0 and DUP=1) from ${clientId}, disconnecting.`;
-
 /** I; beyond `max_qos`. */
 export const tooHighQos = (clientId: string) => `Too high QoS in PUBLISH from ${clientId}, disconnecting.`;
-
-/** I */
-export const invalidSubscription = (address: string) =>
-  `Invalid subscription string from ${address}, disconnecting.`;
-
-/** I */
-export const emptySubscription = (address: string) =>
-  `Empty subscription string from ${address}, disconnecting.`;
-
-/** I */
-export const invalidUnsubscription = (clientId: string) =>
-  `Invalid unsubscription string from ${clientId}, disconnecting.`;
 
 /** W; the same packet id with another message before PUBREL. */
 export const reusedMessageId = (packetId: number, clientId: string) =>
@@ -412,41 +372,8 @@ export const receiveMaximumExceeded = (clientId: string) =>
 /** I */
 export const savingDatabase = (file: string) => `Saving in-memory database to ${file}.`;
 
-/** I; one each, in this order. */
-export const restored = (
-  count: number,
-  what: 'base messages' | 'retained messages' | 'clients' | 'subscriptions' | 'client messages',
-) => `Restored ${count} ${what}`;
-
 /** E. @param text strerror's */
 export const errorSavingDatabase = (text: string) => `Error saving in-memory database, ${text}`;
 
-/** E. @param text strerror's */
-export const errorDuringSave = (file: string, text: string) =>
-  `Error during saving in-memory database ${file}: ${text}.`;
-
-/** E; the start fails, `couldNotOpenDatabase` follows. */
-export const unrecognisedDatabase = () =>
-  'Error: Unable to restore persistent database. Unrecognised file format.';
-
-/** E */
-export const couldNotOpenDatabase = () => "Error: Couldn't open database.";
-
 /** W */
 export const emptyDatabase = () => 'Warning: Persistence file is empty.';
-
-/** E */
-export const unsupportedDatabaseVersion = (version: number) =>
-  `Error: Unsupported persistent database format version ${version} (need version 6).`;
-
-/** E */
-export const incompatibleDatabase = (dbidBytes: number) =>
-  `Error: Incompatible database configuration (dbid size is ${dbidBytes} bytes, expected 8)`;
-
-/** W */
-export const unsupportedChunk = (chunk: number) =>
-  `Warning: Unsupported chunk "${chunk}" in persistent database file. Ignoring.`;
-
-/** W */
-export const clientMessageWithoutClient = () =>
-  'Warning: Persistence file contains client message with no matching client. File may be corrupt.';

@@ -4,6 +4,7 @@
  */
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { emptyDatabase } from '../log/mosquitto-lines.js';
 import { DatabaseFormatError } from '../mosquitto-db/chunk-reader.js';
 import type { DatabaseContent } from '../mosquitto-db/content.js';
 import { readDatabase } from '../mosquitto-db/to-model.js';
@@ -39,7 +40,7 @@ export class Recovery {
     const kind = kindOf(saved);
     if (kind === 'missing') return undefined;
     if (kind === 'empty') {
-      log('warning', 'Warning: Persistence file is empty.');
+      log('warning', emptyDatabase());
       return undefined;
     }
     if (kind === 'mosquitto') return this.#importMosquittoFile(scratch);

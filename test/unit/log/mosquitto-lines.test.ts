@@ -41,7 +41,6 @@ test('start and stop', () => {
     ],
     [lines.usingDefaultConfig(), 'Using default config.'],
     [lines.reloadingConfig(), 'Reloading config.'],
-    [lines.loadingConfigFile('/etc/m/conf.d/a.conf'), "Loading config file '/etc/m/conf.d/a.conf'"],
     [lines.runningAsUser('mosquitto'), 'Info: running midge as user: mosquitto.'],
     [
       lines.startingInLocalOnlyMode(),
@@ -53,8 +52,6 @@ test('start and stop', () => {
     ],
     [lines.openingListenSocket('ipv4', 1883), 'Opening ipv4 listen socket on port 1883.'],
     [lines.openingListenSocket('ipv6', 1883), 'Opening ipv6 listen socket on port 1883.'],
-    [lines.openingWebsocketsListenSocket(9001), 'Opening websockets listen socket on port 9001.'],
-    [lines.openingHttpApiListenSocket(9883), 'Opening http api listen socket on port 9883.'],
     [lines.openingUnixListenSocket('/run/m.sock'), 'Opening unix listen socket on path /run/m.sock.'],
     [lines.error('Address already in use'), 'Error: Address already in use'],
     [
@@ -175,14 +172,9 @@ describe('connections', () => {
       ],
       [lines.expiringClient('sensor-1'), 'Expiring client sensor-1 due to timeout.'],
       [
-        lines.opensslError('error:0A00010B:SSL routines::wrong version number'),
-        'OpenSSL Error while trying to get the error[0]: error:0A00010B:SSL routines::wrong version number',
-      ],
-      [
         lines.tlsOnPlainListener('192.168.1.5', 50514),
         'Client from 192.168.1.5:50514 appears to be using TLS to connect to a non-TLS listener.',
       ],
-      [lines.corruptProxyHeader(), 'Connection rejected, corrupt PROXY header.'],
       [
         lines.multipleConnects('192.168.1.5', 50514),
         'Bad client 192.168.1.5:50514 sending multiple CONNECT messages.',
@@ -228,7 +220,6 @@ test('packets', () => {
     [lines.sendingPingresp('c'), 'Sending PINGRESP to c'],
     [lines.receivedDisconnect('c'), 'Received DISCONNECT from c'],
     [lines.sendingDisconnect('c', 142), 'Sending DISCONNECT to c (rc142)'],
-    [lines.receivedAuth('c', 24, 'SCRAM'), 'Received AUTH from c (rc24, SCRAM)'],
   ]);
 });
 
@@ -243,12 +234,7 @@ test('protocol faults', () => {
       protocolFault.sessionExpiryMismatch(60, 0),
       'DISCONNECT packet with mismatched session-expiry-interval (60:0).',
     ],
-    [lines.invalidPublishQos('c'), 'Invalid QoS in PUBLISH from c, disconnecting.'],
-    [lines.invalidPublishDup('c'), 'Invalid PUBLISH (QoS=0 and DUP=1) from c, disconnecting.'],
     [lines.tooHighQos('c'), 'Too high QoS in PUBLISH from c, disconnecting.'],
-    [lines.invalidSubscription('10.0.0.1'), 'Invalid subscription string from 10.0.0.1, disconnecting.'],
-    [lines.emptySubscription('10.0.0.1'), 'Empty subscription string from 10.0.0.1, disconnecting.'],
-    [lines.invalidUnsubscription('c'), 'Invalid unsubscription string from c, disconnecting.'],
     [lines.reusedMessageId(3, 'c'), 'Reused message ID 3 from c detected. Clearing from storage.'],
     [
       lines.messageIdInUse(3, 'c'),
@@ -264,30 +250,10 @@ test('protocol faults', () => {
 test('persistence', () => {
   checkAll([
     [lines.savingDatabase('mosquitto.db'), 'Saving in-memory database to mosquitto.db.'],
-    [lines.restored(16, 'base messages'), 'Restored 16 base messages'],
     [
       lines.errorSavingDatabase('No space left on device'),
       'Error saving in-memory database, No space left on device',
     ],
-    [
-      lines.errorDuringSave('/var/lib/m.db.new', 'Permission denied'),
-      'Error during saving in-memory database /var/lib/m.db.new: Permission denied.',
-    ],
-    [lines.unrecognisedDatabase(), 'Error: Unable to restore persistent database. Unrecognised file format.'],
-    [lines.couldNotOpenDatabase(), "Error: Couldn't open database."],
     [lines.emptyDatabase(), 'Warning: Persistence file is empty.'],
-    [
-      lines.unsupportedDatabaseVersion(7),
-      'Error: Unsupported persistent database format version 7 (need version 6).',
-    ],
-    [
-      lines.incompatibleDatabase(4),
-      'Error: Incompatible database configuration (dbid size is 4 bytes, expected 8)',
-    ],
-    [lines.unsupportedChunk(9), 'Warning: Unsupported chunk "9" in persistent database file. Ignoring.'],
-    [
-      lines.clientMessageWithoutClient(),
-      'Warning: Persistence file contains client message with no matching client. File may be corrupt.',
-    ],
   ]);
 });
