@@ -46,7 +46,7 @@ export class AclChecker {
   readonly #patterns: PatternRules | null;
 
   constructor(rules: readonly AclRule[] | null) {
-    this.#open = rules === null ? new ClientAcl({ systemTopicsGuarded: true }) : null;
+    this.#open = rules === null ? OPEN_ACL : null;
     const byUser = new Map<string, AclRule[]>();
     const anonymous: AclRule[] = [];
     const patterns: AclRule[] = [];
@@ -71,7 +71,6 @@ export class AclChecker {
     // Without patterns all clients of a user have the same rights, and share what is remembered of them.
     if (this.#patterns === null) return user.alone;
     return new ClientAcl({
-      systemTopicsGuarded: true,
       user,
       patterns: this.#patterns.forSubject({ username, clientId }),
     });
@@ -103,21 +102,17 @@ function listOf(lists: Map<string, AclRule[]>, key: string): AclRule[] {
 }
 
 interface ClientRights {
-  /** Whether the broker's own `$SYS` and `$share` are out of bounds. */
-  systemTopicsGuarded: boolean;
-  /** Absent: everything else is allowed. */
+  /** Absent: everything is allowed but the broker's own `$SYS` and `$share`. */
   user?: UserRules;
   patterns?: SubjectPatterns;
 }
 
 /** The rights of one client, or of all clients that have the same. Asking about the same topic again is cheap. */
 export class ClientAcl {
-  readonly #guarded: boolean;
   readonly #user: UserRules | null;
   readonly #patterns: SubjectPatterns | null;
 
-  constructor({ systemTopicsGuarded, user, patterns }: ClientRights) {
-    this.#guarded = systemTopicsGuarded;
+  constructor({ user, patterns }: ClientRights) {
     this.#user = user ?? null;
     this.#patterns = patterns ?? null;
   }
@@ -132,8 +127,7 @@ export class ClientAcl {
   }
 
   #grants(topic: string, wanted: Verdict): boolean {
-    if (topic.charCodeAt(0) === DOLLAR && this.#guarded && (systemVerdict(topic) & wanted) === 0)
-      return false;
+    if (topic.charCodeAt(0) === DOLLAR && (systemVerdict(topic) & wanted) === 0) return false;
     if (this.#user === null) return true;
     const own = this.#user.verdict(topic);
     if ((own & (wanted | DENY)) !== 0) return (own & DENY) === 0;
@@ -145,7 +139,7 @@ export class ClientAcl {
   /** The same decision with the line that made it: for the log, and for `midge acl explain`. */
   explain(topic: string, request: AclRequest): AclDecision {
     const wanted = request === 'read' ? READ : WRITE;
-    if (topic.startsWith('$') && this.#guarded && (systemVerdict(topic) & wanted) === 0) {
+    if (topic.startsWith('$') && (systemVerdict(topic) & wanted) === 0) {
       return { allowed: false, rule: null, why: `clients may not ${request} ${topic.split('/')[0]} topics` };
     }
     if (this.#user === null) return { allowed: true, rule: null, why: 'no acl_file applies' };
@@ -157,10 +151,7 @@ export class ClientAcl {
 }
 
 /** Without an `acl_file`: everything but what the broker itself forbids. */
-export const OPEN_ACL = new ClientAcl({ systemTopicsGuarded: true });
-
-/** For the connections that this broker makes itself, its bridges: no topic is out of bounds. */
-export const TRUSTED_ACL = new ClientAcl({ systemTopicsGuarded: false });
+export const OPEN_ACL = new ClientAcl({});
 
 const DOLLAR = 0x24;
 
@@ -180,7 +171,7 @@ class UserRules {
 
   constructor(rules: AclRule[]) {
     this.#tree = new AclRuleTree(rules, 'literal');
-    this.alone = new ClientAcl({ systemTopicsGuarded: true, user: this });
+    this.alone = new ClientAcl({ user: this });
   }
 
   verdict(topic: string): Verdict {

@@ -7,7 +7,7 @@ import { problemLines } from '../auth/access-file.js';
 import { type AclRequest, compileAcl } from '../auth/acl-check.js';
 import { aclFileUnopened, parseAclFile } from '../auth/acl-file.js';
 
-export const ACL_EXPLAIN_USAGE = `Usage: midge acl explain [--config FILE] [--user NAME] [--client ID] read|write TOPIC
+const ACL_EXPLAIN_USAGE = `Usage: midge acl explain [--config FILE] [--user NAME] [--client ID] read|write TOPIC
 
  read      is the client sent messages of this topic?
  write     are the client's own messages (and its will) taken?

@@ -269,7 +269,7 @@ function userPropertiesText(properties: Properties): string {
 
 // --------------------------------------------------------------------------------------------------- time
 
-export function localDate(now: Moment): Date {
+function localDate(now: Moment): Date {
   return new Date(now.seconds * 1000 + Math.floor(now.nanoseconds / 1e6));
 }
 

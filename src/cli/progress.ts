@@ -41,7 +41,7 @@ function show(totalBytes: number, doneBytes: () => number): void {
 }
 
 /** `42 % of 12.3 MB` */
-export function progressText(doneBytes: number, totalBytes: number): string {
+function progressText(doneBytes: number, totalBytes: number): string {
   const percent = Math.floor((100 * Math.min(doneBytes, totalBytes)) / totalBytes);
   return `${percent} % of ${(totalBytes / 1e6).toFixed(1)} MB`;
 }

@@ -86,7 +86,7 @@ export class Requester implements ClientRole {
 }
 
 /** `512ns`, `33.841000µs`, `1.234567ms`, and seconds without a unit. */
-export function latencyText(ns: bigint): string {
+function latencyText(ns: bigint): string {
   const value = Number(ns);
   if (value < 1e3) return `${value}ns`;
   if (value < 1e6) return `${(value / 1e3).toFixed(6)}µs`;

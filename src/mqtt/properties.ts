@@ -2,7 +2,7 @@
  * The properties of MQTT 5.0 [MQTT 5.0, 2.2.2]: one table, and the reading and writing that follow from it.
  */
 import { PacketError } from './packet-error.js';
-import { PacketReader } from './packet-reader.js';
+import type { PacketReader } from './packet-reader.js';
 import type { Properties, UserProperty } from './packets.js';
 import { ReasonCode } from './reason-codes.js';
 import { varintLength, writeVarint } from './varint.js';
@@ -103,25 +103,7 @@ type PropertyValue = number | string | Uint8Array | UserProperty;
  */
 export function readProperties(reader: PacketReader, holder: PropertyHolder): Properties {
   const length = reader.varint();
-  return readPropertyBlock(reader, holder, reader.position + length);
-}
-
-/**
- * Properties as `encodeProperties` makes them.
- * @param start, end where they lie in `buffer`, without their length
- */
-export function decodeProperties(
-  buffer: Uint8Array,
-  start: number,
-  end: number,
-  holder: PropertyHolder,
-): Properties | PacketError {
-  const reader = new PacketReader(buffer, start, end, holder.toUpperCase());
-  const properties = readPropertyBlock(reader, holder, end);
-  return reader.error ?? properties;
-}
-
-function readPropertyBlock(reader: PacketReader, holder: PropertyHolder, end: number): Properties {
+  const end = reader.position + length;
   const properties: Properties = {};
   if (end > reader.end) reader.malformed('incomplete data');
   while (reader.position < end && reader.error === undefined) readProperty(reader, holder, end, properties);

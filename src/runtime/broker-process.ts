@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { compareSettings, type SettingsDiff } from '../config/reload-diff.js';
 import type { Settings } from '../config/settings.js';
+import { LOG_MESSAGE_EXPIRY_SECONDS } from '../log/destinations.js';
 import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../log/logger.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Publication } from '../mqtt/publication.js';
@@ -28,9 +29,6 @@ import { SysPublisher } from './sys-publisher.js';
 import { readTlsFiles } from './tls-files.js';
 import { openTlsKeylog } from './tls-keylog.js';
 import { VERSION } from './version.js';
-
-/** Seconds until a log line that was published as a message expires [mosq: log_dest topic]. */
-const LOG_TOPIC_EXPIRY_MS = 20_000;
 
 export interface BrokerProcessOptions {
   settings: Settings;
@@ -287,7 +285,7 @@ export class BrokerProcess {
       payload: Buffer.from(payload),
       qos: 2,
       retain: false,
-      expiresAt: Date.now() + LOG_TOPIC_EXPIRY_MS,
+      expiresAt: Date.now() + LOG_MESSAGE_EXPIRY_SECONDS * 1000,
     });
     this.#supervisor.publish(packedRecords([message], RecordFlag.deliver));
   }

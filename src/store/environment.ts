@@ -74,7 +74,7 @@ const IS_32_BIT = process.arch === 'arm' || process.arch === 'ia32';
 const MAP_SIZE = (IS_32_BIT ? 256 : 1024) * 1024 * 1024;
 
 /** Whether commits of the mode reach the disk. */
-export function isSynced(mode: StoreMode): boolean {
+function isSynced(mode: StoreMode): boolean {
   return mode === 'durable' || mode === 'deferred';
 }
 

@@ -32,7 +32,7 @@ export const SESSION_KEY_LENGTH = 8;
 export const MESSAGE_ID_LENGTH = 14;
 const SEQUENCE_LENGTH = 6;
 const RECEIVER_HASH_LENGTH = 16;
-export const QUEUE_KEY_LENGTH = SESSION_KEY_LENGTH + 1 + SEQUENCE_LENGTH;
+const QUEUE_KEY_LENGTH = SESSION_KEY_LENGTH + 1 + SEQUENCE_LENGTH;
 
 /** Sequences are 48 bits: a queue that grew by a million messages a second would last nine years. */
 export const SEQUENCE_MAX = 2 ** 48 - 1;

@@ -4,7 +4,7 @@ import { type DropReason, Session, type SessionLimits } from '../../src/session/
 import { Subscription } from '../../src/session/subscription.js';
 import { MemoryKeeper } from './memory-keeper.js';
 
-export const usualLimits: SessionLimits = {
+const usualLimits: SessionLimits = {
   maxInflightBytes: 0,
   maxInflightMessages: 20,
   maxQueuedMessages: 1000,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { type AclRequest, compileAcl, TRUSTED_ACL } from '../../../src/auth/acl-check.js';
+import { type AclRequest, compileAcl } from '../../../src/auth/acl-check.js';
 import { type AclRule, parseAclFile } from '../../../src/auth/acl-file.js';
 
 function rulesOf(text: string): AclRule[] {
@@ -245,13 +245,6 @@ describe('decisions', () => {
       }
     });
   }
-
-  test('bridges of this broker may do everything', () => {
-    for (const topic of ['a', '$SYS/broker/connection/x/y', '$share/a']) {
-      assert.equal(TRUSTED_ACL.canRead(topic), true);
-      assert.equal(TRUSTED_ACL.canWrite(topic), true);
-    }
-  });
 });
 
 test('the deciding line is named', () => {

@@ -4,12 +4,12 @@ import fc from 'fast-check';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import type { Packet, PublishPacket } from '../../../src/mqtt/packets.js';
-import { decodeProperties } from '../../../src/mqtt/properties.js';
 import { NO_ALIAS, Publication } from '../../../src/mqtt/publication.js';
 import { isValidTopicName } from '../../../src/topic/topic-name.js';
 import { sentPacket } from '../../support/packet-arbitraries.js';
 import { decodeWhole } from '../../support/packet-bytes.js';
 import { plain } from '../../support/plain-packet.js';
+import { decodeProperties } from '../../support/property-block.js';
 import { publicationOf, publishPacket, readBytes } from '../../support/publication.js';
 
 const now = Date.UTC(2024, 0);
@@ -24,7 +24,7 @@ function asPacket(publication: Publication): unknown {
   const { buffer, topicStart, topicEnd, qos, retain, dup, packetId } = publication;
   const { properties, propertiesStart, propertiesEnd } = publication;
   const topic = Buffer.from(buffer.subarray(topicStart, topicEnd)).toString();
-  const forwarded = decodeProperties(properties, propertiesStart, propertiesEnd, 'publish');
+  const forwarded = decodeProperties(properties.subarray(propertiesStart, propertiesEnd), 'publish');
   const payload = publication.payload();
   return plain({ type: 'publish', topic, payload, qos, retain, dup, packetId, properties: forwarded });
 }

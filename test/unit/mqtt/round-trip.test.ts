@@ -3,15 +3,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
-import {
-  decodeProperties,
-  encodeProperties,
-  PROPERTY_RULES,
-  propertiesLength,
-} from '../../../src/mqtt/properties.js';
+import { encodeProperties, PROPERTY_RULES, propertiesLength } from '../../../src/mqtt/properties.js';
 import { propertiesOf, sentPacket } from '../../support/packet-arbitraries.js';
 import { decodeWhole } from '../../support/packet-bytes.js';
 import { plain } from '../../support/plain-packet.js';
+import { decodeProperties } from '../../support/property-block.js';
 
 test('every packet comes back from its bytes as it was', () => {
   fc.assert(
@@ -61,7 +57,7 @@ for (const holder of holders) {
       fc.property(propertiesOf(holder), (properties) => {
         const bytes = encodeProperties(properties);
         assert.equal(bytes.length, propertiesLength(properties));
-        assert.deepEqual(plain(decodeProperties(bytes, 0, bytes.length, holder)), plain(properties));
+        assert.deepEqual(plain(decodeProperties(bytes, holder)), plain(properties));
       }),
       { numRuns: 100 },
     );
@@ -80,7 +76,7 @@ test('each property is refused wherever it has no place', () => {
       .map((candidate) => ({ [rule.key]: candidate[rule.key] }));
     const bytes = encodeProperties(properties!);
     for (const holder of holders) {
-      const decoded = decodeProperties(bytes, 0, bytes.length, holder);
+      const decoded = decodeProperties(bytes, holder);
       const refused = isPacketError(decoded) && decoded.reasonCode === 0x81;
       assert.equal(refused, !rule.holders.includes(holder), `${rule.name} in ${holder}`);
     }
