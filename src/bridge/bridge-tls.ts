@@ -11,6 +11,7 @@ import {
 import { isDeepStrictEqual } from 'node:util';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
+import { OS_CERTIFICATE_FILES } from '../net/os-certificates.js';
 import { nodeErrorText } from '../net/system-error.js';
 import { opensslReason } from '../net/tls-context.js';
 
@@ -26,15 +27,6 @@ const PSK_CIPHERS = 'PSK';
 
 /** OpenSSL 3 keeps TLS 1.1 out by its security level; who asks for it wants it to work. */
 const WITH_OLD_VERSIONS = '@SECLEVEL=0';
-
-/** Where systems keep the authorities that they trust. */
-const OS_CERTIFICATE_FILES = [
-  process.env.SSL_CERT_FILE,
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-  '/etc/ssl/cert.pem',
-];
 
 /** Names under which OpenSSL finds certificates in a directory, such as `f88ed8fa.0`. */
 const HASHED_NAME = /^[0-9a-f]{8}\.\d+$/;

@@ -28,7 +28,7 @@ export function dialFailureText(
   bindAddress: string | undefined,
 ): string {
   if (!(error instanceof DialError)) return error.message;
-  const cause = last(error.cause) as NodeJS.ErrnoException;
+  const cause = error.lastCause;
   const code = cause.code ?? '';
   if (code === 'EADDRNOTAVAIL' && bindAddress !== undefined) {
     return `this machine has no address ${bindAddress} (bridge_bind_address)`;
@@ -39,9 +39,4 @@ export function dialFailureText(
     return `TLS with ${host}:${port} fails: ${clause}`;
   }
   return `${host}:${port} ${SYSTEM_CLAUSES.get(code) ?? `cannot be reached: ${nodeErrorText(cause)}`}`;
-}
-
-/** A name with several addresses gives an error for each; the last one counts. */
-function last(error: unknown): unknown {
-  return error instanceof AggregateError ? error.errors.at(-1) : error;
 }

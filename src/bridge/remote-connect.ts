@@ -1,7 +1,7 @@
 /** The CONNECT of a bridge, and what the other broker's CONNACK means for it. Pure. */
 import type { BridgeSettings } from '../config/settings.js';
 import type { ConnackPacket, ConnectPacket, Properties, ProtocolVersion, Qos } from '../mqtt/packets.js';
-import { ReasonCode, reasonText } from '../mqtt/reason-codes.js';
+import { ReasonCode, reasonText, returnCodeText } from '../mqtt/reason-codes.js';
 
 const VERSIONS: Readonly<Record<BridgeSettings['bridgeProtocolVersion'], ProtocolVersion>> = {
   mqttv31: 3,
@@ -88,18 +88,8 @@ export function lesserDemands(demands: Demands, { reasonCode }: ConnackPacket): 
   return null;
 }
 
-/** MQTT 3.1 and 3.1.1, by return code [mosq: connection refused]. */
-const RETURN_CODES: readonly string[] = [
-  '',
-  'unacceptable protocol version',
-  'identifier rejected',
-  'broker unavailable',
-  'bad user name or password',
-  'not authorised',
-];
-
 /** Why the other broker does not take the connection. */
 export function refusalText({ reasonCode }: ConnackPacket, version: ProtocolVersion): string {
   if (version === 5 && reasonCode >= 0x80) return reasonText(reasonCode);
-  return RETURN_CODES[reasonCode] ?? `unknown reason (code ${reasonCode})`;
+  return returnCodeText(reasonCode) ?? `unknown reason (code ${reasonCode})`;
 }

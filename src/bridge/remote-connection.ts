@@ -25,7 +25,7 @@ import {
   type SubackPacket,
 } from '../mqtt/packets.js';
 import { NO_ALIAS, Publication, readPublish } from '../mqtt/publication.js';
-import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
+import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
 import type { BridgeFilter } from './topic-map.js';
 
 export interface RemoteEvents {
@@ -82,17 +82,7 @@ export class RemoteConnection {
     this.#keepAliveMs = connect.keepAlive * 1000;
     this.out = new OutgoingBuffer(sink, flushList);
     this.#framer = new Framer((buffer, start, bodyStart, end) => this.#frame(buffer, start, bodyStart, end));
-    this.#delivery = {
-      version: connect.version,
-      qos: 0,
-      retain: false,
-      dup: false,
-      packetId: 0,
-      topicAlias: 0,
-      withTopic: true,
-      subscriptionIdentifiers: null,
-      now: 0,
-    };
+    this.#delivery = newDelivery(connect.version);
   }
 
   get isClosed(): boolean {

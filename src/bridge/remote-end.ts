@@ -3,7 +3,7 @@
  * that broker takes, and what its acknowledgements mean for the local session.
  */
 import type { Broker } from '../broker/broker.js';
-import { RetainedDelivery } from '../broker/retained-delivery.js';
+import { RetainedDelivery, retainedPace } from '../broker/retained-delivery.js';
 import type { BridgeSettings } from '../config/settings.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { Counter } from '../metrics/counters.js';
@@ -166,19 +166,7 @@ export class RemoteEnd implements Peer {
       this.#options.drained();
     }
     if (!this.#retained.isEmpty && !this.#isDraining) {
-      const { upgradeOutgoingQos: upgradeQos, maxQueuedMessages: backlogMax } = broker.settings;
-      this.#retained.pump({
-        session,
-        get blocked() {
-          return remote.out.blocked;
-        },
-        backlogMax,
-        upgradeQos,
-        now: broker.now,
-        sourceMayWrite: broker.settings.checkRetainSource
-          ? (message) => broker.sourceMayWrite(message)
-          : undefined,
-      });
+      this.#retained.pump(retainedPace(broker, session, remote.out));
     }
   }
 

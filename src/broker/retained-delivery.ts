@@ -4,9 +4,11 @@
  * overrun by it. They are read piece by piece, so that what is sent is the message of that moment.
  */
 import { RingQueue } from '../base/ring-queue.js';
+import type { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
+import type { Broker } from './broker.js';
 import type { RetainedCursor } from './ports.js';
 
 /** Messages read at a time. */
@@ -21,7 +23,7 @@ interface Waiting {
 export interface RetainedPace {
   session: Session;
   /** The peer does not take bytes. */
-  blocked: boolean;
+  readonly blocked: boolean;
   /** QoS 0 messages that may wait for it; 0 = no limit [mosq: max_queued_messages]. */
   backlogMax: number;
   /** `upgrade_outgoing_qos` */
@@ -30,6 +32,21 @@ export interface RetainedPace {
   now: number;
   /** Whether who published it may still do so, where that is to be asked [mosq: check_retain_source]. */
   sourceMayWrite?: ((message: Publication) => boolean) | undefined;
+}
+
+/** @param out where the client's bytes go */
+export function retainedPace(broker: Broker, session: Session, out: OutgoingBuffer): RetainedPace {
+  const { upgradeOutgoingQos, maxQueuedMessages, checkRetainSource } = broker.settings;
+  return {
+    session,
+    get blocked() {
+      return out.blocked;
+    },
+    backlogMax: maxQueuedMessages,
+    upgradeQos: upgradeOutgoingQos,
+    now: broker.now,
+    sourceMayWrite: checkRetainSource ? (message) => broker.sourceMayWrite(message) : undefined,
+  };
 }
 
 export class RetainedDelivery {

@@ -10,10 +10,10 @@ import { encodePacket } from '../mqtt/encode.js';
 import type { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
-import { type Delivery, writePublish } from '../mqtt/publish-writer.js';
+import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
 import type { Peer, Session } from '../session/session.js';
 import type { Broker } from './broker.js';
-import { RetainedDelivery } from './retained-delivery.js';
+import { RetainedDelivery, retainedPace } from './retained-delivery.js';
 
 export class Sender implements Peer {
   readonly broker: Broker;
@@ -30,17 +30,7 @@ export class Sender implements Peer {
   /** Aliases given to topics sent to the client; `null` where it takes none. */
   #aliases: Map<string, number> | null = null;
   #aliasMaximum = 0;
-  readonly #delivery: Delivery = {
-    version: 4,
-    qos: 0,
-    retain: false,
-    dup: false,
-    packetId: 0,
-    topicAlias: 0,
-    withTopic: true,
-    subscriptionIdentifiers: null,
-    now: 0,
-  };
+  readonly #delivery = newDelivery(4);
   #bytesCounted = 0;
 
   /** @param takenOver called when another connection of the same client takes over */
@@ -169,20 +159,7 @@ export class Sender implements Peer {
     const { broker, session } = this;
     session.pump(broker.now);
     if (this.retainedDelivery.isEmpty) return;
-    const { upgradeOutgoingQos: upgradeQos, maxQueuedMessages: backlogMax } = broker.settings;
-    const { out } = this;
-    this.retainedDelivery.pump({
-      session,
-      get blocked() {
-        return out.blocked;
-      },
-      backlogMax,
-      upgradeQos,
-      now: broker.now,
-      sourceMayWrite: broker.settings.checkRetainSource
-        ? (message) => broker.sourceMayWrite(message)
-        : undefined,
-    });
+    this.retainedDelivery.pump(retainedPace(broker, session, this.out));
   }
 
   // ----------------------------------------------------------------- other packets

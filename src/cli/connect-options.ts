@@ -3,11 +3,7 @@ import type { ConnectPacket, Will } from '../mqtt/packets.js';
 import type { DialTarget } from '../net/dial.js';
 import { type ClientSettings, IN_FLIGHT_DEFAULT } from './client-settings.js';
 import { duplicateProperty, toProperties } from './property-option.js';
-
-/** Options that cannot work together, found when the connection is made; ends with status 1, without usage hint. */
-export class SetupError extends Error {
-  override readonly name = 'SetupError';
-}
+import { SetupError } from './usage-error.js';
 
 const SESSION_EXPIRY_NEVER = 0xffffffff;
 

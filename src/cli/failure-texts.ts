@@ -1,6 +1,6 @@
 /** What the commands say when something fails, in Mosquitto's words: scripts look for them. */
 import type { ConnackPacket, ProtocolVersion } from '../mqtt/packets.js';
-import { ReasonCode, reasonText } from '../mqtt/reason-codes.js';
+import { ReasonCode, reasonText, returnCodeText } from '../mqtt/reason-codes.js';
 import type { DialError } from '../net/dial.js';
 import { ProxyError } from '../net/proxy-error.js';
 import { cLibraryErrorText } from '../net/system-error.js';
@@ -27,18 +27,18 @@ export const PROTOCOL_ERROR = 'Error: A network protocol error occurred when com
 export const KEEP_ALIVE_EXCEEDED = 'Error: Keepalive exceeded';
 
 /** Why there is no connection, and the exit code for it. */
-export function dialFailure({ stage, cause }: DialError): { text: string; exitCode: number } {
-  switch (stage) {
+export function dialFailure(error: DialError): { text: string; exitCode: number } {
+  switch (error.stage) {
     case 'lookup':
       return { text: 'Unable to connect (Lookup error).', exitCode: ExitCode.failure };
     case 'proxy':
-      return proxyFailure(cause);
+      return proxyFailure(error.cause);
     case 'tls':
       return { text: 'Unable to connect (A TLS error occurred).', exitCode: ExitCode.failure };
     case 'websocket':
       return { text: PROTOCOL_ERROR, exitCode: ExitCode.failure };
     case 'connect':
-      return { text: `Error: ${cLibraryErrorText(connectError(cause))}`, exitCode: ExitCode.failure };
+      return { text: `Error: ${cLibraryErrorText(error.lastCause)}`, exitCode: ExitCode.failure };
   }
 }
 
@@ -53,21 +53,6 @@ function proxyFailure(error: unknown): { text: string; exitCode: number } {
   }
 }
 
-/** A name with several addresses gives an error for each; the last one counts. */
-function connectError(error: unknown): unknown {
-  return error instanceof AggregateError ? error.errors.at(-1) : error;
-}
-
-/** MQTT 3.1 and 3.1.1, by return code. */
-const RETURN_CODE_TEXTS: readonly string[] = [
-  '',
-  'unacceptable protocol version',
-  'identifier rejected',
-  'broker unavailable',
-  'bad user name or password',
-  'not authorised',
-];
-
 /** Why the broker did not take the connection, and the exit code for it. */
 export function connectionRefusal(
   { reasonCode }: ConnackPacket,
@@ -75,7 +60,7 @@ export function connectionRefusal(
   program: ProgramName,
 ): { text: string; exitCode: number } {
   if (version !== 5) {
-    const text = RETURN_CODE_TEXTS[reasonCode] ?? 'unknown reason';
+    const text = returnCodeText(reasonCode) ?? 'unknown reason';
     return { text: `Connection error: Connection Refused: ${text}`, exitCode: reasonCode };
   }
   if (reasonCode === ReasonCode.unsupportedProtocolVersion) {

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { nodeErrorText } from '../net/system-error.js';
 import type { MessageSource } from './client-settings.js';
-import { SetupError } from './connect-options.js';
+import { SetupError } from './usage-error.js';
 
 /** Bytes; what MQTT can carry in one packet. */
 const PAYLOAD_BYTES_MAX = 268_435_455;

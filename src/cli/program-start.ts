@@ -2,12 +2,12 @@
 import { programArguments } from './argument-text.js';
 import { ClientRun } from './client-run.js';
 import { type ClientSettings, checkSettings, defaultSettings, type ProgramName } from './client-settings.js';
-import { connectPacket, dialTarget, SetupError } from './connect-options.js';
+import { connectPacket, dialTarget } from './connect-options.js';
 import { parseOptions } from './option-parser.js';
 import { optionsFileWords } from './options-file.js';
 import { toProperties } from './property-option.js';
 import { flushOutput, print, printError } from './stdio.js';
-import { UsageError, usageErrorText } from './usage-error.js';
+import { SetupError, UsageError, usageErrorText } from './usage-error.js';
 
 /** Exit code for all that is wrong before the connection. */
 const FAILURE = 1;

@@ -7,12 +7,12 @@ import { reasonText } from '../mqtt/reason-codes.js';
 import { monotonicMs } from '../net/monotonic-clock.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import type { ClientSettings } from './client-settings.js';
-import { SetupError } from './connect-options.js';
 import { MessagePrinter } from './message-printer.js';
 import { toProperties } from './property-option.js';
 import { messageOf, refusalText } from './publish-support.js';
 import { print } from './stdio.js';
 import { endAfterTimeout } from './timeout.js';
+import { SetupError } from './usage-error.js';
 
 /** @throws SetupError, UsageError */
 export function requestOf(settings: ClientSettings, payload: Buffer): OutgoingMessage {

@@ -4,23 +4,15 @@ import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConnectionOptions, SecureVersion } from 'node:tls';
 import type { TlsTarget } from '../net/dial-tls.js';
+import { OS_CERTIFICATE_FILES } from '../net/os-certificates.js';
 import type { TlsSettings } from './client-settings.js';
-import { SetupError } from './connect-options.js';
+import { SetupError } from './usage-error.js';
 
 /** The lowest version to take, by the option's value. */
 const VERSIONS: ReadonlyMap<string, SecureVersion> = new Map([
   ['tlsv1.2', 'TLSv1.2'],
   ['tlsv1.3', 'TLSv1.3'],
 ]);
-
-/** Where systems keep their authorities; the first two as OpenSSL looks. */
-const OS_CERTIFICATE_FILES = [
-  process.env.SSL_CERT_FILE,
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/ca-bundle.pem',
-  '/etc/ssl/cert.pem',
-];
 
 /** @throws SetupError */
 export function tlsTarget(tls: TlsSettings): TlsTarget {

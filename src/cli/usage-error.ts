@@ -16,6 +16,11 @@ export class UsageError extends Error {
   }
 }
 
+/** Options that cannot work together, found when the connection is made; ends with status 1, without usage hint. */
+export class SetupError extends Error {
+  override readonly name = 'SetupError';
+}
+
 /** The lines for standard error, with the hint at `--help`, without the last newline. */
 export function usageErrorText(program: string, { message, hint }: UsageError): string {
   if (hint === 'none' || hint === 'usage') return message;

@@ -25,6 +25,21 @@ export interface Delivery {
   now: number;
 }
 
+/** A connection's own, before its first message. */
+export function newDelivery(version: ProtocolVersion): Delivery {
+  return {
+    version,
+    qos: 0,
+    retain: false,
+    dup: false,
+    packetId: 0,
+    topicAlias: 0,
+    withTopic: true,
+    subscriptionIdentifiers: null,
+    now: 0,
+  };
+}
+
 /**
  * @param packetSizeMax bytes of the largest packet the peer takes [MQTT-3.1.2-24]
  * @returns false where the packet would be larger; nothing is written then

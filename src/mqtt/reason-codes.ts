@@ -104,6 +104,21 @@ export function reasonText(reasonCode: number): string {
   return TEXTS.get(reasonCode) ?? 'Unknown reason';
 }
 
+/** Of CONNACK in MQTT 3.1 and 3.1.1, in Mosquitto's words, by return code. */
+const RETURN_CODE_TEXTS: readonly string[] = [
+  '',
+  'unacceptable protocol version',
+  'identifier rejected',
+  'broker unavailable',
+  'bad user name or password',
+  'not authorised',
+];
+
+/** @returns `undefined` for one that the standard does not have */
+export function returnCodeText(returnCode: number): string | undefined {
+  return RETURN_CODE_TEXTS[returnCode];
+}
+
 /** Return codes of CONNACK in MQTT 3.1 and 3.1.1 [MQTT 3.1.1, 3.2.2.3]. */
 export const ConnectReturnCode = {
   accepted: 0,

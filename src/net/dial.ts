@@ -34,6 +34,12 @@ export class DialError extends Error {
     super(cause.message, { cause });
     this.stage = stage;
   }
+
+  /** A name with several addresses gives an error for each; the last one counts. */
+  get lastCause(): NodeJS.ErrnoException {
+    const { cause } = this;
+    return (cause instanceof AggregateError ? cause.errors.at(-1) : cause) as NodeJS.ErrnoException;
+  }
 }
 
 /** @throws DialError */

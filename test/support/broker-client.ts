@@ -18,17 +18,8 @@ import type {
   SubscriptionRequest,
 } from '../../src/mqtt/packets.js';
 import type { BrokerFixture } from './broker-fixture.js';
-import { type ConnectOptions, connectPacket } from './packet-socket.js';
+import { type ConnectOptions, connectPacket, type PacketOf } from './packet-socket.js';
 import { publishPacket } from './publication.js';
-
-/** The shape of a packet of this type. (Some shapes stand for several types.) */
-type PacketOf<Type extends Packet['type']> = Packet extends infer Shape
-  ? Shape extends { type: infer Types }
-    ? Type extends Types
-      ? Shape
-      : never
-    : never
-  : never;
 
 let lastPort = 40_000;
 

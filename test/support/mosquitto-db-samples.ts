@@ -1,6 +1,7 @@
 /** The sample files in `test/fixtures/mosquitto-db`: what real brokers wrote, and what is in it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
 
 /** Tests run compiled, in `dist/test/support`; the samples stay where they are. */
 const FOLDER = fileURLToPath(new URL('../../../test/fixtures/mosquitto-db/', import.meta.url));
@@ -23,3 +24,18 @@ export function readSample(name: string): Buffer {
 export function readExpected(name: string): Record<string, unknown>[] {
   return JSON.parse(readFileSync(FOLDER + name.replace(/\.db$/, '.expected.json'), 'utf8'));
 }
+
+/** Samples in which a few bits are flipped. */
+export const flippedSample: fc.Arbitrary<Buffer> = fc
+  .tuple(
+    fc.constantFrom(...SAMPLE_NAMES.map((name) => readSample(name))),
+    fc.array(fc.nat(), { minLength: 1, maxLength: 8 }),
+  )
+  .map(([sample, positions]) => {
+    const bytes = Buffer.from(sample);
+    for (const position of positions) {
+      const bit = position % (bytes.length * 8);
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+    }
+    return bytes;
+  });

@@ -12,6 +12,15 @@ import type { ConnectPacket, Packet, ProtocolVersion } from '../../src/mqtt/pack
 import { afterTest } from './cleanup.js';
 import { patienceMs, within } from './within.js';
 
+/** The shape of a packet of this type. (Some shapes stand for several types.) */
+export type PacketOf<Type extends Packet['type']> = Packet extends infer Shape
+  ? Shape extends { type: infer Types }
+    ? Type extends Types
+      ? Shape
+      : never
+    : never
+  : never;
+
 export interface PacketSocketEvents {
   onPacket: (packet: Packet) => void;
   /** Called once; no packet comes afterwards. `error` is set when the broker sent what is no packet. */

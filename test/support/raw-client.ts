@@ -14,7 +14,7 @@ import type {
   SubscriptionRequest,
 } from '../../src/mqtt/packets.js';
 import type { Broker } from './broker.js';
-import { type ConnectOptions, connectPacket, PacketSocket } from './packet-socket.js';
+import { type ConnectOptions, connectPacket, type PacketOf, PacketSocket } from './packet-socket.js';
 import { patienceMs, within } from './within.js';
 
 export interface SubscribeOptions extends Partial<Omit<SubscriptionRequest, 'filter' | 'qos'>> {
@@ -22,15 +22,6 @@ export interface SubscribeOptions extends Partial<Omit<SubscriptionRequest, 'fil
   /** The subscription identifier. */
   identifier?: number;
 }
-
-/** The shape of a packet of this type. (Some shapes stand for several types.) */
-type PacketOf<Type extends Packet['type']> = Packet extends infer Shape
-  ? Shape extends { type: infer Types }
-    ? Type extends Types
-      ? Shape
-      : never
-    : never
-  : never;
 
 export class RawClient {
   /** The answer to the CONNECT. */

@@ -35,29 +35,13 @@ class PacketRecord {
 
 const SUBACK = 9;
 
-/** Passes connections on to a broker, and keeps what the clients said. */
-export class RecordingProxy {
+class RecordingServer {
   readonly #server: Server;
   readonly #records: PacketRecord[] = [];
   readonly #open = new Set<Socket>();
-  /** Called when a SUBACK has been passed to the client. */
-  onSuback: () => void = () => {};
 
-  private constructor(server: Server) {
+  constructor(server: Server) {
     this.#server = server;
-  }
-
-  /** @param listen a port (0 = any free one) or a path */
-  static async start(
-    t: TestContext,
-    brokerPort: number,
-    listen: number | string = 0,
-  ): Promise<RecordingProxy> {
-    const server = createServer();
-    const proxy = new RecordingProxy(server);
-    server.on('connection', (socket) => proxy.#pass(socket, connect(brokerPort, '127.0.0.1')));
-    await startListening(t, server, listen);
-    return proxy;
   }
 
   get port(): number {
@@ -74,12 +58,35 @@ export class RecordingProxy {
     while (this.#open.size > 0) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  #pass(client: Socket, broker: Socket): void {
-    const record = new PacketRecord();
+  protected record(client: Socket, record: PacketRecord): void {
     this.#records.push(record);
     this.#open.add(client);
     client.on('end', () => this.#open.delete(client));
     client.on('close', () => this.#open.delete(client));
+  }
+}
+
+/** Passes connections on to a broker, and keeps what the clients said. */
+export class RecordingProxy extends RecordingServer {
+  /** Called when a SUBACK has been passed to the client. */
+  onSuback: () => void = () => {};
+
+  /** @param listen a port (0 = any free one) or a path */
+  static async start(
+    t: TestContext,
+    brokerPort: number,
+    listen: number | string = 0,
+  ): Promise<RecordingProxy> {
+    const server = createServer();
+    const proxy = new RecordingProxy(server);
+    server.on('connection', (socket) => proxy.#pass(socket, connect(brokerPort, '127.0.0.1')));
+    await startListening(t, server, listen);
+    return proxy;
+  }
+
+  #pass(client: Socket, broker: Socket): void {
+    const record = new PacketRecord();
+    this.record(client, record);
     client.on('data', (chunk) => {
       record.add(chunk);
       broker.write(chunk);
@@ -113,49 +120,25 @@ function startsPacket(chunk: Buffer, type: number): boolean {
 export type Script = Partial<Record<Packet['type'], string>>;
 
 /** A server that answers by a script. The first connection gets the first script, the last script serves the rest. */
-export class ScriptedServer {
-  readonly #server: Server;
-  readonly #records: PacketRecord[] = [];
-  readonly #open = new Set<Socket>();
-
-  private constructor(server: Server) {
-    this.#server = server;
-  }
-
+export class ScriptedServer extends RecordingServer {
   static async start(t: TestContext, ...scripts: Script[]): Promise<ScriptedServer> {
     const server = createServer();
     const scripted = new ScriptedServer(server);
     server.on('connection', (socket) => {
-      const script = scripts[Math.min(scripted.#records.length, scripts.length - 1)]!;
+      const script = scripts[Math.min(scripted.sent.length, scripts.length - 1)]!;
       scripted.#serve(socket, script);
     });
     await startListening(t, server, 0);
     return scripted;
   }
 
-  get port(): number {
-    return portOf(this.#server);
-  }
-
-  get sent(): Packet[][] {
-    return this.#records.map(({ packets }) => packets);
-  }
-
-  /** As of the proxy. */
-  async heardAll(): Promise<void> {
-    while (this.#open.size > 0) await new Promise((resolve) => setImmediate(resolve));
-  }
-
   #serve(socket: Socket, script: Script): void {
-    this.#open.add(socket);
-    socket.on('end', () => this.#open.delete(socket));
-    socket.on('close', () => this.#open.delete(socket));
     const record = new PacketRecord(({ type }) => {
       const answer = script[type];
       if (answer === 'close') socket.destroy();
       else if (answer !== undefined) socket.write(Buffer.from(answer, 'hex'));
     });
-    this.#records.push(record);
+    this.record(socket, record);
     socket.on('data', (chunk) => record.add(chunk));
     socket.on('error', () => {});
   }

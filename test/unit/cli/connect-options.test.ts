@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { defaultSettings, type ProgramName } from '../../../src/cli/client-settings.js';
-import { connectPacket, dialTarget, SetupError } from '../../../src/cli/connect-options.js';
+import { connectPacket, dialTarget } from '../../../src/cli/connect-options.js';
 import { parseOptions } from '../../../src/cli/option-parser.js';
+import { SetupError } from '../../../src/cli/usage-error.js';
 import type { ConnectPacket } from '../../../src/mqtt/packets.js';
 
 function settingsOf(words: string, program: ProgramName = 'mosquitto_pub') {

@@ -10,6 +10,7 @@ import type { DatabaseContent } from '../../../src/mosquitto-db/content.js';
 import { writeDatabase } from '../../../src/mosquitto-db/from-model.js';
 import { readDatabase } from '../../../src/mosquitto-db/to-model.js';
 import {
+  flippedSample,
   readSample,
   SAMPLE_NAMES,
   SAMPLES_READ_AT,
@@ -266,14 +267,8 @@ describe('records that make no sense', () => {
   }
 
   test('flipped bits never make it throw anything but a refusal', () => {
-    const anySample = fc.constantFrom(...SAMPLE_NAMES.map((name) => readSample(name)));
     fc.assert(
-      fc.property(anySample, fc.array(fc.nat(), { minLength: 1, maxLength: 8 }), (sample, positions) => {
-        const bytes = Buffer.from(sample);
-        for (const position of positions) {
-          const bit = position % (bytes.length * 8);
-          bytes[bit >> 3]! ^= 1 << (bit & 7);
-        }
+      fc.property(flippedSample, (bytes) => {
         try {
           readDatabase(bytes, SAMPLES_READ_AT);
         } catch (error) {

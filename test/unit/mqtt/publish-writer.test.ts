@@ -5,7 +5,7 @@ import { OutgoingBuffer } from '../../../src/mqtt/outgoing-buffer.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import type { Packet, PublishPacket } from '../../../src/mqtt/packets.js';
 import type { Publication } from '../../../src/mqtt/publication.js';
-import { type Delivery, writePublish } from '../../../src/mqtt/publish-writer.js';
+import { type Delivery, newDelivery, writePublish } from '../../../src/mqtt/publish-writer.js';
 import { sentPacket } from '../../support/packet-arbitraries.js';
 import { decodeWhole } from '../../support/packet-bytes.js';
 import { plain } from '../../support/plain-packet.js';
@@ -13,17 +13,7 @@ import { publicationOf, publishPacket } from '../../support/publication.js';
 
 const now = Date.UTC(2024, 0);
 
-const usual: Delivery = {
-  version: 4,
-  qos: 0,
-  retain: false,
-  dup: false,
-  packetId: 0,
-  topicAlias: 0,
-  withTopic: true,
-  subscriptionIdentifiers: null,
-  now,
-};
+const usual: Delivery = { ...newDelivery(4), now };
 
 /** What goes out; `null` where nothing does. */
 function written(publication: Publication, delivery: Delivery, packetSizeMax = 1e9): Buffer | null {
