@@ -1,6 +1,7 @@
 /**
  * The broker of one worker thread: its sessions and connections, the routes, the retained messages, the links to
- * the other workers. The paths (`connect-path.ts`, `publish-path.ts`, `subscribe-path.ts`) work on this state.
+ * the other workers. The paths (`connect-path.ts`, `publish-path.ts`, `records-path.ts`, `subscribe-path.ts`) work on
+ * this state.
  *
  * Time comes in through `clock` and `tick`; the world through the interfaces in `ports.ts`.
  */
@@ -15,7 +16,6 @@ import { Publication } from '../mqtt/publication.js';
 import { RetainedTree } from '../retained/retained-tree.js';
 import { Cluster } from '../routing/cluster.js';
 import { RouteTable } from '../routing/route-table.js';
-import { RecordFlag, unpackRecords } from '../routing/wire.js';
 import type { KeptContents, SessionKeeper } from '../session/keeper.js';
 import {
   type DropReason,
@@ -28,13 +28,12 @@ import { Subscription } from '../session/subscription.js';
 import { isSysTopic } from '../topic/topic-name.js';
 import type { Connection } from './connection.js';
 import { DenialLog } from './denials.js';
+import { gauge } from './gauges.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
 import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js';
-import { deliverLocally, routePublication } from './publish-path.js';
+import { routePublication } from './publish-path.js';
 import { Releases } from './releases.js';
 import { DelayedWills, type PreparedWill, restoredWill, willRecord } from './wills.js';
-
-function ignore(): void {}
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
@@ -94,7 +93,7 @@ export class Broker implements SessionEvents {
   /** The PUBLISH being read (hot path): one object for all. */
   readonly incoming = new Publication();
   /** The record of another worker being read. */
-  readonly #linked = new Publication();
+  readonly linked = new Publication();
   /** Counts routed messages, to find a session that was already served (`allow_duplicate_messages false`). */
   serial = 0;
   /** More than `memory_limit` is taken: messages of clients are refused. */
@@ -204,55 +203,6 @@ export class Broker implements SessionEvents {
     if (this.settings.bridges.some(({ localClientid }) => localClientid === origin)) return true;
     const username = originUsername === '' ? undefined : originUsername;
     return this.access.aclOf(null, username, origin)?.canWrite(topic) ?? true;
-  }
-
-  /**
-   * Works off what another worker, or main, sent.
-   * @param everywhere pass it on to all workers
-   * @param passedOn called with each worker that gets a shared group's message because nobody here may read it
-   */
-  receiveRecords(
-    records: Uint8Array,
-    everywhere: boolean,
-    passedOn: (worker: number) => void = ignore,
-  ): void {
-    this.refreshNow();
-    unpackRecords(records, this.#linked, (publication, what, groupKey, asked) => {
-      const route = this.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
-      if (route === null) return;
-      publication.topic = route.topic;
-      if ((what & RecordFlag.group) !== 0) {
-        const worker = this.#receiveForGroup(publication, groupKey, asked);
-        if (worker !== undefined) passedOn(worker);
-        return;
-      }
-      if (everywhere) {
-        routePublication(this, route, publication, null);
-        return;
-      }
-      if ((what & RecordFlag.keep) !== 0) this.keepRetained(publication);
-      if ((what & RecordFlag.deliver) !== 0) deliverLocally(this, route, publication, null);
-    });
-  }
-
-  /**
-   * A message for one of the members of a shared group here. Where none of them may read it, or the last one left
-   * while it was on its way, each of the other workers with members is asked in turn, once.
-   * @returns the worker that gets it now
-   */
-  #receiveForGroup(publication: Publication, groupKey: string, asked: number): number | undefined {
-    const group = this.routes.group(groupKey);
-    const member = group?.nextLocal(publication.topic);
-    if (member === undefined) {
-      const worker = group?.nextElsewhere(asked);
-      if (worker === undefined) return undefined;
-      const dropped = this.cluster.forwardToGroup(publication, worker, groupKey, asked);
-      if (dropped > 0) this.droppedCongested(dropped);
-      return worker;
-    }
-    const { once } = publication;
-    if (once === null || this.store.isNewTo(groupKey, once)) this.deliver(publication, member, true);
-    return undefined;
   }
 
   /** Sessions change what they keep in the middle of a publish. */
@@ -374,7 +324,7 @@ export class Broker implements SessionEvents {
       if (session.peer === null && this.sessionEndsAt(session) <= now) this.#expire(session);
     }
     this.denials.tick(now);
-    this.#gauge();
+    gauge(this);
   }
 
   /** New settings after SIGHUP, which `access` has already: rights change, and some clients have to go. */
@@ -423,33 +373,6 @@ export class Broker implements SessionEvents {
     const next = this.routes.group(groupKey)?.nextReader(publication.topic);
     if (typeof next === 'number') this.cluster.forwardToGroup(publication, next, groupKey);
     else if (next !== undefined) this.deliver(publication, next, true);
-  }
-
-  /** Numbers that are a state rather than a count of events. */
-  #gauge(): void {
-    const { counters } = this;
-    let storedMessages = 0;
-    let storedBytes = 0;
-    for (const session of this.sessions.values()) {
-      storedMessages += session.queuedCount + session.inflightCount + session.unreleasedCount;
-      storedBytes += session.pendingBytes + session.unreleasedBytes;
-    }
-    let waitingPackets = 0;
-    let waitingBytes = 0;
-    for (const connection of this.connections) {
-      connection.sender.countSent();
-      waitingPackets += connection.out.waitingPackets;
-      waitingBytes += connection.out.waitingBytes;
-    }
-    counters[Counter.connections] = this.connections.size + this.connectedBridges;
-    counters[Counter.sessions] = this.sessions.size;
-    counters[Counter.subscriptions] = this.routes.subscriptionCount;
-    counters[Counter.sharedSubscriptions] = this.routes.sharedSubscriptionCount;
-    counters[Counter.retainedMessages] = this.store.retained.count + this.sysRetained.size;
-    counters[Counter.storedMessages] = storedMessages;
-    counters[Counter.storedBytes] = storedBytes;
-    counters[Counter.waitingPackets] = waitingPackets;
-    counters[Counter.waitingBytes] = waitingBytes;
   }
 
   /** SIGUSR2: one line a subscription. */

@@ -8,6 +8,7 @@ import { assertNever } from '../base/assert.js';
 import { PacedQueue } from '../base/paced-queue.js';
 import { socketUplink } from '../bridge/socket-uplink.js';
 import { Broker } from '../broker/broker.js';
+import { receiveRecords } from '../broker/records-path.js';
 import { RetainedSweep } from '../broker/retained-sweep.js';
 import { WorkerLog } from '../log/log.js';
 import { Counter } from '../metrics/counters.js';
@@ -179,7 +180,7 @@ class WorkerHost {
         this.#links.remove(message.worker);
         return;
       case 'publish':
-        this.#broker.receiveRecords(message.records, true);
+        receiveRecords(this.#broker, message.records, true);
         return;
       case 'memory':
         this.#broker.memoryIsShort = message.isShort;

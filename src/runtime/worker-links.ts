@@ -5,6 +5,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { assertNever } from '../base/assert.js';
 import type { Broker } from '../broker/broker.js';
+import { receiveRecords } from '../broker/records-path.js';
 import { Link } from '../routing/link.js';
 import type { LinkMessage } from '../routing/messages.js';
 import type { Interest } from '../routing/route-table.js';
@@ -116,7 +117,7 @@ export class WorkerLinks {
       done();
     };
     // What a shared group's message brings to a third worker is on the account of this batch until it is there.
-    this.#broker.receiveRecords(records, false, (worker) => {
+    receiveRecords(this.#broker, records, false, (worker) => {
       missing += cluster.whenStored(1 << worker, done, failed);
     });
     done();

@@ -1,6 +1,7 @@
 /** A QoS 2 message of a kept session for subscribers that other workers keep. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { receiveRecords } from '../../../src/broker/records-path.js';
 import { LmdbBrokerStore } from '../../../src/store/broker-store.js';
 import type { BrokerClient } from '../../support/broker-client.js';
 import { BrokerFixture } from '../../support/broker-fixture.js';
@@ -136,7 +137,7 @@ test('goes to nobody here who got it from another worker before a crash', async 
   link.flush();
   // As if the subscriber had lived on the other worker.
   for (const message of link.port.take())
-    if (message.kind === 'batch') fixture.broker.receiveRecords(message.records, false);
+    if (message.kind === 'batch') receiveRecords(fixture.broker, message.records, false);
   await commit();
   assert.deepEqual(subscriber.takePublishes(), ['both x']);
   fixture.broker.routes.replaceRemote(1, []);

@@ -1,6 +1,7 @@
 /** One worker of several: what it tells the others, and what it does with what they tell it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { receiveRecords } from '../../../src/broker/records-path.js';
 import type { PublishPacket } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { WINDOW_BYTES } from '../../../src/routing/link.js';
@@ -42,7 +43,7 @@ function interests(messages: LinkMessage[]): unknown[] {
 }
 
 function receiveBatches(fixture: BrokerFixture, messages: LinkMessage[]): void {
-  for (const sent of messages) if (sent.kind === 'batch') fixture.broker.receiveRecords(sent.records, false);
+  for (const sent of messages) if (sent.kind === 'batch') receiveRecords(fixture.broker, sent.records, false);
   fixture.flush();
 }
 
@@ -178,7 +179,7 @@ describe('a publish', () => {
       fixture.broker.cluster.add(link);
     }
     fixture.broker.routes.setRemote(2, ['#', 1]);
-    fixture.broker.receiveRecords(packedRecords([message('t')], RecordFlag.deliver), false);
+    receiveRecords(fixture.broker, packedRecords([message('t')], RecordFlag.deliver), false);
     fixture.flush();
     assert.deepEqual(client.takePublishes(), ['t t']);
     assert.deepEqual(topicsOn(links), [[], []]);
@@ -187,7 +188,7 @@ describe('a publish', () => {
   test('of main reaches everyone', async () => {
     const { fixture, links } = worker();
     fixture.broker.routes.setRemote(2, ['#', 1]);
-    fixture.broker.receiveRecords(packedRecords([message('t')], RecordFlag.deliver), true);
+    receiveRecords(fixture.broker, packedRecords([message('t')], RecordFlag.deliver), true);
     assert.deepEqual(topicsOn(links), [[], ['t']]);
   });
 
@@ -197,7 +198,7 @@ describe('a publish', () => {
       [message('$SYS/t', { retain: true })],
       RecordFlag.deliver | RecordFlag.keep,
     );
-    fixture.broker.receiveRecords(records, true);
+    receiveRecords(fixture.broker, records, true);
     assert.deepEqual(topicsOn(links), [['$SYS/t'], ['$SYS/t']]);
     assert.deepEqual(fixture.retained('$SYS/#'), ['$SYS/t $SYS/t']);
   });
@@ -262,7 +263,7 @@ describe('a shared group with members on several workers', () => {
       from.flush();
       for (const sent of from.port.take()) {
         if (sent.kind !== 'batch') continue;
-        fixture.broker.receiveRecords(sent.records, false, (number) => passedOn.push(number));
+        receiveRecords(fixture.broker, sent.records, false, (number) => passedOn.push(number));
       }
       fixture.flush();
     };
@@ -291,7 +292,7 @@ describe('a shared group with members on several workers', () => {
     link.publish(message('t'), RecordFlag.group, '$share/g/#');
     flush();
     for (const sent of port.take())
-      if (sent.kind === 'batch') fixture.broker.receiveRecords(sent.records, false);
+      if (sent.kind === 'batch') receiveRecords(fixture.broker, sent.records, false);
     assert.deepEqual(topicsOn(links), [[], ['t']]);
   });
 

@@ -1,0 +1,62 @@
+/** Messages of other workers and of main, packed into records. */
+import type { Publication } from '../mqtt/publication.js';
+import { RecordFlag, unpackRecords } from '../routing/wire.js';
+import type { Broker } from './broker.js';
+import { deliverLocally, routePublication } from './publish-path.js';
+
+function ignore(): void {}
+
+/**
+ * Works off what another worker, or main, sent.
+ * @param everywhere pass it on to all workers
+ * @param passedOn called with each worker that gets a shared group's message because nobody here may read it
+ */
+export function receiveRecords(
+  broker: Broker,
+  records: Uint8Array,
+  everywhere: boolean,
+  passedOn: (worker: number) => void = ignore,
+): void {
+  broker.refreshNow();
+  unpackRecords(records, broker.linked, (publication, what, groupKey, asked) => {
+    const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
+    if (route === null) return;
+    publication.topic = route.topic;
+    if ((what & RecordFlag.group) !== 0) {
+      const worker = receiveForGroup(broker, publication, groupKey, asked);
+      if (worker !== undefined) passedOn(worker);
+      return;
+    }
+    if (everywhere) {
+      routePublication(broker, route, publication, null);
+      return;
+    }
+    if ((what & RecordFlag.keep) !== 0) broker.keepRetained(publication);
+    if ((what & RecordFlag.deliver) !== 0) deliverLocally(broker, route, publication, null);
+  });
+}
+
+/**
+ * A message for one of the members of a shared group here. Where none of them may read it, or the last one left
+ * while it was on its way, each of the other workers with members is asked in turn, once.
+ * @returns the worker that gets it now
+ */
+function receiveForGroup(
+  broker: Broker,
+  publication: Publication,
+  groupKey: string,
+  asked: number,
+): number | undefined {
+  const group = broker.routes.group(groupKey);
+  const member = group?.nextLocal(publication.topic);
+  if (member === undefined) {
+    const worker = group?.nextElsewhere(asked);
+    if (worker === undefined) return undefined;
+    const dropped = broker.cluster.forwardToGroup(publication, worker, groupKey, asked);
+    if (dropped > 0) broker.droppedCongested(dropped);
+    return worker;
+  }
+  const { once } = publication;
+  if (once === null || broker.store.isNewTo(groupKey, once)) broker.deliver(publication, member, true);
+  return undefined;
+}
