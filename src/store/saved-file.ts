@@ -12,9 +12,7 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
-  createReadStream,
   existsSync,
-  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -24,7 +22,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { link, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { hasMosquittoMagic } from '../mosquitto-db/chunk-reader.js';
 
@@ -130,10 +128,10 @@ export class SavedFile {
     const kind = this.kind();
     const keepAs = kind === 'mosquitto' ? this.datedPath('imported', now) : this.previousPath;
     if (kind === 'mosquitto' || kind === 'other') {
-      rmSync(keepAs, { force: true });
-      linkSync(this.path, keepAs);
+      await rm(keepAs, { force: true }); // of a large file, this takes its time
+      await link(this.path, keepAs);
     }
-    renameSync(path, this.path);
+    await rename(path, this.path);
     await syncFolder(dirname(this.path));
     this.#writeState({ kind: 'saved', sha256 });
     this.discardNew();
@@ -196,11 +194,26 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** SHA-256 of a file, in hexadecimal digits. */
+/** Small enough that other work has its turn between two pieces. */
+const HASH_PIECE_BYTES = 64 * 1024;
+
+/**
+ * SHA-256 of a file, in hexadecimal digits. Read into one buffer: what a stream allocates for a large file has the
+ * garbage collector take a core from those who serve clients.
+ */
 export async function hashOf(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const bytes of createReadStream(path, { highWaterMark: 256 * 1024 })) hash.update(bytes);
-  return hash.digest('hex');
+  const piece = Buffer.allocUnsafeSlow(HASH_PIECE_BYTES);
+  const file = await open(path, 'r');
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, piece.length);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(piece.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 function readStart(path: string): Buffer {

@@ -89,13 +89,13 @@ export class SessionClient {
   }
 
   /** @returns when the broker has taken the message over; at once for QoS 0. */
-  publish(topic: string, payload: Uint8Array, qos: Qos): Promise<void> {
+  publish(topic: string, payload: Uint8Array, qos: Qos, retain = false): Promise<void> {
     const message = {
       type: 'publish' as const,
       topic,
       payload,
       qos,
-      retain: false,
+      retain,
       dup: false,
       properties: {},
     };
