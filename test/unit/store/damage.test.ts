@@ -29,7 +29,9 @@ describe(`${DAMAGES.length} damaged files`, { concurrency: 2 }, () => {
         const run = await runs.start();
         if (run.alarms.length > 0) {
           const kept = runs.files.filter((name) => name.includes('.damaged-'));
-          if (kept.length > 0)
+          // Damage in the list of free pages shows only when the check writes, and may end it after its first commit.
+          const isAsFound = !/ended by SIG/.test(run.alarms[0]!);
+          if (kept.length > 0 && isAsFound)
             assert.deepEqual(readFileSync(`${runs.path.replace(/[^/]*$/, '')}${kept[0]}`), damaged);
         }
         await run.add('after');
