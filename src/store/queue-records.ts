@@ -12,6 +12,7 @@
 import type { DeliveryState } from '../model/queued-record.js';
 import type { Qos } from '../mqtt/packets.js';
 import { Publication } from '../mqtt/publication.js';
+import type { KeptDelivery } from '../session/keeper.js';
 import { MESSAGE_ID_LENGTH } from './keys.js';
 import { checkedQos, hasSameSource, readMessage, writeHead } from './message-records.js';
 import { DamagedRecordError, RecordReader, type RecordWriter, writer } from './record-bytes.js';
@@ -41,14 +42,8 @@ const STATE_CODES = Object.fromEntries(STATES.map((state, code) => [state, code]
 >;
 
 /** A queued message without the message itself. */
-export interface QueuedHeader {
+export interface QueuedHeader extends KeptDelivery {
   sequence: number;
-  state: DeliveryState;
-  packetId: number;
-  qos: Qos;
-  retain: boolean;
-  dup: boolean;
-  subscriptionIds: readonly number[];
   /** Of the message as published, for the limits of queues; the record may hold less. */
   payloadBytes: number;
 }

@@ -10,10 +10,9 @@
  * were made, so that what is not on disk for certain is a tail.
  */
 import { copyBytes } from '../base/copy-bytes.js';
-import type { DeliveryState, Direction } from '../model/queued-record.js';
-import type { Qos } from '../mqtt/packets.js';
+import type { Direction } from '../model/queued-record.js';
 import type { Publication } from '../mqtt/publication.js';
-import type { Residence } from '../session/keeper.js';
+import type { KeptDelivery, Residence } from '../session/keeper.js';
 import type { DeliveryNotes } from './delivery-notes.js';
 import type { Environment, Table } from './environment.js';
 import { asBuffer, queueKey, SEQUENCE_MAX, sequenceOf } from './keys.js';
@@ -31,17 +30,6 @@ export interface QueueContext {
   deliveryNotes: DeliveryNotes;
   /** Called for a record that does not read; the queue goes on without it. */
   onDamage: (error: DamagedRecordError) => void;
-}
-
-/** How a message goes to, or came from, this client. */
-export interface Delivery {
-  state: DeliveryState;
-  /** 0 = none yet. */
-  packetId: number;
-  qos: Qos;
-  retain: boolean;
-  dup: boolean;
-  subscriptionIds: readonly number[];
 }
 
 /** What is in a queue when its session is loaded. */
@@ -90,7 +78,7 @@ export class SessionQueue {
    * @param kept shared by all queues that get it
    * @param residence what becomes of the entry that is returned
    */
-  append(kept: KeptMessage, delivery: Delivery, residence: Residence = 'waiting'): QueueEntry {
+  append(kept: KeptMessage, delivery: KeptDelivery, residence: Residence = 'waiting'): QueueEntry {
     this.#lastSequence += 1;
     const { state, packetId, qos, retain, dup, subscriptionIds } = delivery;
     const { publication } = kept;

@@ -266,6 +266,6 @@ test('queues are the lists that they should be, whatever happens', async (t) => 
       for (const step of steps) await run.take(step);
       await run.end();
     }),
-    { numRuns: Number(process.env['RUNS'] ?? 60) },
+    { numRuns: Number(process.env.RUNS ?? 60) },
   );
 });
