@@ -76,10 +76,6 @@ export class RecordWriter {
     return this;
   }
 
-  bytes(bytes: Uint8Array): this {
-    return this.varint(bytes.length).raw(bytes);
-  }
-
   text(text: string): this {
     if (text === '') return this.varint(0);
     const length = Buffer.byteLength(text);
