@@ -156,6 +156,11 @@ export class Environment implements Committer {
     chmodSync(path, 0o600);
   }
 
+  /** A process that was killed while it read leaves its snapshot, whose pages are not used again. */
+  forgetDeadReaders(): void {
+    this.#root.readerCheck();
+  }
+
   async close(): Promise<void> {
     await this.#root.close();
   }

@@ -4,14 +4,18 @@
  *   compact copy beside the file → sync → hash → note both files beside the live store
  *   → keep the present file as the previous save → rename → sync the folder → note the new file
  *
- * Clients do not wait for it: the copy is made from a snapshot by another thread. A power cut at any point leaves
- * the old file or the new one, whole; a kill leaves a live store that belongs to either.
+ * Clients do not wait for it: the copy is made from a snapshot, of a large store by a process that lets them go first.
+ * A power cut at any point leaves the old file or the new one, whole; a kill leaves a live store that belongs to either.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Environment } from './environment.js';
 import { LiveNote } from './live-note.js';
 import { hashOf, type SavedFile, syncFile } from './saved-file.js';
+import { copyInChild } from './store-child.js';
+
+/** A small store is copied before a process has started. */
+const COPIED_HERE_MAX_BYTES = 8 * 1024 * 1024;
 
 export interface SavedCopy {
   bytes: number;
@@ -45,9 +49,7 @@ export class LiveSaver {
     mkdirSync(dirname(this.#saved.path), { recursive: true, mode: 0o700 });
     const path = this.#saved.prepareNew();
     try {
-      await this.#environment.copyTo(path);
-      await syncFile(path);
-      const sha256 = await hashOf(path);
+      const sha256 = await this.#copyTo(path);
       const coming = this.#saved.identityOf(path)!;
       this.#note.write([this.#saved.identity() ?? null, coming]);
       const importedKeptAs = await this.#saved.replace(path, sha256, this.#now());
@@ -57,5 +59,22 @@ export class LiveSaver {
     } finally {
       this.#saved.discardNew();
     }
+  }
+
+  /** @returns the SHA-256 of the copy, which is on the disk */
+  async #copyTo(path: string): Promise<string> {
+    const environment = this.#environment;
+    if (environment.bytes > COPIED_HERE_MAX_BYTES) {
+      try {
+        return await copyInChild(environment.path, environment.mode, path);
+      } catch {
+        // No memory for another process, or a full disk: the latter is said by the attempt that follows.
+        environment.forgetDeadReaders();
+        rmSync(path, { force: true });
+      }
+    }
+    await environment.copyTo(path);
+    await syncFile(path);
+    return hashOf(path);
   }
 }
