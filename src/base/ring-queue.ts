@@ -1,14 +1,17 @@
 /**
  * A first-in first-out queue over a ring of slots: push and shift cost the same however long it is, and a queue
- * that emptied gives its memory back.
+ * that emptied gives its memory back. One that was never used has no slots yet: each client has several.
  *
  *        head          tail = head + length (mod capacity)
  *   [ . . A B C . . . ]        capacity is a power of two, so that "mod" is a mask
  */
 const MIN_CAPACITY = 8;
 
+/** Shared: it is never written to. */
+const NO_SLOTS: undefined[] = [];
+
 export class RingQueue<T> {
-  #slots: (T | undefined)[] = new Array(MIN_CAPACITY);
+  #slots: (T | undefined)[] = NO_SLOTS;
   #head = 0;
   #length = 0;
 
@@ -17,7 +20,7 @@ export class RingQueue<T> {
   }
 
   push(item: T): void {
-    if (this.#length === this.#slots.length) this.#resize(this.#slots.length * 2);
+    if (this.#length === this.#slots.length) this.#resize(Math.max(MIN_CAPACITY, this.#slots.length * 2));
     this.#slots[(this.#head + this.#length) & (this.#slots.length - 1)] = item;
     this.#length += 1;
   }
@@ -37,7 +40,7 @@ export class RingQueue<T> {
   }
 
   clear(): void {
-    this.#slots = new Array(MIN_CAPACITY);
+    this.#slots = NO_SLOTS;
     this.#head = 0;
     this.#length = 0;
   }

@@ -51,6 +51,8 @@ const LONG_TYPES = (1 << PacketType.subscribe) | (1 << PacketType.unsubscribe) |
 /** The first byte of a TLS record that begins a handshake. */
 const TLS_HANDSHAKE = 0x16;
 
+const NO_MOUNT_POINT = new Uint8Array(0);
+
 type State = 'new' | 'claiming' | 'connected' | 'closed';
 
 /** From when on a client beyond its receive maximum has released nothing. */
@@ -76,8 +78,8 @@ export class Connection {
   /** Its rights; `null` = everything but the broker's own topics. */
   acl: ClientAcl | null = null;
   will: PreparedWill | null = null;
-  /** Topics by the alias that the client gave them. */
-  readonly aliases = new Map<number, Uint8Array>();
+  /** Topics by the alias that the client gave them; `null` until it gives one. */
+  aliases: Map<number, Uint8Array> | null = null;
   /** How many QoS 2 messages of the client may wait for PUBREL. */
   receiveMaximum = 0xffff;
   /** Seconds; 0 = off. */
@@ -100,7 +102,8 @@ export class Connection {
     this.broker = broker;
     this.transport = transport;
     this.listener = broker.settings.listeners[transport.listener]!;
-    this.mountPoint = Buffer.from(this.listener.mountPoint ?? '');
+    const { mountPoint } = this.listener;
+    this.mountPoint = mountPoint === undefined ? NO_MOUNT_POINT : Buffer.from(mountPoint);
     this.out = new OutgoingBuffer(transport, broker.flushList);
     this.sender = new Sender(broker, this.out, this.mountPoint, (sessionGoesOn) =>
       this.close({ kind: 'taken over', sessionGoesOn }),

@@ -340,10 +340,11 @@ function resolveAlias(connection: Connection, publication: Publication): boolean
   }
   const { buffer, topicStart, topicEnd } = publication;
   if (topicStart !== topicEnd) {
+    connection.aliases ??= new Map();
     connection.aliases.set(alias, new Uint8Array(buffer.subarray(topicStart, topicEnd)));
     return true;
   }
-  const topic = connection.aliases.get(alias);
+  const topic = connection.aliases?.get(alias);
   if (topic === undefined) {
     connection.fault(ReasonCode.protocolError, lines.protocolFault.invalidTopicAlias(alias));
     return false;
