@@ -73,6 +73,9 @@ const TABLES_MAX = 16;
 const IS_32_BIT = process.arch === 'arm' || process.arch === 'ia32';
 const MAP_SIZE = (IS_32_BIT ? 256 : 1024) * 1024 * 1024;
 
+/** A key of the table `meta` that is never there. */
+const NO_KEY = Buffer.from('-');
+
 /** Whether commits of the mode reach the disk. */
 function isSynced(mode: StoreMode): boolean {
   return mode === 'durable' || mode === 'deferred';
@@ -108,6 +111,16 @@ export class Environment implements Committer {
   /** Removes a record, if it is there; part of the transaction of this turn. */
   remove(table: Table, key: Uint8Array): void {
     this.#note(table.remove(key));
+  }
+
+  /**
+   * Has the next transaction begin in this turn of the event loop, behind all callbacks of `setImmediate` that wait
+   * already. LMDB's binding begins it in the next call of its own `setImmediate`, made at the first write: where the
+   * writes come in one, that is a turn later, behind all that arrives meanwhile. So there is a first write now: one
+   * that does nothing.
+   */
+  prepare(): void {
+    this.#note(this.tables.meta.remove(NO_KEY));
   }
 
   async committed(): Promise<void> {

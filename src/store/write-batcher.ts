@@ -75,6 +75,8 @@ type FlushWaiter = (committed: boolean) => void;
 
 /** The part of the environment that the batcher needs. */
 export interface Committer {
+  /** What is put in this turn's "immediates" comes into a transaction that begins in this turn, not in the next. */
+  prepare(): void;
   /** Resolves when everything put in this turn is committed; rejects when that failed. */
   committed(): Promise<void>;
   /** Lets this thread read what it has committed. */
@@ -303,7 +305,9 @@ export class WriteBatcher {
       const now = performance.now();
       this.#scheduleAt(now + waitedWindowMs, now);
     } else {
-      this.#immediate ??= setImmediate(() => this.#startCommit());
+      if (this.#immediate !== undefined) return;
+      this.#immediate = setImmediate(() => this.#startCommit());
+      this.#committer.prepare();
     }
   }
 

@@ -13,6 +13,8 @@ class ManualDisk implements Committer {
   readonly log: string[] = [];
   #end: ((error?: Error) => void)[] = [];
 
+  prepare(): void {}
+
   committed(): Promise<void> {
     this.log.push('commit');
     return new Promise((resolve, reject) => {
