@@ -1,4 +1,5 @@
 /** UTF-8 strings as MQTT wants them [MQTT 5.0, 1.5.4]. */
+import { asBuffer } from './as-buffer.js';
 
 /**
  * Whether the bytes are well-formed UTF-8 without U+0000 [MQTT-1.5.4-2]: no surrogates [MQTT-1.5.4-1], no overlong
@@ -49,8 +50,4 @@ function secondByteMax(lead: number): number {
 export function decodeUtf8(buffer: Uint8Array, start: number, end: number): string | undefined {
   if (!isValidUtf8(buffer, start, end)) return undefined;
   return asBuffer(buffer).toString('utf8', start, end);
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -147,7 +147,7 @@ function refusalOf(connection: Connection, publication: Publication, route: Rout
   // Without rules only the broker's own topics, which begin with `$`, are out of bounds.
   if (
     acl === null
-      ? route.topicBytes[0] === DOLLAR && !OPEN_ACL.canWrite(route.topic)
+      ? route.topic.charCodeAt(0) === DOLLAR && !OPEN_ACL.canWrite(route.topic)
       : !acl.canWrite(route.topic)
   ) {
     connection.logPublish(lines.deniedPublish, publication);
@@ -269,7 +269,7 @@ export function routePublication(
   publication: Publication,
   from: Session | null,
 ): boolean {
-  if (route.topicBytes[0] === DOLLAR && isControlTopic(route.topic)) {
+  if (route.topic.charCodeAt(0) === DOLLAR && isControlTopic(route.topic)) {
     answerControl(broker, publication, from);
     return true;
   }

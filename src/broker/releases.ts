@@ -58,7 +58,7 @@ export class Releases {
   takesTime(session: Session, packetId: number, route: Route): boolean {
     if (session.keeper === null) return false;
     const entry = session.receivedEntry(packetId);
-    if (entry === null || route.topicBytes[0] === DOLLAR) return false;
+    if (entry === null || route.topic.charCodeAt(0) === DOLLAR) return false;
     return route.durable !== 0 || entry.wasReleased || this.#pending.has(session);
   }
 

@@ -5,7 +5,7 @@
  * up by its bytes; the tree is walked, and the topic's characters are checked, only when the topic is new or the
  * subscriptions have changed since.
  */
-
+import { asBuffer } from '../base/as-buffer.js';
 import type { Subscription } from '../session/subscription.js';
 import { parseSharedFilter } from '../topic/topic-filter.js';
 import { isValidTopicName } from '../topic/topic-name.js';
@@ -105,7 +105,6 @@ interface FilterEntry {
 /** Where messages of one topic go. Valid as long as `generation` is the table's. */
 export interface Route {
   readonly topic: string;
-  readonly topicBytes: Uint8Array;
   readonly generation: number;
   readonly subscriptions: readonly Subscription[];
   readonly groups: readonly SharedGroup[];
@@ -247,19 +246,25 @@ export class RouteTable {
    * @returns `null` where that is no valid topic name
    */
   route(buffer: Uint8Array, start: number, end: number): Route | null {
-    const cached = this.#cache.find(buffer, start, end);
-    if (cached !== null && cached.generation === this.#generation) return cached;
-    if (cached === null && !isValidTopicName(buffer, start, end)) return null;
-    const topicBytes = cached?.topicBytes ?? new Uint8Array(buffer.subarray(start, end));
-    const route = this.#find(cached?.topic ?? textOf(topicBytes), topicBytes);
-    if (topicBytes.length <= CACHED_TOPIC_BYTES_MAX) this.#cache.store(route);
+    const hash = hashOf(buffer, start, end);
+    const slot = this.#cache.find(hash, buffer, start, end);
+    if (slot !== NOT_FOUND) {
+      const cached = this.#cache.at(slot);
+      if (cached.generation === this.#generation) return cached;
+      const route = this.#find(cached.topic);
+      this.#cache.replace(slot, route);
+      return route;
+    }
+    if (!isValidTopicName(buffer, start, end)) return null;
+    const route = this.#find(asBuffer(buffer).toString('utf8', start, end));
+    if (end - start <= CACHED_TOPIC_BYTES_MAX) this.#cache.offer(route, hash, buffer, start, end);
     return route;
   }
 
   /** The route of a topic that is known to be valid. */
   routeOf(topic: string): Route {
     const bytes = Buffer.from(topic);
-    return this.route(bytes, 0, bytes.length) ?? this.#find(topic, bytes);
+    return this.route(bytes, 0, bytes.length) ?? this.#find(topic);
   }
 
   #entry(filter: string): FilterEntry {
@@ -292,7 +297,7 @@ export class RouteTable {
     }
   }
 
-  #find(topic: string, topicBytes: Uint8Array): Route {
+  #find(topic: string): Route {
     const subscriptions: Subscription[] = [];
     const groups: SharedGroup[] = [];
     let remote = 0;
@@ -310,7 +315,6 @@ export class RouteTable {
     }
     return {
       topic,
-      topicBytes,
       generation: this.#generation,
       subscriptions,
       groups,
@@ -319,10 +323,6 @@ export class RouteTable {
       durable,
     };
   }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
 }
 
 function withBit(mask: number, bit: number, set: boolean): number {
@@ -352,34 +352,73 @@ const CACHE_SLOTS = 8192;
 /** Longer topics are not remembered: a publisher could fill the memory with them. */
 const CACHED_TOPIC_BYTES_MAX = 1024;
 
-/** Routes by the bytes of their topic: two places a topic can be in, the newer route wins. */
-class RouteCache {
-  readonly #slots: (Route | null)[] = new Array(CACHE_SLOTS).fill(null);
+/** Instead of a slot. */
+const NOT_FOUND = -1;
 
-  find(buffer: Uint8Array, start: number, end: number): Route | null {
-    const slot = hash(buffer, start, end);
-    const first = this.#slots[slot]!;
-    if (first !== null && sameBytes(first.topicBytes, buffer, start, end)) return first;
-    const second = this.#slots[slot ^ 1]!;
-    if (second !== null && sameBytes(second.topicBytes, buffer, start, end)) return second;
-    return null;
+const NO_BYTES = new Uint8Array(0);
+
+/**
+ * Routes by the bytes of their topic: two places a topic can be in, the newer route wins. A place that is taken is
+ * given only to a topic that comes a second time: where each message has a topic of its own, routes that nobody will
+ * ask for again would live just long enough to be dear to the garbage collector.
+ */
+class RouteCache {
+  readonly #routes: (Route | null)[] = new Array(CACHE_SLOTS).fill(null);
+  readonly #topics: Uint8Array[] = new Array(CACHE_SLOTS).fill(NO_BYTES);
+  /** Hashes of these topics: most others are told apart by them, without a look at the bytes. */
+  readonly #hashes = new Int32Array(CACHE_SLOTS);
+  /** Hashes of topics that found their places taken. */
+  readonly #turnedAway = new Int32Array(CACHE_SLOTS);
+
+  /** @returns its slot */
+  find(hash: number, buffer: Uint8Array, start: number, end: number): number {
+    const slot = hash & (CACHE_SLOTS - 1);
+    if (this.#holds(slot, hash, buffer, start, end)) return slot;
+    return this.#holds(slot ^ 1, hash, buffer, start, end) ? slot ^ 1 : NOT_FOUND;
   }
 
-  store(route: Route): void {
-    const slot = hash(route.topicBytes, 0, route.topicBytes.length);
-    const other = this.#slots[slot ^ 1]!;
-    if (other !== null && other.topic === route.topic) this.#slots[slot ^ 1] = null;
-    const current = this.#slots[slot]!;
-    if (current !== null && current.topic !== route.topic) this.#slots[slot ^ 1] = current;
-    this.#slots[slot] = route;
+  at(slot: number): Route {
+    return this.#routes[slot]!;
+  }
+
+  /** Puts another route of the same topic in its place. */
+  replace(slot: number, route: Route): void {
+    this.#routes[slot] = route;
+  }
+
+  /** A route that was not found, of the topic in `buffer[start, end)`. */
+  offer(route: Route, hash: number, buffer: Uint8Array, start: number, end: number): void {
+    const slot = hash & (CACHE_SLOTS - 1);
+    const other = slot ^ 1;
+    if (this.#routes[slot] !== null) {
+      if (this.#routes[other] !== null && !this.#wasTurnedAway(hash)) return;
+      this.#routes[other] = this.#routes[slot]!;
+      this.#topics[other] = this.#topics[slot]!;
+      this.#hashes[other] = this.#hashes[slot]!;
+    }
+    this.#routes[slot] = route;
+    this.#topics[slot] = new Uint8Array(buffer.subarray(start, end));
+    this.#hashes[slot] = hash;
+  }
+
+  #holds(slot: number, hash: number, buffer: Uint8Array, start: number, end: number): boolean {
+    return this.#hashes[slot] === hash && sameBytes(this.#topics[slot]!, buffer, start, end);
+  }
+
+  /** Whether it is the second time; other bits of the hash choose the place, for topics that take turns. */
+  #wasTurnedAway(hash: number): boolean {
+    const slot = (hash >>> 16) & (CACHE_SLOTS - 1);
+    if (this.#turnedAway[slot] === hash) return true;
+    this.#turnedAway[slot] = hash;
+    return false;
   }
 }
 
-/** FNV-1a, folded into the number of slots. */
-function hash(buffer: Uint8Array, start: number, end: number): number {
+/** FNV-1a, with the upper bits folded into the lower ones, which choose the slot. */
+function hashOf(buffer: Uint8Array, start: number, end: number): number {
   let h = 0x811c9dc5;
   for (let i = start; i < end; i += 1) h = Math.imul(h ^ buffer[i]!, 0x01000193);
-  return (h ^ (h >>> 15)) & (CACHE_SLOTS - 1);
+  return h ^ (h >>> 15);
 }
 
 function sameBytes(bytes: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean {

@@ -25,7 +25,9 @@
  * value to the next without seeing what is below: `a/+/c` touches `a/*` only. Where the wildcards come first, as
  * in `+/+/c`, the same walk goes over the tails. `retained-walk.ts` does both.
  */
+
 import { createHash, randomBytes } from 'node:crypto';
+import { asBuffer } from '../base/as-buffer.js';
 import type { Direction } from '../model/queued-record.js';
 
 export const SESSION_KEY_LENGTH = 8;
@@ -79,11 +81,6 @@ export function queueKeyOf(neighbour: Uint8Array, sequence: number): Buffer {
 
 export function sequenceOf(queueKey: Uint8Array): number {
   return asBuffer(queueKey).readUIntBE(SESSION_KEY_LENGTH + 1, SEQUENCE_LENGTH);
-}
-
-/** The same bytes; what LMDB returns is a buffer already. */
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The first key after all that begin with `prefix`. */

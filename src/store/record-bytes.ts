@@ -2,10 +2,11 @@
  * The bytes that records are made of: big-endian numbers, and texts and byte strings that begin with their length.
  * Reading is strict: what does not fit is a `DamagedRecordError`, never a guess.
  */
+
+import { asBuffer } from '../base/as-buffer.js';
 import { copyBytes } from '../base/copy-bytes.js';
 import { isValidUtf8 } from '../base/utf8.js';
 import { writeVarint } from '../mqtt/varint.js';
-import { asBuffer } from './keys.js';
 
 /** A record that nothing of ours wrote, or that has rotted. */
 export class DamagedRecordError extends Error {

@@ -14,9 +14,10 @@
  * commit takes (`retained-store.ts` looks after those that take longer), and is worked off once more.
  */
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
+import { asBuffer } from '../base/as-buffer.js';
 import { topicMatchesFilter } from '../topic/topic-filter.js';
 import type { Environment } from './environment.js';
-import { asBuffer, isCutKey, MessageIds, retainedKey, retainedTailKey } from './keys.js';
+import { isCutKey, MessageIds, retainedKey, retainedTailKey } from './keys.js';
 import type { LastWriter, WriteBatcher } from './write-batcher.js';
 
 /** Milliseconds until notes are worked off: more are likely to follow. */

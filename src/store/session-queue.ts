@@ -9,13 +9,15 @@
  * whole when one of its messages changes, and removed with its last one. Writes settle in the order in which they
  * were made, so that what is not on disk for certain is a tail.
  */
+
+import { asBuffer } from '../base/as-buffer.js';
 import { copyBytes } from '../base/copy-bytes.js';
 import type { Direction } from '../model/queued-record.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { KeptDelivery, Residence } from '../session/keeper.js';
 import type { DeliveryNotes } from './delivery-notes.js';
 import type { Environment, Table } from './environment.js';
-import { asBuffer, queueKey, SEQUENCE_MAX, sequenceOf } from './keys.js';
+import { queueKey, SEQUENCE_MAX, sequenceOf } from './keys.js';
 import { QueueEntry, QueueRecord } from './queue-entry.js';
 import { QueueReader } from './queue-records.js';
 import { DamagedRecordError } from './record-bytes.js';

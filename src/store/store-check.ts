@@ -3,9 +3,10 @@
  * no checksums, and a wrong page can lead it anywhere. So they run in a process of their own
  * (`store-child-program.ts`).
  */
+
+import { asBuffer } from '../base/as-buffer.js';
 import type { Environment, Table, TableName } from './environment.js';
 import {
-  asBuffer,
   MESSAGE_ID_LENGTH,
   prefixEnd,
   queueKeyOf,

@@ -33,6 +33,7 @@ function routing(): Benchmark[] {
     table.add(subscriptionTo(`home/+/+/sensor${i}`, 0, session));
   }
   const topics = Array.from({ length: topicCount }, (_, i) => Buffer.from(topicOf(i * 7)));
+  let serial = 0;
   const churning = subscriptionTo('elsewhere', 0, session);
   return [
     {
@@ -52,6 +53,19 @@ function routing(): Benchmark[] {
         table.add(churning); // what is remembered does not hold any more
         for (const topic of topics) found += table.route(topic, 0, topic.length)!.subscriptions.length;
         table.remove(churning);
+        return found;
+      },
+    },
+    {
+      name: 'each topic once',
+      operations: topicCount,
+      once: () => {
+        let found = 0;
+        for (let i = 0; i < topicCount; i += 1) {
+          serial += 1;
+          const topic = Buffer.from(`home/floor0/room0/reading${serial}`);
+          found += table.route(topic, 0, topic.length)!.subscriptions.length;
+        }
         return found;
       },
     },

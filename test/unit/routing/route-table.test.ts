@@ -250,6 +250,15 @@ describe('the route table', () => {
     }
   });
 
+  test('remembers a topic that comes again, though others have taken all places', () => {
+    const table = new RouteTable();
+    for (let i = 0; i < 50_000; i += 1) routeTo(table, `once/${i}`);
+    routeTo(table, 'often');
+    const route = routeTo(table, 'often');
+    for (let i = 0; i < 1000; i += 1) routeTo(table, `once more/${i}`);
+    assert.ok(routeTo(table, 'often') === route);
+  });
+
   test('overlapping subscriptions come in tree order [mosq: allow_duplicate_messages]', () => {
     const table = new RouteTable();
     const inOrder = ['a/b', 'a/+', 'a/#', '+/b', '#'];
