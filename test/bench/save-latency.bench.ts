@@ -16,7 +16,7 @@ import { freePort } from '../support/free-port.js';
 import { SessionClient } from '../support/session-client.js';
 import { isProgram } from './harness.js';
 import {
-  goFirst,
+  goBeforeOthers,
   type Measured,
   median,
   noTest,
@@ -42,7 +42,7 @@ interface Round {
 }
 
 async function run(): Promise<void> {
-  goFirst();
+  goBeforeOthers();
   const folder = mkdtempSync(join(process.env.BENCH_FOLDER ?? tmpdir(), 'midge-bench-'));
   const port = await freePort();
   const broker = await startBroker(folder, brokerLines(port, folder));
