@@ -128,9 +128,20 @@ export class Authenticator {
     });
   }
 
-  /** The answer comes late where failures have piled up; it never rejects for anything the client did. */
-  async login(access: ListenerAccess, request: LoginRequest): Promise<LoginAnswer> {
+  /**
+   * Answers at once where no password is asked for and the client is admitted. The answer comes late where failures
+   * have piled up; it never rejects for anything the client did.
+   */
+  login(access: ListenerAccess, request: LoginRequest): LoginAnswer | Promise<LoginAnswer> {
     const decided = decideWithoutPassword(access, request);
+    return decided !== 'password' && decided.admitted ? decided : this.#answer(access, request, decided);
+  }
+
+  async #answer(
+    access: ListenerAccess,
+    request: LoginRequest,
+    decided: LoginAnswer | 'password',
+  ): Promise<LoginAnswer> {
     const answer = decided === 'password' ? await this.#loginWithPassword(access, request) : decided;
     const hasFailed = !answer.admitted && answer.reasonCode !== ReasonCode.serverBusy;
     if (hasFailed && access.delayFailedLogins) await this.#holdBack(request.address);

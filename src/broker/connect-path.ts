@@ -53,7 +53,7 @@ export function receiveConnect(
     return;
   }
   connection.holdInput();
-  void logIn(connection, packet, (admission) => {
+  logIn(connection, packet, (admission) => {
     packet.clientId = admission.clientId;
     claim(connection, packet, frame, assignedId);
   });
@@ -121,23 +121,41 @@ function generateId(): string {
 }
 
 /** Asks whether the client may connect; the answer may take a while, and the connection may be gone by then. */
-async function logIn(
+function logIn(
   connection: Connection,
   packet: ConnectPacket,
   admitted: (admission: Admission & { admitted: true }) => void,
-): Promise<void> {
-  const { broker, transport } = connection;
+): void {
+  const login = loginOf(connection, packet);
+  const answer = connection.broker.access.login(login);
+  if (answer instanceof Promise)
+    void answer.then((admission) => decided(connection, login, admission, admitted));
+  else decided(connection, login, answer, admitted);
+}
+
+/** Kept with the connection, for a reload: a function of its own, so that `isGone` keeps nothing else alive. */
+function loginOf(connection: Connection, packet: ConnectPacket): Login {
+  const { transport } = connection;
   const { clientId, username, password } = packet;
   const { listener, remoteAddress: address } = transport;
   const identity = transport.tls?.identity;
   const { authenticationMethod } = packet.properties;
   const isGone = () => connection.isClosed;
-  const login: Login = {
+  return {
     listener,
     request: { clientId, username, password, authenticationMethod, identity, address, isGone },
   };
-  const admission = await broker.access.login(login);
+}
+
+function decided(
+  connection: Connection,
+  login: Login,
+  admission: Admission,
+  admitted: (admission: Admission & { admitted: true }) => void,
+): void {
   if (connection.isClosed) return;
+  const { broker } = connection;
+  const { clientId } = login.request;
   if (admission.admitted) {
     connection.username = admission.username;
     connection.entry = { login, admission };

@@ -135,8 +135,8 @@ export interface Entry {
 
 /** Who may connect, and what they may do. */
 export interface Access {
-  /** Takes its time where passwords are hashed, or where too many attempts have failed. */
-  login(login: Login): Promise<Admission>;
+  /** Takes its time where passwords are hashed, or where too many attempts have failed; else it answers at once. */
+  login(login: Login): Admission | Promise<Admission>;
   /** Whether a client that was let in would be let in again, as the same one: after a reload. */
   isStillAdmitted(entry: Entry): Promise<boolean>;
   /**

@@ -22,6 +22,11 @@ export interface SocketOrigin {
   remotePort: number;
 }
 
+/** Its listeners are the same functions for all connections: each closure would take memory once a connection. */
+interface ServedSocket extends Socket {
+  transport: SocketTransport;
+}
+
 export class SocketTransport implements Transport {
   readonly listener: number;
   readonly remoteAddress: string;
@@ -44,10 +49,12 @@ export class SocketTransport implements Transport {
       // 'drain' then comes for every write that the kernel did not take at once.
       writableHighWaterMark: 1,
     } as SocketConstructorOpts);
-    this.#socket.on('drain', () => this.#drained());
-    this.#socket.on('end', () => this.#connection?.transportEnded(''));
-    this.#socket.on('error', (error) => this.#connection?.transportEnded(badSocket(nodeErrorText(error))));
-    this.#socket.on('close', () => this.#connection?.transportEnded(''));
+    const socket = this.#socket as ServedSocket;
+    socket.transport = this;
+    socket.on('drain', onDrain);
+    socket.on('end', onEnd);
+    socket.on('error', onError);
+    socket.on('close', onEnd);
   }
 
   /** From here on what arrives goes to `connection`. */
@@ -98,9 +105,27 @@ export class SocketTransport implements Transport {
     return true;
   }
 
-  #drained(): void {
+  /** The socket's event. */
+  drained(): void {
     if (!this.#busy || this.#socket.writableLength > 0) return;
     this.#busy = false;
     this.#connection?.drained();
   }
+
+  /** One of the events that end a socket. @param why '' where it ended in order */
+  ended(why: string): void {
+    this.#connection?.transportEnded(why);
+  }
+}
+
+function onDrain(this: ServedSocket): void {
+  this.transport.drained();
+}
+
+function onEnd(this: ServedSocket): void {
+  this.transport.ended('');
+}
+
+function onError(this: ServedSocket, error: Error): void {
+  this.transport.ended(badSocket(nodeErrorText(error)));
 }

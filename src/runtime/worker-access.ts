@@ -43,10 +43,20 @@ export class WorkerAccess implements Access {
     this.#listeners = rulesOf(settings, files);
   }
 
-  async login({ listener, request }: Login): Promise<Admission> {
-    let { access } = this.#listeners[listener]!;
-    let answer = await this.#authenticator.login(access, request);
-    // A reload may have come meanwhile: what counts is what is in force when the client is let in.
+  login(login: Login): Admission | Promise<Admission> {
+    const { access } = this.#listeners[login.listener]!;
+    const answer = this.#authenticator.login(access, login.request);
+    return answer instanceof Promise ? this.#inForce(login, access, answer) : answer;
+  }
+
+  /** A reload may have come before the answer: what counts is what is in force when the client is let in. */
+  async #inForce(
+    { listener, request }: Login,
+    asked: ListenerAccess,
+    answering: Promise<Admission>,
+  ): Promise<Admission> {
+    let access = asked;
+    let answer = await answering;
     while (answer.admitted && access !== this.#listeners[listener]!.access) {
       access = this.#listeners[listener]!.access;
       if (await this.#authenticator.isStillAdmitted(access, request, answer)) continue;

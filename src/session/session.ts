@@ -29,6 +29,9 @@ const AHEAD_IN_FLIGHT_MAX = 4096;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
+/** Stands for a map with nothing in it: nothing is ever put into this one. */
+const NONE = new Map<number, never>();
+
 /** What a client may do [mosq: acl_file]. */
 export interface TopicRights {
   canRead(topic: string): boolean;
@@ -151,7 +154,8 @@ export class Session {
   readonly #limits: SessionLimits;
   readonly #events: SessionEvents;
   #lastPacketId = 0;
-  readonly #inflight = new Map<number, OutgoingMessage>();
+  /** By packet id; `NONE` until there is one, as with most clients. */
+  #inflight: Map<number, OutgoingMessage> = NONE;
   #inflightBytes = 0;
   /** Packet ids in flight that are to be sent again on this connection. */
   #unsent: number[] = [];
@@ -167,7 +171,7 @@ export class Session {
   #leftQueue = 0;
   /** QoS 1 and 2 messages that wait: those that the limits count. */
   #queuedCount = 0;
-  readonly #received = new Map<number, ReceivedMessage>();
+  #received: Map<number, ReceivedMessage> = NONE;
   /** How many of them came on earlier connections. */
   #receivedEarlier = 0;
   #receivedBytes = 0;
@@ -418,7 +422,7 @@ export class Session {
       const { state, packetId, qos, retain, subscriptionIds, payloadBytes: bytes } = entry;
       const publication = state === 'awaiting PUBCOMP' ? null : entry.publication;
       const identifiers = subscriptionIds.length === 0 ? null : subscriptionIds;
-      this.#inflight.set(packetId, {
+      this.#putInflight(packetId, {
         state: state as OutboundState,
         qos,
         retain,
@@ -434,7 +438,7 @@ export class Session {
     }
     for (const entry of contents.received) {
       const { packetId, publication } = entry;
-      this.#received.set(packetId, { publication, entry });
+      this.#putReceived(packetId, { publication, entry });
       this.#receivedBytes += publication.payloadLength;
     }
     this.#unread = contents.waiting + contents.waitingQos0;
@@ -477,7 +481,7 @@ export class Session {
     const replaced = this.#received.get(packetId);
     this.#receivedBytes += message.payloadLength - (replaced?.publication.payloadLength ?? 0);
     if (keeper === null) {
-      this.#received.set(packetId, { publication: message.hold(), entry: null });
+      this.#putReceived(packetId, { publication: message.hold(), entry: null });
       return;
     }
     replaced?.entry?.remove();
@@ -485,7 +489,7 @@ export class Session {
     const { qos, retain } = publication;
     const delivery = { qos, retain, packetId, dup: false, subscriptionIds: NO_IDENTIFIERS };
     const entry = keeper.incoming.append(publication, { ...delivery, state: 'awaiting PUBREL' }, 'waiting');
-    this.#received.set(packetId, { publication, entry });
+    this.#putReceived(packetId, { publication, entry });
   }
 
   /** PUBREL received. @returns the message to route, `undefined` if there is none */
@@ -566,7 +570,7 @@ export class Session {
       message.entry = keeper.outgoing.append(publication, delivery, qos === 1 ? 'passing' : 'waiting');
     }
     this.#inflightBytes += message.bytes;
-    this.#inflight.set(packetId, message);
+    this.#putInflight(packetId, message);
     if (storeFirst) this.#sendWhenStored(packetId, message, mark);
   }
 
@@ -589,7 +593,7 @@ export class Session {
     if (qos === 1) entry?.note(message.state, packetId);
     else entry?.update({ state: message.state, packetId });
     this.#inflightBytes += message.bytes;
-    this.#inflight.set(packetId, message);
+    this.#putInflight(packetId, message);
     if (storeFirst) this.#sendWhenStored(packetId, message, mark);
   }
 
@@ -625,6 +629,16 @@ export class Session {
       this.#events.dropped(this, 'too large');
     }
     if (this.#inflight.size < inFlight) this.pump(this.#events.now); // not sent: others can go
+  }
+
+  #putInflight(packetId: number, message: OutgoingMessage): void {
+    if (this.#inflight === NONE) this.#inflight = new Map();
+    this.#inflight.set(packetId, message);
+  }
+
+  #putReceived(packetId: number, message: ReceivedMessage): void {
+    if (this.#received === NONE) this.#received = new Map();
+    this.#received.set(packetId, message);
   }
 
   #complete(packetId: number): void {
