@@ -25,7 +25,7 @@ const PACKET_ID_MAX = 0xffff;
 const AHEAD_MAX = 100;
 
 /** Messages of a kept queue that are in flight at the most: even a client that takes any number is not given all at once. */
-const AHEAD_IN_FLIGHT_MAX = 4096;
+const AHEAD_IN_FLIGHT_MAX = 1024;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
