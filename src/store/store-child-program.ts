@@ -7,7 +7,7 @@
  *
  * Ends with code 0; every other end means that it did not succeed.
  */
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { StoreMode } from '../model/store-mode.js';
 import { Environment } from './environment.js';
@@ -59,6 +59,8 @@ function stepBack(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   try {
     setPriority(COPY_NICENESS);
+    // On Linux each thread has its own. The one that copies is there already: this program was read by it.
+    for (const thread of readdirSync('/proc/self/task')) setPriority(Number(thread), COPY_NICENESS);
     writeFileSync('/proc/self/oom_score_adj', '1000');
   } catch {
     // It is only courtesy.
