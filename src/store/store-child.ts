@@ -63,10 +63,11 @@ function run(args: string[], path: string): Promise<ChildResult> {
     });
     const output: Buffer[] = [];
     const errors: Buffer[] = [];
+    child.on('error', (error) => resolve({ ended: error.message, output: '' }));
+    if (child.pid === undefined) return; // where descriptors have run out, it has no streams either
     child.stdin.on('error', () => {});
     child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
     child.stderr.on('data', (bytes: Buffer) => errors.push(bytes));
-    child.on('error', (error) => resolve({ ended: error.message, output: '' }));
     child.on('close', (code, signal) => {
       const ended =
         code === 0 ? undefined : (messageOf(Buffer.concat(errors)) ?? `ended by ${signal ?? `code ${code}`}`);

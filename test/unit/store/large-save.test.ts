@@ -1,6 +1,6 @@
 /** A large store is copied by a process of its own, which stands back for those who serve clients. */
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
+import { execFileSync, fork } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { type TestContext, test } from 'node:test';
@@ -102,4 +102,24 @@ test('it ends when the broker is killed', async (t) => {
   const copier = await copierOf(runs);
   broker.kill('SIGKILL');
   while (commandLine(copier).join(' ').includes('copy')) await turn();
+});
+
+test('where descriptors have run out, the copy fails and the broker goes on', async (t) => {
+  const { run } = await largeStore(t);
+  const { path, mode } = run.prepared;
+  const program = `
+    import { openSync } from 'node:fs';
+    import { setTimeout as delay } from 'node:timers/promises';
+    import { copyInChild } from ${JSON.stringify(import.meta.resolve('../../../src/store/store-child.js'))};
+    const descriptors = [];
+    try {
+      for (;;) descriptors.push(openSync('/dev/null'));
+    } catch {}
+    const failure = await copyInChild(...process.argv.slice(1)).catch((error) => error.code ?? error.message);
+    await delay(20);
+    process.stdout.write(failure, () => process.exit());
+  `;
+  const args = ['-c', 'ulimit -n 200; exec "$0" --input-type=module -e "$@"', process.execPath, program];
+  const output = execFileSync('sh', [...args, path, mode, `${path}.copy`], { encoding: 'utf8' });
+  assert.match(output, /EMFILE/);
 });
