@@ -205,8 +205,19 @@ export class Environment implements Committer {
  * Copies a store that nobody has open to a new file, compacted and without any trace of how it was synced, so that
  * every mode may open it. The source is taken back to its last synced state first.
  */
-export async function copyStore(from: string, to: string): Promise<void> {
-  const root = open(openOptions(from, 'durable'));
+export function copyStore(from: string, to: string): Promise<void> {
+  return copyAndClose(open(openOptions(from, 'durable')), to);
+}
+
+/**
+ * Copies the current state of a store that others have open to a new file, compacted. It is opened for reading only:
+ * to open a table otherwise takes the write lock, and all writers would wait for a process that stands back for them.
+ */
+export function copySnapshot(from: string, mode: StoreMode, to: string): Promise<void> {
+  return copyAndClose(open({ ...openOptions(from, mode), readOnly: true }), to);
+}
+
+async function copyAndClose(root: RootDatabase, to: string): Promise<void> {
   try {
     await root.backup(to, true);
     chmodSync(to, 0o600);

@@ -10,7 +10,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { StoreMode } from '../model/store-mode.js';
-import { Environment } from './environment.js';
+import { copySnapshot, Environment } from './environment.js';
 import { hashOf, syncFile } from './saved-file.js';
 import { checkStore, rescueStore } from './store-check.js';
 
@@ -28,25 +28,28 @@ const [command, path, mode, target, direction] = process.argv.slice(2) as [
 ];
 
 endWithParent();
-if (command === 'copy') stepBack();
-const environment = new Environment({ path, mode, isWhole: command === 'check' });
 switch (command) {
-  case 'check':
+  case 'check': {
+    const environment = new Environment({ path, mode, isWhole: true });
     process.stdout.write(JSON.stringify(await checkStore(environment)));
+    await environment.close();
     break;
+  }
   case 'rescue': {
+    const environment = new Environment({ path, mode });
     const rescued = new Environment({ path: target!, mode: 'transient' });
     await rescueStore(environment, rescued, direction === 'backwards');
     await rescued.close();
+    await environment.close();
     break;
   }
   case 'copy':
-    await environment.copyTo(target!);
+    stepBack();
+    await copySnapshot(path, mode, target!);
     await syncFile(target!);
     process.stdout.write(await hashOf(target!));
     break;
 }
-await environment.close();
 process.stdin.destroy();
 
 /** When the broker is gone, whatever way, nobody wants the result. */

@@ -1,6 +1,7 @@
 /** A large store is copied by a process of its own, which stands back for those who serve clients. */
 import assert from 'node:assert/strict';
-import { execFileSync, fork } from 'node:child_process';
+import { execFileSync, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { type TestContext, test } from 'node:test';
@@ -122,4 +123,23 @@ test('where descriptors have run out, the copy fails and the broker goes on', as
   const args = ['-c', 'ulimit -n 200; exec "$0" --input-type=module -e "$@"', process.execPath, program];
   const output = execFileSync('sh', [...args, path, mode, `${path}.copy`], { encoding: 'utf8' });
   assert.match(output, /EMFILE/);
+});
+
+test('the copy does not wait for writers, nor they for it', async (t) => {
+  const { runs, run } = await largeStore(t);
+  const { path, mode } = run.prepared;
+  const program = `
+    import { writeSync } from 'node:fs';
+    import { Environment } from ${JSON.stringify(import.meta.resolve('../../../src/store/environment.js'))};
+    const [path, mode] = process.argv.slice(1);
+    new Environment({ path, mode }).inTransaction(() => {
+      writeSync(1, 'begun');
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    });
+  `;
+  const writer = spawn(process.execPath, ['--input-type=module', '-e', program, path, mode]);
+  afterTest(t, () => writer.kill('SIGKILL'));
+  await once(writer.stdout, 'data');
+  const target = `${runs.path}.copy`;
+  assert.equal(await copyInChild(path, mode, target), await hashOf(target));
 });
