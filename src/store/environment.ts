@@ -175,6 +175,8 @@ export class Environment implements Committer {
   }
 
   async close(): Promise<void> {
+    // LMDB's binding waits for the flush of the last commit, which never comes if that failed. One of nothing succeeds.
+    await this.#lastWrite.catch(() => this.prepare());
     await this.#root.close();
   }
 

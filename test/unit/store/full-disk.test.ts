@@ -51,3 +51,20 @@ for (const mode of ['autosave', 'durable'] as const) {
     await store.close();
   });
 }
+
+for (const mode of ['autosave', 'durable'] as const) {
+  test(`${mode}: the store is closed though the disk stays full`, { skip, timeout: 20_000 }, async (t) => {
+    const path = join(temporaryFolder(t), 'live.mdb');
+    const options = JSON.stringify({ path, mode, name: 'writer' });
+    const limited = `ulimit -f ${FILE_BLOCKS}; exec "$0" "$@"`;
+    const child = spawn('/bin/bash', ['-c', limited, process.execPath, WRITER, options], {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    afterTest(t, () => child.kill('SIGKILL'));
+    child.on('message', (news: WriterNews) => {
+      if (news.kind === 'failing') child.send('stop');
+    });
+    const [code] = await once(child, 'close');
+    assert.equal(code, 0);
+  });
+}
