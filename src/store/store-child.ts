@@ -21,7 +21,10 @@ export type CheckResult =
   | { verdict: 'partly damaged'; report: CheckReport }
   | { verdict: 'unreadable'; reason: string };
 
-/** Reads the whole file. With `durable` it is also taken back to its last synced state, as after a power cut. */
+/**
+ * Reads the whole file. With `durable` it is also taken back to its last synced state, as after a power cut.
+ * @throws where there is no such process: that says nothing about the file
+ */
 export async function checkInChild(path: string, mode: StoreMode): Promise<CheckResult> {
   const { ended, output } = await run(['check', path, mode], path);
   if (ended !== undefined) return { verdict: 'unreadable', reason: ended };
@@ -55,7 +58,7 @@ interface ChildResult {
 
 function run(args: string[], path: string): Promise<ChildResult> {
   const timeMs = Math.ceil(TIME_MIN_MS + statSync(path).size * MS_PER_BYTE);
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
       stdio: ['pipe', 'pipe', 'pipe'], // it ends with its input
       timeout: timeMs,
@@ -63,7 +66,7 @@ function run(args: string[], path: string): Promise<ChildResult> {
     });
     const output: Buffer[] = [];
     const errors: Buffer[] = [];
-    child.on('error', (error) => resolve({ ended: error.message, output: '' }));
+    child.on('error', reject);
     if (child.pid === undefined) return; // where descriptors have run out, it has no streams either
     child.stdin.on('error', () => {});
     child.stdout.on('data', (bytes: Buffer) => output.push(bytes));

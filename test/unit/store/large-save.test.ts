@@ -105,24 +105,26 @@ test('it ends when the broker is killed', async (t) => {
   while (commandLine(copier).join(' ').includes('copy')) await turn();
 });
 
-test('where descriptors have run out, the copy fails and the broker goes on', async (t) => {
+test('where descriptors have run out, a copy fails, a check says nothing, and the broker goes on', async (t) => {
   const { run } = await largeStore(t);
   const { path, mode } = run.prepared;
   const program = `
     import { openSync } from 'node:fs';
     import { setTimeout as delay } from 'node:timers/promises';
-    import { copyInChild } from ${JSON.stringify(import.meta.resolve('../../../src/store/store-child.js'))};
+    import { checkInChild, copyInChild } from ${JSON.stringify(import.meta.resolve('../../../src/store/store-child.js'))};
     const descriptors = [];
     try {
       for (;;) descriptors.push(openSync('/dev/null'));
     } catch {}
-    const failure = await copyInChild(...process.argv.slice(1)).catch((error) => error.code ?? error.message);
+    const [path, mode, target] = process.argv.slice(1);
+    const copied = await copyInChild(path, mode, target).catch(({ code }) => code);
+    const checked = await checkInChild(path, mode).catch(({ code }) => code);
     await delay(20);
-    process.stdout.write(failure, () => process.exit());
+    process.stdout.write(JSON.stringify([copied, checked]), () => process.exit());
   `;
   const args = ['-c', 'ulimit -n 200; exec "$0" --input-type=module -e "$@"', process.execPath, program];
   const output = execFileSync('sh', [...args, path, mode, `${path}.copy`], { encoding: 'utf8' });
-  assert.match(output, /EMFILE/);
+  assert.deepEqual(JSON.parse(output), ['EMFILE', 'EMFILE']);
 });
 
 test('the copy does not wait for writers, nor they for it', async (t) => {
