@@ -12,6 +12,7 @@ import type { SessionRecord } from '../model/session-record.js';
 import type { StorePlace } from '../routing/messages.js';
 import { ChangeCounter } from '../store/autosave.js';
 import { memoryFolders } from '../store/live-folder.js';
+import type { KeptFile } from '../store/saved-file.js';
 import { type PreparedStore, prepareStore, type StartupOptions } from '../store/startup.js';
 import { StoreKeeper } from '../store/store-keeper.js';
 
@@ -88,7 +89,7 @@ export class StoreHost {
         ),
       onFailure: (error) => log.write('error', lines.errorSavingDatabase(`${error.message}.`)),
       onRecovery: () => log.write('notice', 'The database can be saved again.'),
-      onImportedKept: (path) => log.write('notice', `The database that was imported is kept as ${path}.`),
+      onKept: (file) => logKept(file, settings, log),
     });
     this.place = {
       path: prepared.path,
@@ -183,9 +184,20 @@ export class StoreHost {
     autosave.tick();
   }
 
+  /** Where the saved file is the live store, nothing is copied. */
   #sayThatItSaves(): void {
+    if (this.#prepared.mode === 'durable') return;
     this.#log.write('information', lines.savingDatabase(this.#settings.persistenceFile));
   }
+}
+
+function logKept({ label, path }: KeptFile, { persistenceFile }: Settings, log: Log): void {
+  if (label === 'imported') log.write('notice', `The database that was imported is kept as ${path}.`);
+  else
+    log.write(
+      'warning',
+      `Warning: ${persistenceFile} was changed by somebody else while the broker ran. The broker has saved its own state there; what it found is kept as ${path}. To use that, stop the broker first.`,
+    );
 }
 
 function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {

@@ -11,7 +11,14 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Environment } from './environment.js';
 import { LiveNote } from './live-note.js';
-import { hashOf, type SavedFile, syncFile } from './saved-file.js';
+import {
+  type FileIdentity,
+  hashOf,
+  type KeptFile,
+  type SavedFile,
+  sameIdentity,
+  syncFile,
+} from './saved-file.js';
 import { copyInChild } from './store-child.js';
 
 /** A small store is copied before a process has started. */
@@ -19,8 +26,8 @@ const COPIED_HERE_MAX_BYTES = 8 * 1024 * 1024;
 
 export interface SavedCopy {
   bytes: number;
-  /** Where a file of Mosquitto's that was in its place is kept. */
-  importedKeptAs: string | undefined;
+  /** What was in its place, where that was no save. */
+  kept: KeptFile | undefined;
 }
 
 export class LiveSaver {
@@ -29,6 +36,8 @@ export class LiveSaver {
   readonly #note: LiveNote;
   readonly #now: () => number;
   #savedTransaction: number | undefined;
+  /** What the live store was made from, or saved to last. */
+  #ours: FileIdentity | undefined;
 
   /** @param now milliseconds since the epoch */
   constructor(environment: Environment, saved: SavedFile, now: () => number) {
@@ -36,6 +45,7 @@ export class LiveSaver {
     this.#saved = saved;
     this.#note = new LiveNote(environment.path);
     this.#now = now;
+    this.#ours = saved.identity();
   }
 
   /**
@@ -51,11 +61,13 @@ export class LiveSaver {
     try {
       const sha256 = await this.#copyTo(path);
       const coming = this.#saved.identityOf(path)!;
-      this.#note.write([this.#saved.identity() ?? null, coming]);
-      const importedKeptAs = await this.#saved.replace(path, sha256, this.#now());
+      const present = this.#saved.identity();
+      this.#note.write([present ?? null, coming]);
+      const kept = await this.#saved.replace(path, sha256, this.#now(), sameIdentity(present, this.#ours));
       this.#note.write([coming]);
+      this.#ours = coming;
       this.#savedTransaction = transaction;
-      return { bytes: coming.bytes, importedKeptAs };
+      return { bytes: coming.bytes, kept };
     } finally {
       this.#saved.discardNew();
     }

@@ -8,6 +8,7 @@
  *   mosquitto.db.damaged-DATE         what could not be read; never deleted
  *   mosquitto.db.unsaved-DATE         a live store that did not belong to the file
  *   mosquitto.db.imported-DATE        a file of Mosquitto's that was taken over
+ *   mosquitto.db.foreign-DATE         a file that somebody put there while the broker ran
  */
 import { createHash } from 'node:crypto';
 import {
@@ -38,6 +39,13 @@ export interface FileIdentity {
   inode: number;
   bytes: number;
   modifiedMs: number;
+}
+
+/** A file that was in the place of the saved one. */
+export interface KeptFile {
+  /** Taken over at the start; or put there by somebody else since. */
+  label: 'imported' | 'foreign';
+  path: string;
 }
 
 export type FileKind = 'missing' | 'empty' | 'mosquitto' | 'other';
@@ -118,16 +126,19 @@ export class SavedFile {
 
   /**
    * Puts a complete, synced file in the place of the present one, so that at any moment one of them is there. The
-   * present one stays as the previous save; a file of Mosquitto's stays under a dated name.
+   * present one stays as the previous save; a file of Mosquitto's, or one that is not ours, under a dated name.
    * @param path as given by `prepareNew`
    * @param sha256 of the new file
    * @param now milliseconds since the epoch
-   * @returns the name under which Mosquitto's file stays, if it was one
+   * @param isOurs the present file is the one that the live store was made from, or saved to last
+   * @returns where a file stays that was no save
    */
-  async replace(path: string, sha256: string, now: number): Promise<string | undefined> {
+  async replace(path: string, sha256: string, now: number, isOurs = true): Promise<KeptFile | undefined> {
     const kind = this.kind();
-    const keepAs = kind === 'mosquitto' ? this.datedPath('imported', now) : this.previousPath;
-    if (kind === 'mosquitto' || kind === 'other') {
+    const label = !isOurs ? 'foreign' : kind === 'mosquitto' ? 'imported' : undefined;
+    const keepAs = label === undefined ? this.previousPath : this.datedPath(label, now);
+    const isKept = kind === 'mosquitto' || kind === 'other';
+    if (isKept) {
       await rm(keepAs, { force: true }); // of a large file, this takes its time
       await link(this.path, keepAs);
     }
@@ -135,7 +146,7 @@ export class SavedFile {
     await syncFolder(dirname(this.path));
     this.#writeState({ kind: 'saved', sha256 });
     this.discardNew();
-    return kind === 'mosquitto' ? keepAs : undefined;
+    return isKept && label !== undefined ? { label, path: keepAs } : undefined;
   }
 
   /** @returns a path beside the file that is free, with the time in its name */

@@ -4,7 +4,7 @@
  */
 import { Autosave, type AutosaveOptions } from './autosave.js';
 import { LiveSaver, type SavedCopy } from './live-saver.js';
-import { type FileIdentity, sameIdentity } from './saved-file.js';
+import { type FileIdentity, type KeptFile, sameIdentity } from './saved-file.js';
 import { type PreparedStore, removeStore } from './startup.js';
 import { Store, type StoreOptions } from './store.js';
 
@@ -13,8 +13,8 @@ export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
   flushWorkers: () => Promise<unknown>;
   /** For main's own store. */
   store?: Pick<StoreOptions, 'groupCommitMs' | 'onFailure' | 'onRecovery' | 'onDamage'>;
-  /** A file of Mosquitto's was replaced by the first save. */
-  onImportedKept?: (path: string) => void;
+  /** A save took the place of a file that was no save. */
+  onKept?: (file: KeptFile) => void;
 }
 
 export class StoreKeeper {
@@ -60,7 +60,7 @@ export class StoreKeeper {
     await this.#options.flushWorkers();
     const flushed = await this.store.flush();
     const copy = await this.#save();
-    if (copy?.importedKeptAs !== undefined) this.#options.onImportedKept?.(copy.importedKeptAs);
+    if (copy?.kept !== undefined) this.#options.onKept?.(copy.kept);
     if (!flushed) throw new Error('some changes cannot be written to the live store');
     return copy;
   }

@@ -125,6 +125,13 @@ describe('options of persistence', { concurrency: 3 }, () => {
     });
   }
 
+  test('durable: it is not said that something is saved, because nothing is copied', async (t) => {
+    const broker = await startBroker(t, { config: `${persistent}\npersistence_mode durable` });
+    await keep(t, broker);
+    await broker.stop();
+    assert.equal(broker.log.filter((line) => /Saving|Saved/.test(line)).length, 0);
+  });
+
   for (const [mode, waits] of [
     ['durable', true],
     ['autosave', false],

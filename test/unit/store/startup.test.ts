@@ -50,6 +50,27 @@ describe('autosave mode', () => {
     assert.deepEqual((await runs.start()).names(), ['saved', 'unsaved']);
   });
 
+  test('a file that somebody puts in the place of the save is kept, whatever is saved after it', async (t) => {
+    const runs = new BrokerRuns(t);
+    const run = await runs.start();
+    await run.add('ours');
+    await run.keeper.autosave.save();
+    rmSync(runs.path);
+    writeFileSync(runs.path, 'a backup');
+    for (const name of ['more', 'and more']) {
+      await run.add(name);
+      await run.keeper.autosave.save();
+    }
+    const [foreign] = runs.files.filter((name) => name.includes('.foreign-'));
+    assert.equal(readFileSync(join(dirname(runs.path), foreign!), 'utf8'), 'a backup');
+    assert.deepEqual(
+      run.events.filter((event) => event.startsWith('kept')),
+      [`kept ${join(dirname(runs.path), foreign!)}`],
+    );
+    await run.end();
+    assert.deepEqual((await runs.start()).names(), ['and more', 'more', 'ours']);
+  });
+
   test('after a kill before the first save has everything, too', async (t) => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
