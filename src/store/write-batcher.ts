@@ -286,7 +286,7 @@ export class WriteBatcher {
   }
 
   #schedule(patient: boolean): void {
-    if (this.#commit !== undefined || this.failing) return;
+    if (this.#commit !== undefined || this.#immediate !== undefined || this.failing) return;
     if (!this.#timed) {
       if (this.#dirtyBytes > this.#options.dirtyBytesMax) this.#scheduleUrgent();
       return;
@@ -444,8 +444,9 @@ class Reminder extends Change {
 
 function wait(waiter: Waiter, change: Change): void {
   waiter.remaining += 1;
-  change.waiters ??= [];
-  change.waiters.push(waiter);
+  // An array that begins with its first element has no room for sixteen more.
+  if (change.waiters === null) change.waiters = [waiter];
+  else change.waiters.push(waiter);
 }
 
 function settle(waiters: Waiter[]): void {
