@@ -390,8 +390,8 @@ class RouteCache {
   offer(route: Route, hash: number, buffer: Uint8Array, start: number, end: number): void {
     const slot = hash & (CACHE_SLOTS - 1);
     const other = slot ^ 1;
-    if (this.#routes[slot] !== null) {
-      if (this.#routes[other] !== null && !this.#wasTurnedAway(hash)) return;
+    if (!this.#isFree(slot, route)) {
+      if (!this.#isFree(other, route) && !this.#wasTurnedAway(hash)) return;
       this.#routes[other] = this.#routes[slot]!;
       this.#topics[other] = this.#topics[slot]!;
       this.#hashes[other] = this.#hashes[slot]!;
@@ -403,6 +403,12 @@ class RouteCache {
 
   #holds(slot: number, hash: number, buffer: Uint8Array, start: number, end: number): boolean {
     return this.#hashes[slot] === hash && sameBytes(this.#topics[slot]!, buffer, start, end);
+  }
+
+  /** Subscriptions have changed since the route was found, and nobody has asked for it again. */
+  #isFree(slot: number, { generation }: Route): boolean {
+    const held = this.#routes[slot]!;
+    return held === null || held.generation !== generation;
   }
 
   /** Whether it is the second time; other bits of the hash choose the place, for topics that take turns. */

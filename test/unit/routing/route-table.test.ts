@@ -259,6 +259,14 @@ describe('the route table', () => {
     assert.ok(routeTo(table, 'often') === route);
   });
 
+  test('remembers any topic in the place of one that it knew under other subscriptions', () => {
+    const table = new RouteTable();
+    for (let i = 0; i < 50_000; i += 1) routeTo(table, `once/${i}`);
+    table.add(subscriptionTo('a'));
+    const route = routeTo(table, 'often');
+    assert.ok(routeTo(table, 'often') === route);
+  });
+
   test('overlapping subscriptions come in tree order [mosq: allow_duplicate_messages]', () => {
     const table = new RouteTable();
     const inOrder = ['a/b', 'a/+', 'a/#', '+/b', '#'];
