@@ -35,12 +35,22 @@ export class LiveSaver {
   readonly #saved: SavedFile;
   readonly #note: LiveNote;
   readonly #now: () => number;
+  readonly #onOwnCopy: (why: Error) => void;
   #savedTransaction: number | undefined;
   /** What the live store was made from, or saved to last. */
   #ours: FileIdentity | undefined;
 
-  /** @param now milliseconds since the epoch */
-  constructor(environment: Environment, saved: SavedFile, now: () => number) {
+  /**
+   * @param now milliseconds since the epoch
+   * @param onOwnCopy told why a large store had to be copied by this process
+   */
+  constructor(
+    environment: Environment,
+    saved: SavedFile,
+    now: () => number,
+    onOwnCopy: (why: Error) => void = () => {},
+  ) {
+    this.#onOwnCopy = onOwnCopy;
     this.#environment = environment;
     this.#saved = saved;
     this.#note = new LiveNote(environment.path);
@@ -76,17 +86,20 @@ export class LiveSaver {
   /** @returns the SHA-256 of the copy, which is on the disk */
   async #copyTo(path: string): Promise<string> {
     const environment = this.#environment;
+    let failure: Error | undefined;
     if (environment.bytes > COPIED_HERE_MAX_BYTES) {
       try {
         return await copyInChild(environment.path, environment.mode, path);
-      } catch {
+      } catch (error) {
         // No memory for another process, or a full disk: the latter is said by the attempt that follows.
+        failure = error as Error;
         environment.forgetDeadReaders();
         rmSync(path, { force: true });
       }
     }
     await environment.copyTo(path);
     await syncFile(path);
+    if (failure !== undefined) this.#onOwnCopy(failure);
     return hashOf(path);
   }
 }

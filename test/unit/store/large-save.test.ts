@@ -80,7 +80,7 @@ test('where that process does not survive, the broker copies it itself', async (
   const saving = run.keeper.autosave.save();
   process.kill(await copierOf(runs), 'SIGKILL');
   assert.equal(await saving, true);
-  assert.deepEqual(run.events, ['saved bytes']);
+  assert.deepEqual(run.events, ['copied here: ended by SIGKILL', 'saved bytes']);
   await run.kill();
   await assertSaved(runs);
 });
