@@ -98,8 +98,8 @@ export const generalOptions = {
     reloadable: false,
     since: '2.1',
     aliases: ['websockets_headers_size'],
-    effective: false,
-    doc: 'Largest HTTP header, in bytes, that a websockets client may send.',
+    effective: true,
+    doc: 'Largest HTTP header, in bytes, that a websockets client may send; 0 is 16384.',
   },
   per_listener_settings: {
     type: { kind: 'bool' },

@@ -201,8 +201,8 @@ export const listenerOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: false,
-    doc: 'What is spoken here.',
+    effective: true,
+    doc: 'What is spoken here. A listener with `http_api` is not opened in this version.',
   },
   proxy_protocol_v2_require_tls: {
     type: { kind: 'bool' },
@@ -250,7 +250,7 @@ export const listenerOptions = {
     repeat: 'add',
     reloadable: true,
     since: '2.1',
-    effective: false,
+    effective: true,
     doc: 'Browsers may connect only from pages of this origin. Several lines add up.',
   },
 } as const satisfies OptionTable;

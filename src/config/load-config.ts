@@ -7,7 +7,7 @@ import type { ConfigSource } from './config-source.js';
 import { crossCheck } from './cross-checks.js';
 import { type Draft, emptyDraft } from './draft.js';
 import { finishSettings } from './finish-settings.js';
-import { type OptionName, optionSchema } from './option-schema.js';
+import { optionSchema } from './option-schema.js';
 import { logTypes, type OptionRow } from './option-types.js';
 import { ConfigParser } from './parser.js';
 import type { Settings } from './settings.js';
@@ -46,7 +46,7 @@ export function loadConfig(options: LoadOptions): ConfigResult {
 
   const settings = overridden(finishSettings(draft, { configFile, ports, hostname }), options);
   sayWhatIsIgnored(draft, settings, ports, messages);
-  sayWhatHasNoEffect(draft, messages);
+  sayWhatHasNoEffect(draft, settings, messages);
   return { ok: true, settings, messages: messages.lines };
 }
 
@@ -77,13 +77,14 @@ function sayWhatIsIgnored(
 }
 
 /** One line for what comes later, and one for each option that never will have an effect. */
-function sayWhatHasNoEffect(draft: Draft, messages: ConfigMessages): void {
-  const pending: OptionName[] = [];
+function sayWhatHasNoEffect(draft: Draft, settings: Settings, messages: ConfigMessages): void {
+  const pending: string[] = [];
   for (const name of draft.used) {
     const row: OptionRow = optionSchema[name];
     if (row.effective === false) pending.push(name);
     if (row.effective === 'note') messages.say('warning', `Warning: '${name}' has no effect: ${row.note}.`);
   }
+  if (settings.listeners.some(({ protocol }) => protocol === 'http_api')) pending.push('protocol http_api');
   if (pending.length === 0) return;
   messages.say('warning', `Warning: Accepted but not yet effective in this version: ${pending.join(', ')}.`);
 }

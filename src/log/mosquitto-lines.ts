@@ -44,6 +44,10 @@ export const startingInLocalOnlyMode = () => [
 export const openingListenSocket = (family: 'ipv4' | 'ipv6', port: number) =>
   `Opening ${family} listen socket on port ${port}.`;
 
+/** I; once for all addresses of the listener. */
+export const openingWebSocketsListenSocket = (port: number) =>
+  `Opening websockets listen socket on port ${port}.`;
+
 /** I */
 export const openingUnixListenSocket = (path: string) => `Opening unix listen socket on path ${path}.`;
 
@@ -126,6 +130,8 @@ export const DisconnectReason = {
   clientBanned: 'client banned',
   badAuthenticationMethod: 'bad authentication method',
   connectionRateExceeded: 'connection rate exceeded',
+  /** [mosq: websockets_origin] */
+  originNotMatching: 'non-matching http origin',
   /** The next two are Midge's own. */
   topicNameInvalid: 'topic name invalid',
   payloadFormatInvalid: 'payload format invalid',

@@ -81,6 +81,15 @@ export class Acceptor {
   }
 
   reload(settings: Settings): void {
+    for (const [index, listener] of settings.listeners.entries()) {
+      const missing = missingTransport(listener);
+      if (missing !== null && missingTransport(this.#settings.listeners[index]!) === null) {
+        this.#log.write(
+          'error',
+          `Error: The ${listenerName(listener)} takes no new connections: ${missing} is not available in this version.`,
+        );
+      }
+    }
     this.#settings = settings;
     for (const { server } of this.#servers) setNoDelayOfArrivals(server, settings.setTcpNodelay);
   }
@@ -108,8 +117,11 @@ export class Acceptor {
       return false;
     }
     let opened = 0;
+    let said = '';
     for (const address of addresses) {
-      this.#log.write('information', openingLine(address));
+      const line = openingLine(address, listener.protocol);
+      if (line !== said) this.#log.write('information', line);
+      said = line;
       try {
         const server = await listen(address, {
           arrived: (arrival) => this.#accept(index, arrival),
@@ -145,6 +157,10 @@ export class Acceptor {
     const listener = this.#settings.listeners[index]!;
     const { globalMaxConnections, connectionMessages } = this.#settings;
     const { remoteAddress, remotePort } = arrival;
+    if (missingTransport(listener) !== null) {
+      arrival.drop(); // since a reload, which told of it
+      return;
+    }
     const total = this.#open.reduce((sum, open) => sum + open, 0);
     if (
       (listener.maxConnections > 0 && this.#open[index]! >= listener.maxConnections) ||
@@ -193,11 +209,12 @@ function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
 
 /** What is asked for and not there yet; plain MQTT in its place would only puzzle the clients. */
 function missingTransport({ protocol, enableProxyProtocol }: ListenerSettings): string | null {
-  if (protocol !== 'mqtt') return `protocol ${protocol}`;
+  if (protocol === 'http_api') return `protocol ${protocol}`;
   return enableProxyProtocol === undefined ? null : `enable_proxy_protocol ${enableProxyProtocol}`;
 }
 
-function openingLine(address: ListenAddress): string {
+function openingLine(address: ListenAddress, protocol: ListenerSettings['protocol']): string {
   if (address.family === 'unix') return lines.openingUnixListenSocket(address.path);
+  if (protocol === 'websockets') return lines.openingWebSocketsListenSocket(address.port);
   return lines.openingListenSocket(address.family, address.port);
 }

@@ -1,16 +1,18 @@
 /** The listeners of a worker whose clients speak TLS, with the certificates and keys that are in force now. */
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { TlsSession } from '../auth/authenticator.js';
 import { parsePskFile } from '../auth/psk-file.js';
 import { assert } from '../base/assert.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import type { SocketOrigin } from '../net/socket-transport.js';
 import { TlsAcceptor } from '../net/tls-acceptor.js';
 import { certificatesIn, isTls, tlsOptions } from '../net/tls-context.js';
-import { TlsTransport } from '../net/tls-transport.js';
 import type { FileTexts } from '../routing/messages.js';
 
 export interface TlsEvents {
-  secured: (transport: TlsTransport) => void;
+  /** The handshake is done, and nothing was read of the socket yet. */
+  secured: (socket: TLSSocket, origin: SocketOrigin, session: TlsSession) => void;
   failed: (origin: SocketOrigin, reason: string) => void;
   /** [mosq: --tls-keylog] */
   keylog: ((line: Buffer) => void) | null;
@@ -57,7 +59,7 @@ export class TlsListeners {
       options,
       keys: listener.pskHint === undefined ? null : keysOf(listener, files),
       trust: { authorities, anyDate },
-      secured: (socket, origin, session) => this.#events.secured(new TlsTransport(socket, origin, session)),
+      secured: this.#events.secured,
       failed: this.#events.failed,
       keylog: this.#events.keylog,
     });

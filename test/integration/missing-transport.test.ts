@@ -7,7 +7,7 @@ import { startBroker } from '../support/broker.js';
 import { freePort } from '../support/free-port.js';
 import { RawClient } from '../support/raw-client.js';
 
-for (const line of ['protocol websockets', 'protocol http_api', 'enable_proxy_protocol 2']) {
+for (const line of ['protocol http_api', 'enable_proxy_protocol 2']) {
   test(`${line}: said, and not opened`, async (t) => {
     const other = await freePort();
     const broker = await startBroker(t, {

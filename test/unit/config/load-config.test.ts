@@ -446,14 +446,16 @@ describe('bridges', () => {
 
 describe('what is said', () => {
   test('an option whose behaviour comes later is named once, in one line', () => {
-    const result = load('packet_buffer_size 5000\npacket_buffer_size 6000\nlistener 1883\nhttp_dir /srv\n');
+    const result = load(
+      'listener 1883\nenable_proxy_protocol 1\nenable_proxy_protocol 2\nhttp_dir /srv\nprotocol http_api\n',
+    );
     assert.deepEqual(texts(result, 'warning'), [
-      'Warning: Accepted but not yet effective in this version: packet_buffer_size, http_dir.',
+      'Warning: Accepted but not yet effective in this version: enable_proxy_protocol, http_dir, protocol http_api.',
     ]);
   });
 
   test('its default is not worth a word', () => {
-    assert.deepEqual(texts(load('packet_buffer_size 4096\n')), []);
+    assert.deepEqual(texts(load('listener 1883\nproxy_protocol_v2_require_tls false\n')), []);
   });
 
   test('a deprecated option is noted once, under the name that was written', () => {
