@@ -30,20 +30,29 @@ const scenariosOf5: Record<string, Scenario> = {
   'messages expire, a will is delayed': expiry,
 };
 
-withBrokers('MQTT.js', async (t, broker) => {
-  const runs = ([3, 4, 5] as const).flatMap((version) =>
-    Object.entries(version === 5 ? { ...scenarios, ...scenariosOf5 } : scenarios).map(
-      ([name, scenario], index) =>
-        t.test(`${name}, protocol version ${version}`, (s) =>
-          scenario(
-            (id, options) => connect(s, broker, version, `${version}/${index}/${id}`, options),
-            version,
-          ),
+for (const protocol of ['mqtt', 'ws'] as const) {
+  const config =
+    protocol === 'ws' ? 'listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true' : '';
+  withBrokers(
+    `MQTT.js, ${protocol}`,
+    async (t, broker) => {
+      const runs = ([3, 4, 5] as const).flatMap((version) =>
+        Object.entries(version === 5 ? { ...scenarios, ...scenariosOf5 } : scenarios).map(
+          ([name, scenario], index) =>
+            t.test(`${name}, protocol version ${version}`, (s) =>
+              scenario(
+                (id, options) =>
+                  connect(s, broker, version, `${version}/${index}/${id}`, { protocol, ...options }),
+                version,
+              ),
+            ),
         ),
-    ),
+      );
+      await Promise.all(runs);
+    },
+    { config },
   );
-  await Promise.all(runs);
-});
+}
 
 /** An MQTT.js client with its messages kept; client id and topics begin with the scenario's own prefix. */
 class Client {

@@ -1,6 +1,7 @@
 """What paho-mqtt users do with a broker, one function a scenario.
 
-    paho-scenarios.py PORT SCENARIO VERSION      VERSION: 3 (MQTT 3.1), 4 (3.1.1) or 5
+    paho-scenarios.py PORT SCENARIO VERSION TRANSPORT      VERSION: 3 (MQTT 3.1), 4 (3.1.1) or 5
+                                                           TRANSPORT: tcp or websockets
 
 Ends with 0 when all went as it should, else with a traceback. Run by paho.test.ts. Client ids and topics begin with
 scenario and version, so that all can run at once on one broker.
@@ -17,6 +18,7 @@ WAIT_S = 10
 PORT = int(sys.argv[1])
 SCENARIO = sys.argv[2]
 VERSION = int(sys.argv[3])
+TRANSPORT = sys.argv[4]
 OWN = f"{SCENARIO}{VERSION}/"
 V5 = VERSION == mqtt.MQTTv5
 
@@ -36,7 +38,7 @@ class Client:
 
     def __init__(self, client_id, clean=True, will=None, topic_filter=None, qos=2, expiry=60, **connect_properties):
         options = {} if V5 else {"clean_session": clean}
-        self.paho = mqtt.Client(OWN + client_id, protocol=VERSION, **options)
+        self.paho = mqtt.Client(OWN + client_id, protocol=VERSION, transport=TRANSPORT, **options)
         self.messages = queue.Queue()
         self.connected = threading.Event()
         self.subscribed = threading.Event()

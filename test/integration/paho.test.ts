@@ -13,15 +13,21 @@ const versions = [
   ['5.0', '5'],
 ] as const;
 
-withBrokers(
-  'paho',
-  async (t, broker) => {
-    const runs = versions.flatMap(([name, version]) =>
-      (version === '5' ? [...scenarios, ...scenariosOf5] : scenarios).map((scenario) =>
-        t.test(`${scenario}, MQTT ${name}`, (s) => runPython(s, broker, script, scenario, version)),
-      ),
-    );
-    await Promise.all(runs);
-  },
-  { skip: skipWithoutPaho() },
-);
+for (const transport of ['tcp', 'websockets']) {
+  const config =
+    transport === 'websockets' ? 'listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true' : '';
+  withBrokers(
+    `paho, ${transport}`,
+    async (t, broker) => {
+      const runs = versions.flatMap(([name, version]) =>
+        (version === '5' ? [...scenarios, ...scenariosOf5] : scenarios).map((scenario) =>
+          t.test(`${scenario}, MQTT ${name}`, (s) =>
+            runPython(s, broker, script, scenario, version, transport),
+          ),
+        ),
+      );
+      await Promise.all(runs);
+    },
+    { config, skip: skipWithoutPaho() },
+  );
+}
