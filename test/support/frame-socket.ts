@@ -103,7 +103,7 @@ export class FrameSocket {
 
   async upgrade(changes: Record<string, string | null> = {}): Promise<void> {
     this.send(upgradeRequest(changes));
-    await this.#readResponse();
+    await this.expectEndOfResponse();
     assert.match(this.response, /^HTTP\/1\.1 101 Switching Protocols\r\n/);
   }
 
@@ -119,8 +119,23 @@ export class FrameSocket {
     this.#stream.write(bytes);
   }
 
+  /** Together with nothing else: it has left when this is fulfilled, and the broker had a turn to read it. */
+  async sendAlone(bytes: string): Promise<void> {
+    await new Promise<void>((resolve) => this.#stream.write(bytes, () => resolve()));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
   sendFrame(opcode: number, payload: Uint8Array, options?: Parameters<typeof frame>[2]): void {
     this.send(frame(opcode, payload, options));
+  }
+
+  /** An answer must come, up to its empty line: `response`. */
+  async expectEndOfResponse(): Promise<void> {
+    await this.#until(() => this.#unread.includes(HEADER_END) || this.#ended, 'an answer');
+    const end = this.#unread.indexOf(HEADER_END);
+    assert.notEqual(end, -1, `not an answer: ${this.#unread}`);
+    this.response = this.#unread.subarray(0, end).toString();
+    this.#unread = this.#unread.subarray(end + HEADER_END.length);
   }
 
   /** The next frame. What a server sends is not masked. */
@@ -141,6 +156,17 @@ export class FrameSocket {
     assert.deepEqual({ opcode: next.opcode, payload: next.payload.toString('hex') }, { opcode, payload });
   }
 
+  /** The next frames must be this, one or several. @param payload of all of them, in hexadecimal digits */
+  async expectFrames(opcode: number, payload: string): Promise<void> {
+    let got = '';
+    while (got.length < payload.length) {
+      const next = await this.next();
+      assert.equal(next.opcode, opcode, next.payload.toString('hex'));
+      got += next.payload.toString('hex');
+    }
+    assert.equal(got, payload);
+  }
+
   /** The broker must close with this code; it is answered, and the connection must end. */
   async expectClose(code: number): Promise<void> {
     const { opcode, payload } = await this.next();
@@ -157,14 +183,6 @@ export class FrameSocket {
 
   destroy(): void {
     this.#stream.destroy();
-  }
-
-  async #readResponse(): Promise<void> {
-    await this.#until(() => this.#unread.includes(HEADER_END) || this.#ended, 'an answer');
-    const end = this.#unread.indexOf(HEADER_END);
-    assert.notEqual(end, -1, `not an answer: ${this.#unread}`);
-    this.response = this.#unread.subarray(0, end).toString();
-    this.#unread = this.#unread.subarray(end + HEADER_END.length);
   }
 
   async #read(bytes: number): Promise<Buffer> {

@@ -1,0 +1,530 @@
+/**
+ * WebSocket listeners: the handshake and who is refused at it, faults in frames, the options of a listener, sessions
+ * that live on other workers, and peers that do not read. What frames hold is in the conformance tests.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { encodePacket } from '../../src/mqtt/encode.js';
+import type { ProtocolVersion } from '../../src/mqtt/packets.js';
+import { onPort, reload, writePasswords, writeSecret } from '../support/access-files.js';
+import { type Broker, startBroker, withBrokers } from '../support/broker.js';
+import { makeCertificates } from '../support/certificates.js';
+import { makeFolder } from '../support/cleanup.js';
+import { COMMAND_ENVIRONMENT, ourCommand } from '../support/client-commands.js';
+import { skipWithout } from '../support/debian.js';
+import { FrameSocket, frame, Opcode, upgradeRequest } from '../support/frame-socket.js';
+import { freePort } from '../support/free-port.js';
+import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
+import { Program } from '../support/program.js';
+import { RawClient } from '../support/raw-client.js';
+import { runCommand } from '../support/run-command.js';
+import { overWebSockets } from '../support/web-socket-way.js';
+import { until } from '../support/within.js';
+
+const LISTENER = 'listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true';
+const PINGREQ = Buffer.from('c000', 'hex');
+const PINGRESP = 'd000';
+const sessionTakenOver = 0x8e;
+const withOpenssl = skipWithout('/usr/bin/openssl');
+
+/** The bytes of a CONNECT. */
+function connectBytes(options: ConnectOptions = {}, version: ProtocolVersion = 4): Buffer {
+  return encodePacket(connectPacket(version, options), version);
+}
+
+/** A WebSocket on which a client is connected. */
+async function connected(t: TestContext, broker: Broker, options: ConnectOptions = {}): Promise<FrameSocket> {
+  const socket = await FrameSocket.open(t, broker);
+  await logIn(socket, options);
+  return socket;
+}
+
+async function logIn(socket: FrameSocket, options: ConnectOptions = {}): Promise<void> {
+  socket.sendFrame(Opcode.binary, connectBytes(options));
+  await socket.expectFrame(Opcode.binary, '20020000');
+}
+
+/** The next line about the end of a connection, from behind "disconnected". */
+async function nextEnd(broker: Broker, from: number): Promise<string> {
+  const line = await broker.waitForLog(/^\d+: Client .* disconnected/, { from });
+  return line.replace(/^.* disconnected(: )?/, '');
+}
+
+// ------------------------------------------------------------------------------------------------ the handshake
+
+test('what is no handshake gets an HTTP answer, and one line', async (t) => {
+  const broker = await startBroker(t, { config: LISTENER });
+  await broker.waitForLog(/: Opening websockets listen socket on port \d+\.$/);
+  const get = 'GET /index.html HTTP/1.1\r\nHost: x\r\n';
+  const long = 'x'.repeat(5000);
+  // biome-ignore format: a table
+  const requests: [what: string, request: string, answer: RegExp, why: string][] = [
+    ['a page', `${get}\r\n`, /^HTTP\/1\.1 426 Upgrade Required\r\nUpgrade: websocket\r\n.*MQTT over WebSockets/s, 'WebSockets: it sent an ordinary HTTP request ("GET /index.html").'],
+    ['a form', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab', /^HTTP\/1\.1 426 /, 'WebSockets: it sent an ordinary HTTP request ("POST /").'],
+    ['a form that waits', 'POST / HTTP/1.1\r\nHost: x\r\nExpect: a-miracle\r\nContent-Length: 2\r\n\r\n', /^HTTP\/1\.1 426 /, 'WebSockets: it sent an ordinary HTTP request ("POST /").'],
+    ['a proxy', 'CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n', /^HTTP\/1\.1 426 /, 'WebSockets: it sent an ordinary HTTP request ("CONNECT x:80").'],
+    ['another upgrade', upgradeRequest({ Upgrade: 'h2c' }), /^HTTP\/1\.1 426 /, 'WebSockets: it sent an ordinary HTTP request ("GET /mqtt").'],
+    ['an old version', upgradeRequest({ 'Sec-WebSocket-Version': '8' }), /^HTTP\/1\.1 426 .*\r\nSec-WebSocket-Version: 13\r\n/s, 'WebSockets: it does not speak version 13.'],
+    ['no version', upgradeRequest({ 'Sec-WebSocket-Version': null }), /^HTTP\/1\.1 426 .*\r\nSec-WebSocket-Version: 13\r\n/s, 'WebSockets: it does not speak version 13.'],
+    ['no sub-protocol', upgradeRequest({ 'Sec-WebSocket-Protocol': null }), /^HTTP\/1\.1 400 /, 'WebSockets: it does not offer the sub-protocol "mqtt".'],
+    ['no key', upgradeRequest({ 'Sec-WebSocket-Key': null }), /^HTTP\/1\.1 400 /, 'WebSockets: Missing or invalid Sec-WebSocket-Key header.'],
+    ['a long header', upgradeRequest({ Cookie: long }), /^HTTP\/1\.1 431 /, 'WebSockets: its HTTP header is larger than packet_buffer_size.'],
+    ['MQTT', connectBytes().toString('latin1'), /^$/, 'WebSockets: it speaks MQTT without WebSockets.'],
+    ['TLS', '\x16\x03\x01\x02\x00\x01', /^$/, 'WebSockets: it speaks TLS, and the listener does not.'],
+    ['nonsense', 'hello\r\n\r\n', /^$/, 'WebSockets: it does not speak HTTP (Invalid method encountered).'],
+  ];
+  for (const [what, request, answer, why] of requests) {
+    const from = broker.log.length;
+    assert.match(await FrameSocket.ask(t, broker, request), answer, what);
+    assert.equal(await nextEnd(broker, from), why, what);
+  }
+  const from = broker.log.length;
+  const silent = FrameSocket.connect(t, { port: broker.port, host: '127.0.0.1' });
+  silent.send(upgradeRequest().slice(0, 40));
+  await broker.waitForLog(/: New connection from /, { from });
+  silent.destroy();
+  assert.equal(await nextEnd(broker, from), 'connection closed by client.');
+  // One line each, beside that of the arrival.
+  await logIn(await FrameSocket.open(t, broker));
+  const ends = broker.log.filter((line) => line.includes(' disconnected'));
+  assert.equal(ends.length, requests.length + 1);
+});
+
+test('the first bytes may come with the request', async (t) => {
+  const broker = await startBroker(t, { config: LISTENER });
+  const socket = FrameSocket.connect(t, { port: broker.port, host: '127.0.0.1' });
+  const packets = Buffer.concat([connectBytes(), PINGREQ]);
+  socket.send(Buffer.concat([Buffer.from(upgradeRequest()), frame(Opcode.binary, packets)]));
+  await socket.expectEndOfResponse();
+  await socket.expectFrames(Opcode.binary, `20020000${PINGRESP}`);
+});
+
+test('the request may come in pieces, and to any path', async (t) => {
+  const broker = await startBroker(t, { config: LISTENER });
+  const socket = FrameSocket.connect(t, { port: broker.port, host: '127.0.0.1' });
+  for (const piece of upgradeRequest({ 'Sec-WebSocket-Extensions': 'permessage-deflate' }, '/a/b?c').match(
+    /.{1,20}/gs,
+  )!) {
+    await socket.sendAlone(piece);
+  }
+  await socket.expectEndOfResponse();
+  assert.doesNotMatch(socket.response, /extensions/i);
+  await logIn(socket);
+});
+
+test('packet_buffer_size bounds the header', async (t) => {
+  const broker = await startBroker(t, { config: `websockets_headers_size 20000\n${LISTENER}` });
+  await FrameSocket.open(t, broker, { Cookie: 'x'.repeat(18_000) });
+  const answer = await FrameSocket.ask(t, broker, upgradeRequest({ Cookie: 'x'.repeat(21_000) }));
+  assert.match(answer, /^HTTP\/1\.1 431 /);
+});
+
+// ------------------------------------------------------------------------------------------------------- frames
+
+withBrokers(
+  'frames that are none end the connection, with a close frame that says why',
+  async (t, broker) => {
+    const rest = Buffer.alloc(200_000);
+    // biome-ignore format: a table
+    const faults: [what: string, bytes: Buffer, code: number, why: string][] = [
+      ['not masked', frame(Opcode.binary, PINGREQ, { masked: false }), 1002, 'WebSockets: Invalid WebSocket frame: MASK must be set.'],
+      ['an extension that was not agreed on', frame(Opcode.binary | 0x40, PINGREQ), 1002, 'WebSockets: Invalid WebSocket frame: RSV1 must be clear.'],
+      ['a continuation of nothing', frame(Opcode.continuation, PINGREQ), 1002, 'WebSockets: Invalid WebSocket frame: invalid opcode 0.'],
+      ['a long ping', frame(Opcode.ping, rest.subarray(0, 126)), 1002, 'WebSockets: Invalid WebSocket frame: invalid payload length 126.'],
+      ['too large', frame(Opcode.binary, PINGREQ, { claimed: 8_000_001 }), 1009, 'oversize packet.'],
+      ['far too large', frame(Opcode.binary, PINGREQ, { claimed: 2 ** 52 }), 1009, 'oversize packet.'],
+      ['text', frame(Opcode.text, Buffer.from('hello')), 1003, 'WebSockets: it sent text, and MQTT takes binary frames only.'],
+    ];
+    for (const [what, bytes, code, why] of faults) {
+      const socket = await connected(t, broker);
+      const from = broker.log.length;
+      socket.send(bytes);
+      await socket.expectClose(code);
+      assert.equal(await nextEnd(broker, from), why, what);
+    }
+    // Before CONNECT nobody may fill the memory; afterwards several packets may share a frame.
+    const stranger = await FrameSocket.open(t, broker);
+    stranger.send(frame(Opcode.binary, PINGREQ, { claimed: 100_001 }));
+    await stranger.expectClose(1009);
+    const known = await connected(t, broker);
+    const publish = encodePacket(
+      {
+        type: 'publish',
+        topic: 'a',
+        payload: rest,
+        qos: 0,
+        retain: false,
+        dup: false,
+        packetId: 0,
+        properties: {},
+      },
+      4,
+    );
+    known.sendFrame(Opcode.binary, Buffer.concat([...Array(12).fill(publish), PINGREQ]));
+    await known.expectFrame(Opcode.binary, PINGRESP);
+  },
+  { config: LISTENER },
+);
+
+withBrokers(
+  'what is wrong with packets is told as ever',
+  async (t, broker) => {
+    const socket = await FrameSocket.open(t, broker);
+    socket.sendFrame(Opcode.binary, Buffer.from('hello'));
+    await socket.expectClose(1000);
+    await broker.waitForLog(/: Protocol error from 127\.0\.0\.1:\d+: First packet not CONNECT \(68\)\.$/);
+    const five = await RawClient.connect(t, await overWebSockets(t, broker), 5);
+    five.send('c100');
+    await five.expectPacket('disconnect', { reasonCode: 0x81 });
+    await five.expectClosed();
+  },
+  { config: LISTENER },
+);
+
+withBrokers(
+  'the end: DISCONNECT, a close frame, the bare end of the stream',
+  async (t, broker) => {
+    const observer = await RawClient.connect(t, await overWebSockets(t, broker), 4);
+    await observer.subscribe('will/#');
+    const will = (topic: string) => ({ topic, payload: Buffer.from('gone'), qos: 0 as const, retain: false });
+
+    const leaving = await connected(t, broker, { will: { ...will('will/leaving'), properties: {} } });
+    leaving.sendFrame(Opcode.binary, Buffer.from('e000', 'hex'));
+    await leaving.expectClose(1000);
+
+    for (const code of ['03e8', '03e9', '']) {
+      const closing = await connected(t, broker, { will: { ...will('will/closing'), properties: {} } });
+      closing.sendFrame(Opcode.close, Buffer.from(code, 'hex'));
+      await closing.expectFrame(Opcode.close, code);
+      // The other side of the stream stays open, and the broker does not wait for it.
+      await observer.expectPublish('will/closing', 'gone');
+      await closing.expectEnd();
+    }
+
+    const vanishing = await connected(t, broker, { will: { ...will('will/vanishing'), properties: {} } });
+    vanishing.destroy();
+    await observer.expectPublish('will/vanishing', 'gone');
+    await observer.expectSilence();
+  },
+  { config: LISTENER },
+);
+
+withBrokers(
+  'addresses in the log, and an orderly stop',
+  async (t, broker) => {
+    const socket = await connected(t, broker, { clientId: 'known' });
+    const line = await broker.waitForLog(/: New client connected from /);
+    assert.match(line, /: New client connected from 127\.0\.0\.1:\d+ as known \(p4, c1, k0\)\.$/);
+    const arrival = await broker.waitForLog(/: New connection from /);
+    const address = /127\.0\.0\.1:\d+/.exec(line)![0];
+    assert.ok(arrival.endsWith(`from ${address} on port ${broker.port}.`), arrival);
+    const stopped = broker.stop();
+    await socket.expectFrame(Opcode.close, '03e8'); // and it is not answered
+    assert.equal(await stopped, 0);
+    await socket.expectEnd();
+  },
+  { config: LISTENER },
+);
+
+// ---------------------------------------------------------------------------------------------- sessions, workers
+
+/** More than there are workers, so that the client moves between them. */
+const moves = 7;
+
+async function moveAround(t: TestContext, way: Broker, plain: Broker): Promise<void> {
+  const publisher = await RawClient.connect(t, plain, 5);
+  const options = { clientId: 'mover', cleanStart: false, properties: { sessionExpiryInterval: 300 } };
+  let current = await RawClient.connect(t, way, 5, options);
+  await current.subscribe('to/mover', 1);
+  await current.subscribe('from/mover', 0);
+  const payload = 'x'.repeat(400_000);
+  for (let move = 0; move < moves; move += 1) {
+    const newer = await RawClient.connect(t, way, 5, options);
+    await current.expectPacket('disconnect', { reasonCode: sessionTakenOver });
+    await current.expectClosed();
+    assert.equal(newer.connack!.sessionPresent, true);
+    await publisher.publish('to/mover', `${move} ${payload}`);
+    const { packetId } = await newer.expectPublish('to/mover', `${move} ${payload}`, { qos: 1 });
+    newer.sendAck('puback', packetId);
+    newer.sendPublish('from/mover', `${move} ${payload}`);
+    await newer.expectPublish('from/mover', `${move} ${payload}`);
+    current = newer;
+  }
+  await current.disconnect();
+}
+
+withBrokers(
+  'a session that lives on another worker',
+  async (t, broker) => {
+    await moveAround(
+      t,
+      await overWebSockets(t, broker, { frameSize: 10_000 }),
+      await overWebSockets(t, broker),
+    );
+  },
+  { config: LISTENER },
+);
+
+withBrokers(
+  'text, faults and the end on a connection that is relayed',
+  async (t, broker) => {
+    for (let move = 0; move < moves; move += 1) {
+      const clientId = `relayed-${move}`;
+      // Its session is on one worker, and the next connection comes to another.
+      const options = { clientId, cleanStart: false };
+      const older = await connected(t, broker, options);
+      const socket = await FrameSocket.open(t, broker);
+      socket.sendFrame(Opcode.binary, Buffer.concat([connectBytes(options), PINGREQ]));
+      await older.expectClose(1000);
+      await socket.expectFrames(Opcode.binary, `20020100${PINGRESP}`);
+      const why = move % 2 === 0 ? 'WebSockets: it sent text' : 'connection closed by client';
+      if (move % 2 === 0) {
+        socket.sendFrame(Opcode.text, PINGREQ);
+        await socket.expectClose(1003);
+      } else {
+        socket.sendFrame(Opcode.close, Buffer.alloc(0));
+        await socket.expectFrame(Opcode.close, '');
+      }
+      await broker.waitForLog(new RegExp(`: Client ${clientId} .* disconnected: ${why}`));
+    }
+  },
+  { config: LISTENER },
+);
+
+withBrokers(
+  'a subscriber that does not read holds nobody up, and gets everything later',
+  async (t, broker) => {
+    const way = await overWebSockets(t, broker);
+    const slow = await RawClient.connect(t, way, 5, { clientId: 'slow' });
+    await slow.subscribe('flood', 1);
+    slow.pause();
+    const publisher = await RawClient.connect(t, way, 5);
+    const payload = 'x'.repeat(200_000);
+    const count = 60;
+    for (let n = 0; n < count; n += 1) await publisher.publish('flood', `${n} ${payload}`);
+    slow.resume();
+    for (let n = 0; n < count; n += 1) {
+      const { packetId } = await slow.expectPublish('flood', `${n} ${payload}`);
+      slow.sendAck('puback', packetId);
+    }
+    await slow.expectSilence();
+  },
+  { config: `max_inflight_messages 0\n${LISTENER}` },
+);
+
+// ------------------------------------------------------------------------------------------------------ options
+
+test('websockets_origin, and after a reload', async (t) => {
+  const config = `listener {port} 127.0.0.1
+protocol websockets
+allow_anonymous true
+websockets_origin https://one.example
+websockets_origin https://two.example:8080`;
+  const broker = await startBroker(t, { config });
+  const accepted = async (origin: string | null) => {
+    const answer = FrameSocket.connect(t, { port: broker.port, host: '127.0.0.1' });
+    answer.send(upgradeRequest({ Origin: origin }));
+    await answer.expectEndOfResponse();
+    return answer.response.startsWith('HTTP/1.1 101 ');
+  };
+  assert.ok(await accepted('https://one.example'));
+  assert.ok(await accepted('https://two.example:8080'));
+  assert.ok(await accepted(null), 'no browser');
+  const from = broker.log.length;
+  for (const origin of ['https://two.example', 'https://one.example/', 'null', '']) {
+    assert.equal(await accepted(origin), false, origin);
+  }
+  assert.equal(await nextEnd(broker, from), 'non-matching http origin.');
+  rewrite(broker, (text) => text.replace('websockets_origin https://one.example\n', ''));
+  await reload(broker);
+  assert.equal(await accepted('https://one.example'), false);
+  assert.ok(await accepted('https://two.example:8080'));
+});
+
+function rewrite(broker: Broker, change: (text: string) => string): void {
+  const file = join(broker.folder, 'broker.conf');
+  writeFileSync(file, change(readFileSync(file, 'utf8')));
+}
+
+test('protocol after a reload, for new connections', async (t) => {
+  const other = await freePort();
+  const broker = await startBroker(t, {
+    config: `allow_anonymous true\nlistener {port} 127.0.0.1\nprotocol mqtt\nlistener ${other} 127.0.0.1`,
+  });
+  const observer = await RawClient.connect(t, onPort(broker, other), 4);
+  const before = await RawClient.connect(t, broker, 4);
+  rewrite(broker, (text) => text.replace('protocol mqtt', 'protocol websockets'));
+  await reload(broker);
+  await connected(t, broker);
+  await before.expectSilence();
+  rewrite(broker, (text) => text.replace('protocol websockets', 'protocol http_api'));
+  await reload(broker);
+  await broker.waitForLog(/ takes no new connections: protocol http_api is not available in this version\.$/);
+  await (await RawClient.open(t, broker, 4)).expectClosed();
+  await before.expectSilence();
+  await observer.expectSilence();
+});
+
+withBrokers(
+  'max_connections counts handshakes, and gives their places back',
+  async (t, broker) => {
+    const first = await connected(t, broker);
+    const second = FrameSocket.connect(t, { port: broker.port, host: '127.0.0.1' });
+    second.send('GET');
+    const arrivals = () => broker.log.filter((line) => line.includes(': New connection from ')).length;
+    await until(() => arrivals() === 2, 'two connections');
+    await FrameSocket.ask(t, broker, '').catch(() => {});
+    await broker.waitForLog(/ denied: max_connections exceeded\.$/);
+    second.send(' / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await second.expectEnd();
+    first.sendFrame(Opcode.close, Buffer.alloc(0));
+    await first.expectFrame(Opcode.close, '');
+    // The places are free as soon as main knows.
+    const open: FrameSocket[] = [];
+    while (open.length < 2) {
+      const socket = await FrameSocket.open(t, broker).catch(() => null);
+      if (socket !== null) open.push(socket);
+    }
+  },
+  { config: `${LISTENER}\nmax_connections 2` },
+);
+
+test('users, access rules and mount_point', async (t) => {
+  const folder = makeFolder(t);
+  const passwords = await writePasswords(folder, { ann: 'secret' });
+  const rules = writeSecret(folder, 'rules', 'user ann\ntopic readwrite site/open/#\n');
+  const plain = await freePort();
+  const broker = await startBroker(t, {
+    config: `password_file ${passwords}
+acl_file ${rules}
+allow_anonymous false
+listener {port} 127.0.0.1
+protocol websockets
+mount_point site/
+listener ${plain} 127.0.0.1`,
+  });
+  const way = await overWebSockets(t, broker);
+  const ann = { username: 'ann', password: Buffer.from('secret') };
+  const refused = await RawClient.open(t, way, 5);
+  refused.send(connectPacket(5, { ...ann, password: Buffer.from('wrong') }));
+  await refused.expectPacket('connack', { reasonCode: 0x87 });
+  await refused.expectClosed();
+
+  const outside = await RawClient.connect(t, onPort(broker, plain), 5, ann);
+  await outside.subscribe('site/open/a', 1);
+  const inside = await RawClient.connect(t, way, 5, ann);
+  assert.equal(await inside.publish('closed/a', 'x'), 0x87);
+  assert.equal(await inside.publish('open/a', 'y'), 0);
+  await outside.expectPublish('site/open/a', 'y');
+  await inside.subscribe('open/+', 0);
+  outside.sendPublish('site/open/b', 'z');
+  await inside.expectPublish('open/b', 'z');
+});
+
+withBrokers(
+  'on a unix socket',
+  async (t, broker) => {
+    const socket = FrameSocket.connect(t, { path: join(broker.folder, 'ws.sock') });
+    await socket.upgrade();
+    await logIn(socket, { clientId: 'by-path' });
+    await broker.waitForLog(/: New client connected from :0 as by-path /);
+  },
+  { config: 'listener 0 {folder}/ws.sock\nprotocol websockets\nallow_anonymous true' },
+);
+
+test('one line for all addresses of a listener', async (t) => {
+  const broker = await startBroker(t, {
+    config: 'listener {port}\nprotocol websockets\nallow_anonymous true',
+  });
+  await connected(t, broker);
+  assert.equal(broker.log.filter((line) => line.includes('listen socket')).length, 1);
+});
+
+test('where descriptors cannot change threads', async (t) => {
+  const broker = await startBroker(t, { config: LISTENER, workers: 3, env: { MIDGE_NO_DESCRIPTORS: '1' } });
+  const way = await overWebSockets(t, broker);
+  await moveAround(t, way, way);
+  assert.match(await FrameSocket.ask(t, broker, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'), /^HTTP\/1\.1 426 /);
+  const socket = await connected(t, broker);
+  socket.sendFrame(Opcode.text, PINGREQ);
+  await socket.expectClose(1003);
+});
+
+// ---------------------------------------------------------------------------------------------------------- TLS
+
+test('within TLS: names from certificates, and a session on another worker', {
+  skip: withOpenssl,
+}, async (t) => {
+  const folder = makeFolder(t);
+  const { server, authority, client } = makeCertificates(folder);
+  const plain = await freePort();
+  const broker = await startBroker(t, {
+    workers: 3,
+    config: `allow_anonymous true
+listener {port} 127.0.0.1
+protocol websockets
+certfile ${server.certificate}
+keyfile ${server.key}
+cafile ${authority}
+require_certificate true
+use_identity_as_username true
+listener ${plain} 127.0.0.1
+protocol websockets`,
+  });
+  const way = await overWebSockets(t, broker, {
+    url: `wss://localhost:${broker.port}/mqtt`,
+    ca: readFileSync(authority),
+    cert: readFileSync(client.certificate),
+    key: readFileSync(client.key),
+    frameSize: 50_000,
+  });
+  await moveAround(t, way, await overWebSockets(t, onPort(broker, plain)));
+  await broker.waitForLog(/: New client connected from .* as mover \(p5, c0, k0, u'client'\)\.$/);
+  await broker.waitForLog(/: Client mover negotiated TLSv1\.3 cipher /);
+
+  // By hand: HTTP within TLS, and without.
+  const trusted = {
+    port: broker.port,
+    host: '127.0.0.1',
+    servername: 'localhost',
+    ca: readFileSync(authority),
+    cert: readFileSync(client.certificate),
+    key: readFileSync(client.key),
+  };
+  const socket = new FrameSocket(t, connectTls(trusted));
+  await socket.upgrade();
+  await logIn(socket);
+  socket.sendFrame(Opcode.text, PINGREQ);
+  await socket.expectClose(1003);
+  const from = broker.log.length;
+  await FrameSocket.ask(t, broker, upgradeRequest());
+  assert.match(await nextEnd(broker, from), /^TLS: it does not speak TLS/);
+});
+
+// ------------------------------------------------------------------------------------------------ our own commands
+
+withBrokers(
+  'mosquitto_pub and mosquitto_sub of ours',
+  async (t, broker) => {
+    const way = ['-h', '127.0.0.1', '-p', String(broker.port), '--ws'];
+    const env = COMMAND_ENVIRONMENT;
+    const sub = new Program(
+      t,
+      'mosquitto_sub',
+      [...ourCommand('mosquitto_sub'), ...way, '-d', '-t', 'a/#', '-q', '2', '-C', '2', '-F', '%t %q %p'],
+      { env },
+    );
+    await sub.waitForLine(/^Subscribed/);
+    for (const qos of ['1', '2']) {
+      const args = [...way, '-t', `a/${qos}`, '-m', 'over ws', '-q', qos];
+      assert.equal((await runCommand([...ourCommand('mosquitto_pub'), ...args], { env })).code, 0);
+    }
+    assert.equal((await sub.waitForEnd()).code, 0);
+    const messages = sub.stdout.filter((line) => line.startsWith('a/'));
+    assert.deepEqual(messages, ['a/1 1 over ws', 'a/2 2 over ws']);
+  },
+  { config: LISTENER },
+);
