@@ -182,6 +182,7 @@ export class WebSocketAcceptor {
 
   /** What came is no HTTP, or too much of it; or the stream failed. */
   #garbled(error: NodeJS.ErrnoException & { rawPacket?: Buffer; reason?: string }, stream: Duplex): void {
+    if (!this.#handshakes.has(stream)) return; // behind a request that was answered
     if (error.code === 'HPE_HEADER_OVERFLOW') {
       this.#refuse(stream, 431, 'WebSockets: its HTTP header is larger than packet_buffer_size');
       return;

@@ -21,7 +21,7 @@ export class Acceptor {
   #pass: ((connection: PassedConnection) => void) | null = null;
   /** Accepted while nobody could serve them. */
   #waiting: PassedConnection[] = [];
-  readonly #servers: { server: Server; address: ListenAddress }[] = [];
+  readonly #servers: { server: Server; address: ListenAddress; index: number }[] = [];
   /** Open connections by listener. */
   readonly #open: number[];
   #accepted = 0;
@@ -82,16 +82,23 @@ export class Acceptor {
 
   reload(settings: Settings): void {
     for (const [index, listener] of settings.listeners.entries()) {
-      const missing = missingTransport(listener);
-      if (missing !== null && missingTransport(this.#settings.listeners[index]!) === null) {
-        this.#log.write(
-          'error',
-          `Error: The ${listenerName(listener)} takes no new connections: ${missing} is not available in this version.`,
-        );
-      }
+      this.#reportTransport(index, missingTransport(this.#settings.listeners[index]!), listener);
     }
     this.#settings = settings;
     for (const { server } of this.#servers) setNoDelayOfArrivals(server, settings.setTcpNodelay);
+  }
+
+  /** @param before what was missing, if anything */
+  #reportTransport(index: number, before: string | null, listener: ListenerSettings): void {
+    const missing = missingTransport(listener);
+    if (missing === before) return;
+    const name = listenerName(listener);
+    if (missing !== null) {
+      const text = `Error: The ${name} takes no new connections: ${missing} is not available in this version.`;
+      this.#log.write('error', text);
+    } else if (!this.#servers.some((open) => open.index === index)) {
+      this.#log.write('warning', `Warning: The ${name} is opened only after a restart.`);
+    }
   }
 
   /** A connection of this listener is gone. */
@@ -128,7 +135,7 @@ export class Acceptor {
           failed: () => this.#log.write('warning', lines.systemSocketCountExceeded()),
         });
         setNoDelayOfArrivals(server, this.#settings.setTcpNodelay);
-        this.#servers.push({ server, address });
+        this.#servers.push({ server, address, index });
         opened += 1;
       } catch (error) {
         if (isMissingFamily(error, listener)) continue;

@@ -1,8 +1,11 @@
 /** A listener whose transport is not there yet is not opened as something else, and does not keep the others down. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { reload } from '../support/access-files.js';
 import { startBroker } from '../support/broker.js';
 import { freePort } from '../support/free-port.js';
 import { RawClient } from '../support/raw-client.js';
@@ -19,3 +22,16 @@ for (const line of ['protocol http_api', 'enable_proxy_protocol 2']) {
     await assert.rejects(once(connect(other, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
   });
 }
+
+test('after a reload it is said what a restart would open', async (t) => {
+  const other = await freePort();
+  const broker = await startBroker(t, {
+    config: `listener {port} 127.0.0.1\nallow_anonymous true\nlistener ${other} 127.0.0.1\nprotocol http_api`,
+  });
+  const file = join(broker.folder, 'broker.conf');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('protocol http_api', 'protocol websockets'));
+  await reload(broker);
+  await broker.waitForLog(
+    new RegExp(`: Warning: The listener ${other} 127.0.0.1 is opened only after a restart.$`),
+  );
+});

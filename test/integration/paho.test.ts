@@ -13,9 +13,12 @@ const versions = [
   ['5.0', '5'],
 ] as const;
 
+/** The second one is there because Mosquitto 2.0.11 does not start with a WebSocket listener alone. */
+const webSocketListener =
+  'allow_anonymous true\nlistener {port} 127.0.0.1\nprotocol websockets\nlistener 0 {folder}/other.sock';
+
 for (const transport of ['tcp', 'websockets']) {
-  const config =
-    transport === 'websockets' ? 'listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true' : '';
+  const config = transport === 'websockets' ? webSocketListener : '';
   withBrokers(
     `paho, ${transport}`,
     async (t, broker) => {

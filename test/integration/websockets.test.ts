@@ -10,7 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import { encodePacket } from '../../src/mqtt/encode.js';
 import type { ProtocolVersion } from '../../src/mqtt/packets.js';
 import { onPort, reload, writePasswords, writeSecret } from '../support/access-files.js';
-import { type Broker, startBroker, withBrokers } from '../support/broker.js';
+import { type Broker, isReference, startBroker, withBrokers } from '../support/broker.js';
 import { makeCertificates } from '../support/certificates.js';
 import { makeFolder } from '../support/cleanup.js';
 import { COMMAND_ENVIRONMENT, ourCommand } from '../support/client-commands.js';
@@ -28,6 +28,8 @@ const LISTENER = 'listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymou
 const PINGREQ = Buffer.from('c000', 'hex');
 const PINGRESP = 'd000';
 const sessionTakenOver = 0x8e;
+/** Its WebSockets are a library's, with answers of its own; and it does not start with such a listener alone. */
+const skip = isReference ? 'Mosquitto 2.0.11 has other WebSockets' : false;
 const withOpenssl = skipWithout('/usr/bin/openssl');
 
 /** The bytes of a CONNECT. */
@@ -166,7 +168,7 @@ withBrokers(
     known.sendFrame(Opcode.binary, Buffer.concat([...Array(12).fill(publish), PINGREQ]));
     await known.expectFrame(Opcode.binary, PINGRESP);
   },
-  { config: LISTENER },
+  { config: LISTENER, skip },
 );
 
 withBrokers(
@@ -181,7 +183,7 @@ withBrokers(
     await five.expectPacket('disconnect', { reasonCode: 0x81 });
     await five.expectClosed();
   },
-  { config: LISTENER },
+  { config: LISTENER, skip },
 );
 
 withBrokers(
@@ -209,7 +211,7 @@ withBrokers(
     await observer.expectPublish('will/vanishing', 'gone');
     await observer.expectSilence();
   },
-  { config: LISTENER },
+  { config: LISTENER, skip },
 );
 
 withBrokers(
@@ -226,7 +228,7 @@ withBrokers(
     assert.equal(await stopped, 0);
     await socket.expectEnd();
   },
-  { config: LISTENER },
+  { config: LISTENER, skip },
 );
 
 // ---------------------------------------------------------------------------------------------- sessions, workers
@@ -265,7 +267,7 @@ withBrokers(
       await overWebSockets(t, broker),
     );
   },
-  { config: LISTENER },
+  { config: LISTENER, skip },
 );
 
 withBrokers(
@@ -291,7 +293,7 @@ withBrokers(
       await broker.waitForLog(new RegExp(`: Client ${clientId} .* disconnected: ${why}`));
     }
   },
-  { config: LISTENER },
+  { config: LISTENER, skip },
 );
 
 withBrokers(
@@ -312,7 +314,7 @@ withBrokers(
     }
     await slow.expectSilence();
   },
-  { config: `max_inflight_messages 0\n${LISTENER}` },
+  { config: `max_inflight_messages 0\n${LISTENER}`, skip },
 );
 
 // ------------------------------------------------------------------------------------------------------ options
@@ -365,6 +367,9 @@ test('protocol after a reload, for new connections', async (t) => {
   await broker.waitForLog(/ takes no new connections: protocol http_api is not available in this version\.$/);
   await (await RawClient.open(t, broker, 4)).expectClosed();
   await before.expectSilence();
+  rewrite(broker, (text) => text.replace('protocol http_api', 'protocol mqtt'));
+  await reload(broker);
+  await RawClient.connect(t, broker, 4);
   await observer.expectSilence();
 });
 
@@ -389,7 +394,7 @@ withBrokers(
       if (socket !== null) open.push(socket);
     }
   },
-  { config: `${LISTENER}\nmax_connections 2` },
+  { config: `${LISTENER}\nmax_connections 2`, skip },
 );
 
 test('users, access rules and mount_point', async (t) => {
@@ -432,7 +437,7 @@ withBrokers(
     await logIn(socket, { clientId: 'by-path' });
     await broker.waitForLog(/: New client connected from :0 as by-path /);
   },
-  { config: 'listener 0 {folder}/ws.sock\nprotocol websockets\nallow_anonymous true' },
+  { config: 'listener 0 {folder}/ws.sock\nprotocol websockets\nallow_anonymous true', skip },
 );
 
 test('one line for all addresses of a listener', async (t) => {
@@ -499,9 +504,9 @@ protocol websockets`,
   await logIn(socket);
   socket.sendFrame(Opcode.text, PINGREQ);
   await socket.expectClose(1003);
-  const from = broker.log.length;
+  await broker.waitForLog(/ disconnected: WebSockets: it sent text, /);
   await FrameSocket.ask(t, broker, upgradeRequest());
-  assert.match(await nextEnd(broker, from), /^TLS: it does not speak TLS/);
+  await broker.waitForLog(/ disconnected: TLS: it does not speak TLS/);
 });
 
 // ------------------------------------------------------------------------------------------------ our own commands
@@ -526,5 +531,5 @@ withBrokers(
     const messages = sub.stdout.filter((line) => line.startsWith('a/'));
     assert.deepEqual(messages, ['a/1 1 over ws', 'a/2 2 over ws']);
   },
-  { config: LISTENER },
+  { config: LISTENER, skip },
 );
