@@ -87,7 +87,7 @@ export class WebSocketAcceptor {
       // messages that are mostly small, and let a few bytes grow to megabytes before anybody has logged in. No
       // client needs it: the server chooses [RFC 7692]. Mosquitto has none either.
       perMessageDeflate: false,
-      maxPayload: CONNECT_SIZE_MAX,
+      maxPayload: CONNECT_SIZE_MAX, // at first; the transport allows more behind a CONNECT
       skipUTF8Validation: true, // text is refused, valid or not
       handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false, // [MQTT-6.0.0-4]
     });

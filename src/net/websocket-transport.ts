@@ -31,7 +31,7 @@ export interface WebSocketTransportOptions {
   stream: Duplex;
   origin: SocketOrigin;
   tls: TlsSession | null;
-  /** Bytes of the largest frame, or frames of one message, once the client is let in. */
+  /** Bytes of the largest frame, or frames of one message, behind a CONNECT. */
   frameSizeMax: number;
 }
 
@@ -43,8 +43,8 @@ export class WebSocketTransport implements Transport {
   readonly #webSocket: WebSocket;
   readonly #frameSizeMax: number;
   #user: TransportUser | null = null;
-  /** Something was sent to the client. */
-  #hasAnswered = false;
+  /** A CONNECT has come. */
+  #hasConnected = false;
   /** Writes that the stream below has not taken. */
   #unsent = 0;
   #busy = false;
@@ -76,10 +76,6 @@ export class WebSocketTransport implements Transport {
 
   write(chunk: Buffer, length: number): boolean {
     const webSocket = this.#webSocket;
-    if (!this.#hasAnswered) {
-      this.#hasAnswered = true;
-      allowFrames(webSocket, this.#frameSizeMax);
-    }
     this.#unsent += 1;
     webSocket.send(chunk.subarray(0, length), SEND, this.#sent);
     if (webSocket.bufferedAmount === 0) return true;
@@ -95,7 +91,12 @@ export class WebSocketTransport implements Transport {
     this.#user?.drained();
   };
 
+  /** The first time it is because a CONNECT is complete. */
   pause(): void {
+    if (!this.#hasConnected) {
+      this.#hasConnected = true;
+      allowFrames(this.#webSocket, this.#frameSizeMax);
+    }
     this.#paused = true;
     this.#webSocket.pause();
   }
@@ -197,8 +198,8 @@ function frameFault({ code, message }: Error & { code?: string }): string {
 }
 
 /**
- * Until it is answered a client may send no more than a CONNECT: the library gathers whole messages, and nobody is
- * to fill the memory who is not let in.
+ * Until a CONNECT is there a client may send no more than one: the library gathers whole messages, and nobody is to
+ * fill the memory who is not let in. What follows a CONNECT is not read until that is answered.
  */
 function allowFrames(webSocket: WebSocket, bytes: number): void {
   // No documented way leads to the limit of an open WebSocket; tests watch over this one.

@@ -85,6 +85,11 @@ export class FrameSocket {
     }
   }
 
+  /** What it runs over. */
+  get stream(): Duplex {
+    return this.#stream;
+  }
+
   /** Connected, with nothing sent. */
   static connect(t: TestContext, to: NetConnectOpts): FrameSocket {
     return new FrameSocket(t, connect(to));
