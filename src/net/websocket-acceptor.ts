@@ -138,7 +138,13 @@ export class WebSocketAcceptor {
     } else if (!SUBPROTOCOLS.some((name) => offered.includes(name))) {
       this.#refuse(stream, 400, 'WebSockets: it does not offer the sub-protocol "mqtt"');
     } else if (origins.length > 0 && origin !== undefined && !origins.includes(origin)) {
-      this.#refuse(stream, 403, DisconnectReason.originNotMatching);
+      this.#refuse(
+        stream,
+        403,
+        DisconnectReason.originNotMatching,
+        [],
+        'Pages of this origin are not let in.\n',
+      );
     } else {
       this.#webSockets.handleUpgrade(request, stream, head, (webSocket) => this.#opened(webSocket, stream));
     }
@@ -159,8 +165,14 @@ export class WebSocketAcceptor {
     this.#refuse(socket, 426, `WebSockets: it sent an ordinary HTTP request ("${asked}")`);
   }
 
-  /** @param headers further ones */
-  #refuse(stream: Duplex, status: number, reason: string, headers: readonly string[] = []): void {
+  /** @param reason for the log @param headers further ones @param body ASCII */
+  #refuse(
+    stream: Duplex,
+    status: number,
+    reason: string,
+    headers: readonly string[] = [],
+    body: string = ANSWER,
+  ): void {
     this.#fail(stream, reason);
     const answer = [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
@@ -168,9 +180,9 @@ export class WebSocketAcceptor {
       ...headers,
       `Connection: ${status === 426 ? 'Upgrade, close' : 'close'}`,
       'Content-Type: text/plain; charset=utf-8',
-      `Content-Length: ${ANSWER.length}`,
+      `Content-Length: ${body.length}`,
     ];
-    this.#endWith(stream, `${answer.join('\r\n')}\r\n\r\n${ANSWER}`);
+    this.#endWith(stream, `${answer.join('\r\n')}\r\n\r\n${body}`);
   }
 
   #endWith(stream: Duplex, answer: string): void {

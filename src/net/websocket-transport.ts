@@ -194,7 +194,7 @@ export class WebSocketTransport implements Transport {
 
 function frameFault({ code, message }: Error & { code?: string }): string {
   if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') return DisconnectReason.oversizePacket;
-  return `WebSockets: ${message}`;
+  return `WebSockets: ${message.replace(/^Invalid WebSocket frame/, 'invalid frame')}`;
 }
 
 /**

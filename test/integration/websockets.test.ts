@@ -3,6 +3,7 @@
  * that live on other workers, and peers that do not read. What frames hold is in the conformance tests.
  */
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -19,6 +20,7 @@ import { FrameSocket, frame, Opcode, upgradeRequest } from '../support/frame-soc
 import { freePort } from '../support/free-port.js';
 import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
 import { Program } from '../support/program.js';
+import { Random } from '../support/random.js';
 import { RawClient } from '../support/raw-client.js';
 import { runCommand } from '../support/run-command.js';
 import { overWebSockets } from '../support/web-socket-way.js';
@@ -132,10 +134,10 @@ withBrokers(
     const rest = Buffer.alloc(200_000);
     // biome-ignore format: a table
     const faults: [what: string, bytes: Buffer, code: number, why: string][] = [
-      ['not masked', frame(Opcode.binary, PINGREQ, { masked: false }), 1002, 'WebSockets: Invalid WebSocket frame: MASK must be set.'],
-      ['an extension that was not agreed on', frame(Opcode.binary | 0x40, PINGREQ), 1002, 'WebSockets: Invalid WebSocket frame: RSV1 must be clear.'],
-      ['a continuation of nothing', frame(Opcode.continuation, PINGREQ), 1002, 'WebSockets: Invalid WebSocket frame: invalid opcode 0.'],
-      ['a long ping', frame(Opcode.ping, rest.subarray(0, 126)), 1002, 'WebSockets: Invalid WebSocket frame: invalid payload length 126.'],
+      ['not masked', frame(Opcode.binary, PINGREQ, { masked: false }), 1002, 'WebSockets: invalid frame: MASK must be set.'],
+      ['an extension that was not agreed on', frame(Opcode.binary | 0x40, PINGREQ), 1002, 'WebSockets: invalid frame: RSV1 must be clear.'],
+      ['a continuation of nothing', frame(Opcode.continuation, PINGREQ), 1002, 'WebSockets: invalid frame: invalid opcode 0.'],
+      ['a long ping', frame(Opcode.ping, rest.subarray(0, 126)), 1002, 'WebSockets: invalid frame: invalid payload length 126.'],
       ['too large', frame(Opcode.binary, PINGREQ, { claimed: 8_000_001 }), 1009, 'oversize packet.'],
       ['far too large', frame(Opcode.binary, PINGREQ, { claimed: 2 ** 52 }), 1009, 'oversize packet.'],
       ['text', frame(Opcode.text, Buffer.from('hello')), 1003, 'WebSockets: it sent text, and MQTT takes binary frames only.'],
@@ -172,6 +174,43 @@ withBrokers(
     await known.expectFrame(Opcode.binary, PINGRESP);
   },
   { config: LISTENER, skip },
+);
+
+/** What a client sends that knows nothing, or only the beginning. @param n 0 to 4 */
+function nonsense(random: Random, n: number): Buffer {
+  const noise = (length: number) => Buffer.from(Array.from({ length }, () => random.below(256)));
+  const upgrade = Buffer.from(upgradeRequest());
+  const packet = frame(Opcode.binary, connectBytes());
+  if (n === 0) return noise(1 + random.below(300));
+  if (n === 1) return upgrade.subarray(0, 1 + random.below(upgrade.length));
+  if (n === 2) return Buffer.concat([upgrade, noise(random.below(2000))]);
+  if (n === 3) return Buffer.concat([upgrade, packet.subarray(0, random.below(packet.length))]);
+  const options = { fin: random.below(2) === 0, masked: random.below(4) > 0 };
+  return Buffer.concat([upgrade, packet, frame(random.below(16), noise(random.below(200)), options)]);
+}
+
+const seed = randomInt(2 ** 32);
+
+withBrokers(
+  `nonsense harms nobody, and takes no place for ever (seed ${seed})`,
+  async (t, broker) => {
+    const random = new Random(seed);
+    const bystander = await connected(t, broker);
+    for (let n = 0; n < 200; n += 1) {
+      const socket = FrameSocket.connect(t, { port: broker.port, host: '127.0.0.1' });
+      await socket.sendAlone(nonsense(random, n % 5));
+      socket.destroy();
+    }
+    bystander.sendFrame(Opcode.binary, PINGREQ);
+    await bystander.expectFrame(Opcode.binary, PINGRESP);
+    // All places but one are free as soon as main knows.
+    const open: FrameSocket[] = [];
+    while (open.length < 19) {
+      const socket = await FrameSocket.open(t, broker).catch(() => null);
+      if (socket !== null) open.push(socket);
+    }
+  },
+  { config: `${LISTENER}\nmax_connections 20`, skip },
 );
 
 withBrokers(
@@ -338,6 +377,11 @@ websockets_origin https://two.example:8080`;
   assert.ok(await accepted('https://one.example'));
   assert.ok(await accepted('https://two.example:8080'));
   assert.ok(await accepted(null), 'no browser');
+  const denied = upgradeRequest({ Origin: 'https://three.example' });
+  assert.match(
+    await FrameSocket.ask(t, broker, denied),
+    /^HTTP\/1\.1 403 Forbidden\r\n.*Pages of this origin are not/s,
+  );
   const from = broker.log.length;
   for (const origin of ['https://two.example', 'https://one.example/', 'null', '']) {
     assert.equal(await accepted(origin), false, origin);

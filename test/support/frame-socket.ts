@@ -125,7 +125,7 @@ export class FrameSocket {
   }
 
   /** Together with nothing else: it has left when this is fulfilled, and the broker had a turn to read it. */
-  async sendAlone(bytes: string): Promise<void> {
+  async sendAlone(bytes: Uint8Array | string): Promise<void> {
     await new Promise<void>((resolve) => this.#stream.write(bytes, () => resolve()));
     await new Promise((resolve) => setImmediate(resolve));
   }

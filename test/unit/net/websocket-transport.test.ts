@@ -152,10 +152,7 @@ test('the end of the stream is told of once, with its reason', async (t) => {
     [({ socket }) => socket.end(), ''],
     [({ client }) => client.sendFrame(Opcode.close, Buffer.alloc(0)), ''],
     [({ socket }) => socket.resetAndDestroy(), 'bad socket read/write: Connection reset by peer'],
-    [
-      ({ client }) => client.sendFrame(15, Buffer.alloc(0)),
-      'WebSockets: Invalid WebSocket frame: invalid opcode 15',
-    ],
+    [({ client }) => client.sendFrame(15, Buffer.alloc(0)), 'WebSockets: invalid frame: invalid opcode 15'],
   ];
   for (const [end, reason] of cases) {
     const scene = await open(t);
