@@ -90,11 +90,6 @@ export class StoreHost {
       onFailure: (error) => log.write('error', lines.errorSavingDatabase(`${error.message}.`)),
       onRecovery: () => log.write('notice', 'The database can be saved again.'),
       onKept: (file) => logKept(file, settings, log),
-      onOwnCopy: ({ message }) =>
-        log.write(
-          'notice',
-          `The store was copied by the broker itself: a process for it failed (${message}).`,
-        ),
     });
     this.place = {
       path: prepared.path,

@@ -169,11 +169,6 @@ export class Environment implements Committer {
     chmodSync(path, 0o600);
   }
 
-  /** A process that was killed while it read leaves its snapshot, whose pages are not used again. */
-  forgetDeadReaders(): void {
-    this.#root.readerCheck();
-  }
-
   async close(): Promise<void> {
     // LMDB's binding waits for the flush of the last commit, which never comes if that failed. One of nothing succeeds.
     await this.#lastWrite.catch(() => this.prepare());
@@ -207,19 +202,8 @@ export class Environment implements Committer {
  * Copies a store that nobody has open to a new file, compacted and without any trace of how it was synced, so that
  * every mode may open it. The source is taken back to its last synced state first.
  */
-export function copyStore(from: string, to: string): Promise<void> {
-  return copyAndClose(open(openOptions(from, 'durable')), to);
-}
-
-/**
- * Copies the current state of a store that others have open to a new file, compacted. It is opened for reading only:
- * to open a table otherwise takes the write lock, and all writers would wait for a process that stands back for them.
- */
-export function copySnapshot(from: string, mode: StoreMode, to: string): Promise<void> {
-  return copyAndClose(open({ ...openOptions(from, mode), readOnly: true }), to);
-}
-
-async function copyAndClose(root: RootDatabase, to: string): Promise<void> {
+export async function copyStore(from: string, to: string): Promise<void> {
+  const root = open(openOptions(from, 'durable'));
   try {
     await root.backup(to, true);
     chmodSync(to, 0o600);

@@ -1,7 +1,7 @@
 /**
  * Reads a whole store, record by record, and saves what reads of a damaged one. Both may end the process: LMDB has
  * no checksums, and a wrong page can lead it anywhere. So they run in a process of their own
- * (`store-child-program.ts`).
+ * (`store-check-program.ts`).
  */
 
 import { asBuffer } from '../base/as-buffer.js';

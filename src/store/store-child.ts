@@ -1,14 +1,11 @@
-/**
- * Starts `store-child-program.ts`: a store that may be damaged is never opened by the broker itself first, and a large
- * one is not copied by it.
- */
+/** Starts `store-check-program.ts`: a store that may be damaged is never opened by the broker itself first. */
 import { spawn } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { StoreMode } from '../model/store-mode.js';
 import type { CheckReport } from './store-check.js';
 
-const PROGRAM = fileURLToPath(new URL('./store-child-program.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('./store-check-program.js', import.meta.url));
 
 /** A damaged store can also keep a process busy for ever: this, and more for a large one. */
 const TIME_MIN_MS = 60_000;
@@ -39,17 +36,6 @@ export async function rescueInChild(path: string, mode: StoreMode, target: strin
   if (ended !== undefined && opened) await run(['rescue', path, mode, target, 'backwards'], path);
 }
 
-/**
- * Copies the current state of a live store to a new file, compacted and synced, while it goes on changing.
- * @returns the SHA-256 of the copy, in hexadecimal digits
- * @throws where there is no such process, or it fails
- */
-export async function copyInChild(path: string, mode: StoreMode, target: string): Promise<string> {
-  const { ended, output } = await run(['copy', path, mode, target], path);
-  if (ended !== undefined) throw new Error(ended);
-  return output;
-}
-
 interface ChildResult {
   /** How the child failed; `undefined` if it did not. */
   ended: string | undefined;
@@ -60,7 +46,7 @@ function run(args: string[], path: string): Promise<ChildResult> {
   const timeMs = Math.ceil(TIME_MIN_MS + statSync(path).size * MS_PER_BYTE);
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [PROGRAM, ...args], {
-      stdio: ['pipe', 'pipe', 'pipe'], // it ends with its input
+      stdio: ['ignore', 'pipe', 'pipe'],
       timeout: timeMs,
       killSignal: 'SIGKILL',
     });
@@ -68,7 +54,6 @@ function run(args: string[], path: string): Promise<ChildResult> {
     const errors: Buffer[] = [];
     child.on('error', reject);
     if (child.pid === undefined) return; // where descriptors have run out, it has no streams either
-    child.stdin.on('error', () => {});
     child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
     child.stderr.on('data', (bytes: Buffer) => errors.push(bytes));
     child.on('close', (code, signal) => {

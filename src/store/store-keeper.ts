@@ -15,8 +15,6 @@ export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
   store?: Pick<StoreOptions, 'groupCommitMs' | 'onFailure' | 'onRecovery' | 'onDamage'>;
   /** A save took the place of a file that was no save. */
   onKept?: (file: KeptFile) => void;
-  /** A large store was copied by this process, because no other one could do it. */
-  onOwnCopy?: (why: Error) => void;
 }
 
 export class StoreKeeper {
@@ -37,7 +35,7 @@ export class StoreKeeper {
     this.store = new Store({ path, mode, now: options.now, ...options.store });
     this.store.resumeSweeping();
     if (mode === 'autosave' && saved !== undefined) {
-      this.#saver = new LiveSaver(this.store.environment, saved, options.now, options.onOwnCopy);
+      this.#saver = new LiveSaver(this.store.environment, saved, options.now);
     }
     this.#standsInFor = saved?.identity();
     this.autosave = new Autosave({ ...options, write: () => this.#write() });

@@ -74,7 +74,6 @@ export class BrokerRun {
       onSaved: ({ bytes }) => this.events.push(`saved ${bytes > 0 ? 'bytes' : 'nothing'}`),
       onFailure: (error) => this.events.push(`failed: ${error.message}`),
       onRecovery: () => this.events.push('recovered'),
-      onOwnCopy: ({ message }) => this.events.push(`copied here: ${message}`),
       onKept: ({ path }) => this.events.push(`kept ${path}`),
     });
     this.worker = new Store({ path: prepared.path, mode: prepared.mode, now });

@@ -1,13 +1,10 @@
-/**
- * A process that stores one session after the other and saves after each, and tells the number that was saved. With
- * another argument, the store has a retained message of so many bytes.
- */
+/** A process that stores one session after the other and saves after each, and tells the number that was saved. */
 import { ChangeCounter } from '../../src/store/autosave.js';
 import { prepareStore } from '../../src/store/startup.js';
 import { StoreKeeper } from '../../src/store/store-keeper.js';
-import { publication, session } from './stores.js';
+import { session } from './stores.js';
 
-const [path, memory, first, bytes] = process.argv.slice(2) as [string, string, string, string?];
+const [path, memory, first] = process.argv.slice(2) as [string, string, string];
 const prepared = await prepareStore({
   persistence: true,
   path,
@@ -23,7 +20,6 @@ const keeper = new StoreKeeper(prepared, {
   now: Date.now,
   flushWorkers: async () => {},
 });
-if (bytes !== undefined) keeper.store.retained.set(publication('large', 'x'.repeat(Number(bytes))));
 for (let number = Number(first); ; number += 1) {
   keeper.store.sessions.create(session(String(number).padStart(6, '0')));
   if (await keeper.autosave.save()) process.send!(number);
