@@ -4,12 +4,13 @@
  *   compact copy beside the file → sync → hash → note both files beside the live store
  *   → keep the present file as the previous save → rename → sync the folder → note the new file
  *
- * Clients do not wait for it: the copy is made from a snapshot by another thread. A process of its own at a low
- * priority would hold them up longer: its start and its end are dearer than the copy (`npm run bench save-latency`).
- * A power cut at any point leaves the old file or the new one, whole; a kill leaves a live store that belongs to either.
+ * Clients do not wait for it: the copy is made from a snapshot by another thread, and the hash, which takes longer, at
+ * a quarter of a core. A process of its own at a low priority would hold them up longer: its start and its end are
+ * dearer than the copy (`npm run bench save-latency`). A power cut at any point leaves the old file or the new one, whole; a kill leaves a live store that belongs to either.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Environment } from './environment.js';
 import { LiveNote } from './live-note.js';
 import {
@@ -21,6 +22,10 @@ import {
   syncFile,
 } from './saved-file.js';
 
+/** After each piece of the hash; and so many times as long as the piece took. */
+const REST_MS_MIN = 2;
+const REST_SHARE = 3;
+
 export interface SavedCopy {
   bytes: number;
   /** What was in its place, where that was no save. */
@@ -28,6 +33,8 @@ export interface SavedCopy {
 }
 
 export class LiveSaver {
+  /** Nobody is served any more: saves, also one under way, take the whole core. */
+  isHurried = false;
   readonly #environment: Environment;
   readonly #saved: SavedFile;
   readonly #note: LiveNote;
@@ -58,7 +65,7 @@ export class LiveSaver {
     try {
       await this.#environment.copyTo(path);
       await syncFile(path);
-      const sha256 = await hashOf(path);
+      const sha256 = await hashOf(path, (workedMs) => this.#rest(workedMs));
       const coming = this.#saved.identityOf(path)!;
       const present = this.#saved.identity();
       this.#note.write([present ?? null, coming]);
@@ -70,5 +77,9 @@ export class LiveSaver {
     } finally {
       this.#saved.discardNew();
     }
+  }
+
+  async #rest(workedMs: number): Promise<void> {
+    if (!this.isHurried) await wait(Math.max(REST_MS_MIN, REST_SHARE * workedMs));
   }
 }

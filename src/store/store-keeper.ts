@@ -48,6 +48,7 @@ export class StoreKeeper {
    */
   async end(): Promise<boolean> {
     const { mode, path, saved, isTemporary, standIn } = this.#prepared;
+    if (this.#saver !== undefined) this.#saver.isHurried = true;
     const kept = await this.autosave.save();
     const closed = await this.store.close();
     const isOver = mode === 'transient' || isTemporary || standIn !== undefined;

@@ -1,16 +1,17 @@
 /** Whatever moment of a save a kill, a reboot or a power cut falls on, a whole save is there. */
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { LiveNote } from '../../../src/store/live-note.js';
-import { SavedFile } from '../../../src/store/saved-file.js';
+import { hashOf, SavedFile } from '../../../src/store/saved-file.js';
 import { BrokerRuns } from '../../support/broker-runs.js';
 import { afterTest } from '../../support/cleanup.js';
-import { temporaryFolder } from '../../support/stores.js';
+import { publication, temporaryFolder } from '../../support/stores.js';
 
 const SAVER = fileURLToPath(new URL('../../support/store-saver.js', import.meta.url));
 const ROUNDS = 5;
@@ -41,6 +42,34 @@ test('a process killed while it saves leaves the last save or the one under way'
     saved = found.length;
     await run.end();
   }
+});
+
+test('a hash is made with rests, and is the same without', async (t) => {
+  const path = join(temporaryFolder(t), 'file');
+  const bytes = Buffer.alloc(1_000_000, 'some bytes');
+  writeFileSync(path, bytes);
+  let rests = 0;
+  const hash = await hashOf(path, async (workedMs) => {
+    assert.ok(workedMs > 0);
+    rests += 1;
+  });
+  assert.equal(hash, createHash('sha256').update(bytes).digest('hex'));
+  assert.equal(hash, await hashOf(path));
+  assert.equal(rests, 3);
+});
+
+test('an orderly end while a large store is saved at leisure', async (t) => {
+  const runs = new BrokerRuns(t);
+  const run = await runs.start();
+  run.worker.retained.set(publication('large', 'x'.repeat(12e6)));
+  await run.add('one');
+  const saving = run.keeper.autosave.save();
+  assert.equal(await run.end(), true);
+  assert.equal(await saving, true);
+  runs.reboot();
+  const next = await runs.start();
+  assert.deepEqual(next.names(), ['one']);
+  assert.equal(next.worker.retained.get('large')!.payload().length, 12e6);
 });
 
 describe('the moments of a save', () => {
