@@ -5,8 +5,10 @@
  *   → keep the present file as the previous save → rename → sync the folder → note the new file
  *
  * Clients do not wait for it: the copy is made from a snapshot by another thread, and the hash, which takes longer, at
- * a quarter of a core. A process of its own at a low priority would hold them up longer: its start and its end are
- * dearer than the copy (`npm run bench save-latency`). A power cut at any point leaves the old file or the new one, whole; a kill leaves a live store that belongs to either.
+ * a tenth of a core. A process of its own at a low priority would hold them up longer: its start and its end are
+ * dearer than the copy (`npm run bench save-latency`).
+ *
+ * A power cut at any point leaves the old file or the new one, whole; a kill leaves a live store that belongs to either.
  */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -24,7 +26,7 @@ import {
 
 /** After each piece of the hash; and so many times as long as the piece took. */
 const REST_MS_MIN = 2;
-const REST_SHARE = 3;
+const REST_SHARE = 9;
 
 export interface SavedCopy {
   bytes: number;
