@@ -4,6 +4,7 @@ import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { socketOf, takeDescriptor } from './descriptor.js';
 import { nodeErrorText } from './system-error.js';
+import { LINGER_MS } from './time-limits.js';
 
 /**
  * All sockets of a thread read into this one buffer: what arrives is worked on before the next read, and what has
@@ -12,9 +13,6 @@ import { nodeErrorText } from './system-error.js';
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
 const NOTHING = new Uint8Array(0);
-
-/** Milliseconds that a closing peer is given to take the last bytes. */
-const LINGER_MS = 5000;
 
 export interface SocketOrigin {
   listener: number;

@@ -8,11 +8,9 @@ import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node
 import type { TlsIdentity, TlsSession } from '../auth/authenticator.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import type { SocketOrigin } from './socket-transport.js';
+import { HANDSHAKE_MS } from './time-limits.js';
 import { opensslReason } from './tls-context.js';
 import { certificateFault, certificateIdentity, type Trust } from './tls-identity.js';
-
-/** Milliseconds for the handshake, as for a CONNECT. */
-const HANDSHAKE_MS = 30_000;
 
 export interface TlsAcceptorOptions {
   /** From `tlsOptions`. */

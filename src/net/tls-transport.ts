@@ -8,9 +8,7 @@ import { badSocket } from '../log/mosquitto-lines.js';
 import { pumpSocket } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
 import { nodeErrorText } from './system-error.js';
-
-/** Milliseconds that a closing peer is given to take the last bytes. */
-const LINGER_MS = 5000;
+import { LINGER_MS } from './time-limits.js';
 
 export class TlsTransport implements Transport {
   readonly listener: number;

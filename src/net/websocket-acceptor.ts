@@ -9,13 +9,8 @@ import type { TlsSession } from '../auth/authenticator.js';
 import { CONNECT_SIZE_MAX } from '../broker/connect-path.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import type { SocketOrigin } from './socket-transport.js';
+import { HANDSHAKE_MS, LINGER_MS } from './time-limits.js';
 import { WebSocketTransport } from './websocket-transport.js';
-
-/** Milliseconds for the handshake, as for a CONNECT. */
-const HANDSHAKE_MS = 30_000;
-
-/** Milliseconds that a closing peer is given to take the last bytes, and to answer the close frame. */
-const CLOSE_MS = 5000;
 
 /** The first is MQTT's own [MQTT-6.0.0-3]; the other is what clients of MQTT 3.1 offer, and Mosquitto takes. */
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1'];
@@ -78,7 +73,7 @@ export class WebSocketAcceptor {
   }
 
   #createWebSocketServer(): WebSocketServer {
-    const closing = { closeTimeout: CLOSE_MS }; // the package has it, its types do not yet
+    const closing = { closeTimeout: LINGER_MS }; // the package has it, its types do not yet
     const server = new WebSocketServer({
       ...closing,
       noServer: true,
@@ -189,7 +184,7 @@ export class WebSocketAcceptor {
     stream.on('error', () => {});
     if (stream.writable) stream.end(answer);
     stream.resume();
-    setTimeout(() => stream.destroy(), CLOSE_MS).unref();
+    setTimeout(() => stream.destroy(), LINGER_MS).unref();
   }
 
   /** What came is no HTTP, or too much of it; or the stream failed. */

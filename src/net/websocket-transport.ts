@@ -109,7 +109,7 @@ export class WebSocketTransport implements Transport {
     for (const bytes of held ?? []) this.#take(bytes);
   }
 
-  /** The close frame comes behind what was written. The peer is given a while to answer it (`CLOSE_MS`). */
+  /** The close frame comes behind what was written. The peer is given a while to answer it (`LINGER_MS`). */
   end(): void {
     this.#user = null;
     this.#held = null;
