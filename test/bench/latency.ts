@@ -27,8 +27,13 @@ export function goFirst(): void {
 
 /** The same where the broker's own priorities are to count. */
 export function goBeforeOthers(): void {
+  renice(-15);
+}
+
+/** Where that is allowed. */
+export function renice(niceness: number): void {
   try {
-    setPriority(-15);
+    setPriority(niceness);
   } catch {}
 }
 

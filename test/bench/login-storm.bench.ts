@@ -10,7 +10,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect as openSocket } from 'node:net';
-import { setPriority, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,17 @@ import { encodePacket } from '../../src/mqtt/encode.js';
 import { freePort } from '../support/free-port.js';
 import { connectPacket } from '../support/packet-socket.js';
 import { isProgram } from './harness.js';
-import { goFirst, type Measured, median, Probe, p99, schedule, startBroker, together } from './latency.js';
+import {
+  goFirst,
+  type Measured,
+  median,
+  Probe,
+  p99,
+  renice,
+  schedule,
+  startBroker,
+  together,
+} from './latency.js';
 
 const clients = 500;
 const iterations = 1000;
@@ -65,9 +75,7 @@ async function run(): Promise<void> {
 /** The storm goes behind the broker and the measuring client, and before ordinary work. */
 function goSecond(): void {
   schedule('--other', 0);
-  try {
-    setPriority(-10);
-  } catch {}
+  renice(-10);
 }
 
 async function measureRound(probe: Probe, ports: Ports): Promise<Record<Kind, Measured>> {

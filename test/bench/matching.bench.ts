@@ -2,7 +2,7 @@
 import { copyBytes } from '../../src/base/copy-bytes.js';
 import { OutgoingBuffer } from '../../src/mqtt/outgoing-buffer.js';
 import { Publication } from '../../src/mqtt/publication.js';
-import { type Delivery, writePublish } from '../../src/mqtt/publish-writer.js';
+import { type Delivery, newDelivery, writePublish } from '../../src/mqtt/publish-writer.js';
 import { RetainedTree } from '../../src/retained/retained-tree.js';
 import { RouteTable } from '../../src/routing/route-table.js';
 import { publicationOf, publishPacket } from '../support/publication.js';
@@ -128,17 +128,7 @@ function retaining(): Benchmark[] {
 
 function writing(): Benchmark[] {
   const out = new OutgoingBuffer({ write: () => true }, { add: () => {} });
-  const usual: Delivery = {
-    version: 4,
-    qos: 0,
-    retain: false,
-    dup: false,
-    packetId: 0,
-    topicAlias: 0,
-    withTopic: true,
-    subscriptionIdentifiers: null,
-    now: Date.UTC(2024, 0),
-  };
+  const usual: Delivery = { ...newDelivery(4), now: Date.UTC(2024, 0) };
   const sent = { topic: 'home/floor1/room2/sensor3', payload: Buffer.alloc(64, 'x') };
   const properties = { contentType: 'text/plain', messageExpiryInterval: 60 };
   const plain = publicationOf(publishPacket(sent), 4);

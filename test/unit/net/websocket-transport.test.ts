@@ -102,34 +102,37 @@ test('several frames that were read at once: a pause at the first holds the othe
   }
 });
 
+const CHUNK = Buffer.alloc(500_000, 7);
+
+/** Writes until the stream takes no more. @returns how many chunks were written */
+function fill(transport: WebSocketTransport): number {
+  let written = 1;
+  while (transport.write(CHUNK, CHUNK.length)) written += 1;
+  return written;
+}
+
 test('a client that does not read: the chunk is kept until it does, and pings do not hide that', async (t) => {
   const { transport, user, socket, client } = await open(t);
   socket.pause();
-  let written = 0;
-  const chunk = Buffer.alloc(500_000, 7);
-  while (transport.write(chunk, chunk.length)) written += 1;
-  written += 1;
+  const written = fill(transport);
   client.sendFrame(Opcode.ping, Buffer.from('behind it'));
   assert.equal(user.drains, 0);
   socket.resume();
-  for (let n = 0; n < written; n += 1) assert.equal((await client.next()).payload.length, chunk.length);
+  for (let n = 0; n < written; n += 1) assert.equal((await client.next()).payload.length, CHUNK.length);
   await client.expectFrame(Opcode.pong, Buffer.from('behind it').toString('hex'));
   await until(() => user.drains > 0, 'drained');
   assert.equal(user.drains, 1);
-  assert.equal(transport.write(chunk, 3), true);
+  assert.equal(transport.write(CHUNK, 3), true);
   await client.expectFrame(Opcode.binary, '070707');
 });
 
 test('what was written comes before the close frame', async (t) => {
   const { transport, user, socket, client } = await open(t);
   socket.pause();
-  let written = 0;
-  const chunk = Buffer.alloc(500_000, 7);
-  while (transport.write(chunk, chunk.length)) written += 1;
-  written += 1;
+  const written = fill(transport);
   transport.end();
   socket.resume();
-  for (let n = 0; n < written; n += 1) assert.equal((await client.next()).payload.length, chunk.length);
+  for (let n = 0; n < written; n += 1) assert.equal((await client.next()).payload.length, CHUNK.length);
   await client.expectClose(1000);
   assert.deepEqual(user.ends, [], 'who ends it is not told of the end');
 });
