@@ -17,6 +17,8 @@ import { prepareOrExit, root } from './prepare.mjs';
 
 /** Most integration tests wait for brokers rather than compute, but each starts several threads. */
 const testFilesAtOnceMax = 4;
+/** The longest file takes two minutes on two quiet cores. One that never ends must not hold up the others' results. */
+const fileMinutesMax = 10;
 
 prepareOrExit({ develop: true });
 process.chdir(root);
@@ -102,6 +104,7 @@ function runOnce(files, options) {
       '--test',
       '--test-reporter=spec',
       `--test-concurrency=${atOnce}`,
+      `--test-timeout=${fileMinutesMax * 60_000}`,
       ...options,
       ...files,
     ],

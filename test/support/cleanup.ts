@@ -1,15 +1,22 @@
 /**
- * What a test leaves behind is cleared away in the reverse order, and all of it, even when one step fails. (Node's
- * own `t.after` goes forwards and stops at the first failure.)
+ * What a test leaves behind is cleared away in the reverse order, and all of it, even when one step fails or never
+ * ends. (Node's own `t.after` goes forwards and stops at the first failure.)
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { patienceMs, within } from './within.js';
+
+/** For one step; a broker's end has `patienceMs` of its own. */
+const stepLimitMs = 2 * patienceMs;
 
 type Step = () => unknown;
 
 const stepsOf = new WeakMap<TestContext, Step[]>();
+/** Tests with something to clear away, and programs that run for them: told of, and ended, when the runner gives up. */
+const unfinished = new Set<TestContext>();
+const programs = new Set<number>();
 
 /** Runs `step` after the test; it may return a promise. A step that fails makes the test fail. */
 export function afterTest(t: TestContext, step: Step): void {
@@ -20,7 +27,28 @@ export function afterTest(t: TestContext, step: Step): void {
   }
   const steps = [step];
   stepsOf.set(t, steps);
-  t.after(() => runBackwards(steps));
+  if (unfinished.size === 0) process.on('SIGTERM', giveUp);
+  unfinished.add(t);
+  t.after(async () => {
+    await runBackwards(steps);
+    unfinished.delete(t);
+    if (unfinished.size === 0) process.off('SIGTERM', giveUp);
+  });
+}
+
+/** Programs end with their tests; when these end before their time, this is what ends them. */
+export function endWithTests(pid: number, ended: Promise<unknown>): void {
+  programs.add(pid);
+  const forget = () => void programs.delete(pid);
+  ended.then(forget, forget);
+}
+
+/** The runner ends the process of a test file that takes too long: that a test waits for ever is seen here. */
+function giveUp(): void {
+  const names = [...unfinished].map(({ name }) => `  ${name}\n`).join('');
+  writeSync(process.stderr.fd, `Ended from outside, in the middle of:\n${names}`);
+  for (const pid of programs) process.kill(pid, 'SIGKILL');
+  process.exit(1);
 }
 
 /** @returns the path of a new folder that is removed after the test. */
@@ -34,7 +62,7 @@ async function runBackwards(steps: Step[]): Promise<void> {
   const failures: unknown[] = [];
   for (const step of steps.reverse()) {
     try {
-      await step();
+      await within(stepLimitMs, Promise.resolve(step()), () => `clearing away: ${step}`);
     } catch (failure) {
       failures.push(failure);
     }

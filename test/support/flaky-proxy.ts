@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterTest } from './cleanup.js';
 import { freePort } from './free-port.js';
+import { resetSocket } from './reset-socket.js';
 
 export class FlakyProxy {
   readonly port: number;
@@ -44,7 +45,7 @@ export class FlakyProxy {
 
   /** Breaks every connection; new ones may be made. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) resetSocket(socket);
   }
 
   /** Breaks every connection, and refuses new ones until `restore`. */

@@ -10,6 +10,7 @@ import { Framer } from '../../src/mqtt/framer.js';
 import { isPacketError } from '../../src/mqtt/packet-error.js';
 import type { ConnectPacket, Packet, ProtocolVersion } from '../../src/mqtt/packets.js';
 import { afterTest } from './cleanup.js';
+import { resetSocket } from './reset-socket.js';
 import { patienceMs, within } from './within.js';
 
 /** The shape of a packet of this type. (Some shapes stand for several types.) */
@@ -109,7 +110,7 @@ export class PacketSocket {
 
   /** As when the power fails, as far as the other side can tell. */
   destroy(): void {
-    this.#socket.resetAndDestroy();
+    resetSocket(this.#socket);
   }
 }
 

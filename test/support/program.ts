@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { TestContext } from 'node:test';
-import { afterTest } from './cleanup.js';
+import { afterTest, endWithTests } from './cleanup.js';
 import { patienceMs, within } from './within.js';
 
 /** How a program ended: one of the two is null. */
@@ -58,6 +58,7 @@ export class Program {
       this.#child.on('close', (code, signal) => resolve(this.#finish({ code, signal })));
     });
     this.ended.catch(() => {});
+    if (this.pid !== 0) endWithTests(this.pid, this.ended);
     if (options.input !== undefined) this.write(options.input).#child.stdin!.end();
     afterTest(t, () => this.kill());
   }
