@@ -10,8 +10,8 @@
  * end the output, and its exit code is ours.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { availableParallelism, constants } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepareOrExit, root } from './prepare.mjs';
 
@@ -96,6 +96,8 @@ async function runTests({ files, options }, times) {
 
 /** @returns {Promise<number>} the runner's exit code; a signal to us ends both. */
 function runOnce(files, options) {
+  const folder = mkdtempSync(join(tmpdir(), 'midge-test-run-'));
+  const unfinished = join(folder, 'unfinished');
   const atOnce = Math.min(availableParallelism(), testFilesAtOnceMax);
   const runner = spawn(
     process.execPath,
@@ -108,7 +110,7 @@ function runOnce(files, options) {
       ...options,
       ...files,
     ],
-    { stdio: 'inherit' },
+    { stdio: 'inherit', env: { ...process.env, TEST_UNFINISHED_FILE: unfinished } },
   );
   let isStopped = false;
   const stop = (signal) => {
@@ -120,6 +122,9 @@ function runOnce(files, options) {
   return new Promise((resolve) => {
     runner.on('close', (code, signal) => {
       for (const one of signals) process.off(one, stop);
+      // The runner shows nothing more of a file that it has given up.
+      if (existsSync(unfinished)) console.log(readFileSync(unfinished, 'utf8'));
+      rmSync(folder, { recursive: true });
       const exitCode = code ?? 128 + constants.signals[signal];
       if (isStopped) process.exit(exitCode);
       resolve(exitCode);

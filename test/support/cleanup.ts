@@ -2,7 +2,7 @@
  * What a test leaves behind is cleared away in the reverse order, and all of it, even when one step fails or never
  * ends. (Node's own `t.after` goes forwards and stops at the first failure.)
  */
-import { mkdtempSync, rmSync, writeSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -46,7 +46,8 @@ export function endWithTests(pid: number, ended: Promise<unknown>): void {
 /** The runner ends the process of a test file that takes too long: that a test waits for ever is seen here. */
 function giveUp(): void {
   const names = [...unfinished].map(({ name }) => `  ${name}\n`).join('');
-  writeSync(process.stderr.fd, `Ended from outside, in the middle of:\n${names}`);
+  const file = process.env.TEST_UNFINISHED_FILE;
+  if (file !== undefined) appendFileSync(file, `Ended from outside, in the middle of:\n${names}`);
   for (const pid of programs) process.kill(pid, 'SIGKILL');
   process.exit(1);
 }
