@@ -17,6 +17,8 @@ import { prepareOrExit, root } from './prepare.mjs';
 
 /** Most integration tests wait for brokers rather than compute, but each starts several threads. */
 const testFilesAtOnceMax = 4;
+/** The longest file takes two minutes on two quiet cores. One that never ends must not hold up the others' results. */
+const fileMinutesMax = 10;
 
 prepareOrExit({ develop: true });
 process.chdir(root);
@@ -104,6 +106,7 @@ function runOnce(files, options) {
       '--test',
       '--test-reporter=spec',
       `--test-concurrency=${atOnce}`,
+      `--test-timeout=${fileMinutesMax * 60_000}`,
       ...options,
       ...files,
     ],
@@ -119,7 +122,7 @@ function runOnce(files, options) {
   return new Promise((resolve) => {
     runner.on('close', (code, signal) => {
       for (const one of signals) process.off(one, stop);
-      // The runner does not show in the middle of which tests a file ended.
+      // The runner shows nothing more of a file that it has given up.
       if (existsSync(unfinished)) console.log(readFileSync(unfinished, 'utf8'));
       rmSync(folder, { recursive: true });
       const exitCode = code ?? 128 + constants.signals[signal];

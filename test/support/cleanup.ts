@@ -14,7 +14,7 @@ const stepLimitMs = 2 * patienceMs;
 type Step = () => unknown;
 
 const stepsOf = new WeakMap<TestContext, Step[]>();
-/** Tests with something to clear away, and programs that run for them: told of, and ended, when their file takes too long. */
+/** Tests with something to clear away, and programs that run for them: told of, and ended, when the runner gives up. */
 const unfinished = new Set<TestContext>();
 const programs = new Set<number>();
 
@@ -27,10 +27,12 @@ export function afterTest(t: TestContext, step: Step): void {
   }
   const steps = [step];
   stepsOf.set(t, steps);
+  if (unfinished.size === 0) process.on('SIGTERM', giveUp);
   unfinished.add(t);
   t.after(async () => {
     await runBackwards(steps);
     unfinished.delete(t);
+    if (unfinished.size === 0) process.off('SIGTERM', giveUp);
   });
 }
 
@@ -41,13 +43,11 @@ export function endWithTests(pid: number, ended: Promise<unknown>): void {
   ended.then(forget, forget);
 }
 
-/** A test file that never ends must not hold up the others' results. (The longest takes two minutes.) */
-setTimeout(giveUp, 600_000).unref();
-
+/** The runner ends the process of a test file that takes too long: that a test waits for ever is seen here. */
 function giveUp(): void {
   const names = [...unfinished].map(({ name }) => `  ${name}\n`).join('');
   const file = process.env.TEST_UNFINISHED_FILE;
-  if (file !== undefined) appendFileSync(file, `Ended after ten minutes, in the middle of:\n${names}`);
+  if (file !== undefined) appendFileSync(file, `Ended from outside, in the middle of:\n${names}`);
   for (const pid of programs) process.kill(pid, 'SIGKILL');
   process.exit(1);
 }
