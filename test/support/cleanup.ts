@@ -30,9 +30,12 @@ export function afterTest(t: TestContext, step: Step): void {
   if (unfinished.size === 0) process.on('SIGTERM', giveUp);
   unfinished.add(t);
   t.after(async () => {
-    await runBackwards(steps);
-    unfinished.delete(t);
-    if (unfinished.size === 0) process.off('SIGTERM', giveUp);
+    try {
+      await runBackwards(steps);
+    } finally {
+      unfinished.delete(t);
+      if (unfinished.size === 0) process.off('SIGTERM', giveUp);
+    }
   });
 }
 
