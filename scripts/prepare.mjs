@@ -31,9 +31,14 @@ export const ExitCode = { noDependencies: 69, noBuild: 70 };
 const nodeMajorMin = 20;
 const sourceFolders = ['src', 'workers', 'test', 'scripts'];
 /** Files outside the source folders that decide what the compiler makes of the sources. */
-const buildInputs = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/bundle-clients.mjs'];
-/** Made from compiled files by scripts/bundle-clients.mjs. */
-const bundles = ['mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr'].map((name) => `dist/src/cli/${name}.cjs`);
+const buildInputs = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/bundle.mjs'];
+/** The programs, made from compiled files by scripts/bundle.mjs. */
+const bundles = [
+  'dist/src/midge.cjs',
+  'dist/workers/connection-worker.cjs',
+  'dist/src/store/store-check-program.cjs',
+  ...['mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr'].map((name) => `dist/src/cli/${name}.cjs`),
+];
 const buildFolder = join(root, 'dist');
 const stampFile = join(buildFolder, '.build.json');
 const compilerState = join(buildFolder, '.tsbuildinfo');
@@ -92,9 +97,9 @@ function isInstalledPackage() {
 }
 
 function requireBuiltFiles() {
-  if (existsSync(join(buildFolder, 'src', 'main.js'))) return;
+  if (existsSync(join(buildFolder, 'src', 'midge.cjs'))) return;
   throw new PrepareError(
-    `${root} has neither sources (src, tsconfig.json) nor built files (dist/src/main.js). Install the package again.`,
+    `${root} has neither sources (src, tsconfig.json) nor built files (dist/src/midge.cjs). Install the package again.`,
     ExitCode.noBuild,
   );
 }
@@ -297,7 +302,7 @@ function build(inputs, reason) {
       '--project',
       join(root, 'tsconfig.json'),
     );
-    run('esbuild', join(root, 'scripts', 'bundle-clients.mjs'), buildFolder);
+    run('esbuild', join(root, 'scripts', 'bundle.mjs'), buildFolder);
     writeFileSync(stampFile, JSON.stringify(inputs));
   } catch (error) {
     if (error instanceof PrepareError || error.code === undefined) throw error;

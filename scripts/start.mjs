@@ -5,4 +5,4 @@
 import { prepareOrExit } from './prepare.mjs';
 
 prepareOrExit({ develop: false });
-await import('../dist/src/main.js');
+await import('../dist/src/midge.cjs');

@@ -13,8 +13,9 @@ import { BrokerProcess } from './runtime/broker-process.js';
 import { daemonise } from './runtime/daemon.js';
 import { VERSION } from './runtime/version.js';
 
-const exitCode = await main(process.argv.slice(2));
-if (exitCode !== undefined) process.exitCode = exitCode;
+void main(process.argv.slice(2)).then((exitCode) => {
+  if (exitCode !== undefined) process.exitCode = exitCode;
+});
 
 /** @returns the exit code, or `undefined` while the broker runs */
 async function main(args: readonly string[]): Promise<number | undefined> {

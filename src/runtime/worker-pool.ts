@@ -10,7 +10,7 @@ import { WORKERS_MAX } from '../routing/cluster.js';
 import type { MainToWorker, WorkerStart } from '../routing/messages.js';
 import { WorkerEntry } from './worker-entry.js';
 
-const WORKER_FILE = fileURLToPath(new URL('../../workers/connection-worker.js', import.meta.url));
+const WORKER_FILE = fileURLToPath(new URL('../../workers/connection-worker.cjs', import.meta.url));
 
 /** What a worker is given beside its place among the others. */
 export type WorkerTask = Omit<WorkerStart, 'worker' | 'counters' | 'port' | 'peers'>;

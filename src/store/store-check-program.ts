@@ -6,20 +6,18 @@ import type { StoreMode } from '../model/store-mode.js';
 import { Environment } from './environment.js';
 import { checkStore, rescueStore } from './store-check.js';
 
-const [command, path, mode, target, direction] = process.argv.slice(2) as [
-  string,
-  string,
-  StoreMode,
-  string?,
-  string?,
-];
+type Arguments = [command: string, path: string, mode: StoreMode, target?: string, direction?: string];
 
-const environment = new Environment({ path, mode, isWhole: command === 'check' });
-if (command === 'check') {
-  process.stdout.write(JSON.stringify(await checkStore(environment)));
-} else {
-  const rescued = new Environment({ path: target!, mode: 'transient' });
-  await rescueStore(environment, rescued, direction === 'backwards');
-  await rescued.close();
+void run(process.argv.slice(2) as Arguments);
+
+async function run([command, path, mode, target, direction]: Arguments): Promise<void> {
+  const environment = new Environment({ path, mode, isWhole: command === 'check' });
+  if (command === 'check') {
+    process.stdout.write(JSON.stringify(await checkStore(environment)));
+  } else {
+    const rescued = new Environment({ path: target!, mode: 'transient' });
+    await rescueStore(environment, rescued, direction === 'backwards');
+    await rescued.close();
+  }
+  await environment.close();
 }
-await environment.close();

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { StoreMode } from '../model/store-mode.js';
 import type { CheckReport } from './store-check.js';
 
-const PROGRAM = fileURLToPath(new URL('./store-check-program.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('./store-check-program.cjs', import.meta.url));
 
 /** A damaged store can also keep a process busy for ever: this, and more for a large one. */
 const TIME_MIN_MS = 60_000;

@@ -113,7 +113,7 @@ async function startBroker(
   const config = join(folder, `${name}.conf`);
   const usual = `user root\nlistener ${port} 127.0.0.1\nallow_anonymous true\nlog_type information\n`;
   writeFileSync(config, `${usual}max_queued_messages 1000\n${lines}`);
-  const broker = spawn(process.execPath, [join(builtFolder, 'src', 'main.js'), '-c', config], {
+  const broker = spawn(process.execPath, [join(builtFolder, 'src', 'midge.cjs'), '-c', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await new Promise<void>((resolve, reject) => {

@@ -46,7 +46,7 @@ export function schedule(policy: '--rr' | '--other', priority: number): void {
 export async function startBroker(folder: string, lines: string): Promise<ChildProcess> {
   const config = join(folder, 'broker.conf');
   writeFileSync(config, `user root\nlog_type error\nlog_type information\n${lines}`);
-  const broker = spawn(process.execPath, [join(builtFolder, 'src', 'main.js'), '-c', config], {
+  const broker = spawn(process.execPath, [join(builtFolder, 'src', 'midge.cjs'), '-c', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await new Promise<void>((resolve, reject) => {

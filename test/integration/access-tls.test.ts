@@ -432,7 +432,7 @@ psk_file ${writeSecret(folder, 'psk', 'one:aabbcc\n')}`,
 });
 
 test('--tls-keylog with a file that cannot be opened does not start', async (t) => {
-  const midge = join(builtFolder, 'src', 'main.js');
+  const midge = join(builtFolder, 'src', 'midge.cjs');
   const port = String(await freePort());
   const keylog = '/missing/keylog';
   const broker = new Program(t, 'broker', [process.execPath, midge, '-p', port, '--tls-keylog', keylog]);

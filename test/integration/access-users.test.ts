@@ -199,7 +199,7 @@ auth_opt_acl_file ${aclFile}`,
 async function failedStart(t: TestContext, config: string): Promise<{ code: number | null; log: string }> {
   const configFile = join(makeFolder(t), 'broker.conf');
   writeFileSync(configFile, `user root\nlistener ${await freePort()} 127.0.0.1\n${config}`);
-  const main = join(builtFolder, 'src', 'main.js');
+  const main = join(builtFolder, 'src', 'midge.cjs');
   const broker = new Program(t, 'broker', [process.execPath, main, '-c', configFile]);
   const { code } = await broker.waitForEnd();
   return { code, log: broker.lines.map((line) => line.replace(/^\d+: /, '')).join('\n') };
@@ -337,7 +337,7 @@ test('a user that may not read the program', { skip: !isRoot && 'only for root' 
   const program = join(folder, 'dist', 'src', 'runtime', 'privileges.js');
   const start = async (config: string): Promise<Program> => {
     const file = writeSecret(folder, 'broker.conf', `${config}\nlistener ${await freePort()} 127.0.0.1\n`);
-    const main = join(folder, 'dist', 'src', 'main.js');
+    const main = join(folder, 'dist', 'src', 'midge.cjs');
     return new Program(t, 'broker', [process.execPath, main, '-c', file]);
   };
   const asked = await start('user nobody');

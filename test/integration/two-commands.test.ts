@@ -33,12 +33,13 @@ class Project {
   constructor(t: TestContext) {
     this.#t = t;
     this.folder = join(makeFolder(t), 'a project');
-    const scripts = ['prepare', 'bundle-clients', 'start', 'test'].map((name) => `scripts/${name}.mjs`);
+    const scripts = ['prepare', 'bundle', 'start', 'test'].map((name) => `scripts/${name}.mjs`);
     const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'biome.json', '.gitignore'];
     for (const path of [...scripts, ...settings]) cpSync(join(projectFolder, path), join(this.folder, path));
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
     this.write('src/main.ts', mainSource);
-    for (const client of ['pub', 'sub', 'rr']) this.write(`src/cli/${client}.ts`, 'export {};\n');
+    const others = ['workers/connection-worker', 'src/store/store-check-program', 'src/cli/pub'];
+    for (const entry of [...others, 'src/cli/sub', 'src/cli/rr']) this.write(`${entry}.ts`, 'export {};\n');
     this.write('test/unit/first.test.ts', testSource);
   }
 

@@ -29,7 +29,7 @@ export interface BrokerOptions {
 /** Whether tests of {@link withBrokers} run against Debian's Mosquitto instead of Midge. */
 export const isReference = process.env.TEST_BROKER === 'mosquitto';
 
-const brokerProgram = join(builtFolder, 'src', 'main.js');
+const brokerProgram = join(builtFolder, 'src', 'midge.cjs');
 const mosquittoProgram = '/usr/sbin/mosquitto';
 /** Subtests at once: most of their time is waiting. */
 const concurrency = 4;

@@ -15,8 +15,7 @@ export const COMMAND_ENVIRONMENT = {
 /** As installed: one bundled file a command. */
 export function ourCommand(program: ProgramName): string[] {
   const file = join(builtFolder, 'src', 'cli', `${program}.cjs`);
-  if (!existsSync(file))
-    throw new Error(`${file} is missing: node scripts/bundle-clients.mjs ${builtFolder}`);
+  if (!existsSync(file)) throw new Error(`${file} is missing: node scripts/bundle.mjs ${builtFolder}`);
   return [process.execPath, file];
 }
 
