@@ -3,13 +3,14 @@
  * the event loop and posted as one message.
  */
 import type { MessagePort } from 'node:worker_threads';
+import { NumberMap } from '../base/number-map.js';
 import type { Directory, Transport } from '../broker/ports.js';
 import type { Claim, ClaimAnswer, WorkerToMain } from '../routing/messages.js';
 
 export class WorkerDirectory implements Directory {
   readonly #port: MessagePort;
   #nextClaim = 0;
-  readonly #unanswered = new Map<number, { clientId: string; answer: (answer: ClaimAnswer) => void }>();
+  readonly #unanswered = new NumberMap<{ clientId: string; answer: (answer: ClaimAnswer) => void }>();
   /** Client ids with unanswered claims, and how many. */
   readonly #claiming = new Map<string, number>();
   #claims: Claim[] = [];

@@ -10,6 +10,7 @@
  *
  * Incoming QoS 2 messages wait in `received` from PUBLISH until PUBREL, and are routed then, as Mosquitto does.
  */
+import { NumberMap } from '../base/number-map.js';
 import { RingQueue } from '../base/ring-queue.js';
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
@@ -29,8 +30,8 @@ const AHEAD_IN_FLIGHT_MAX = 1024;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
-/** Stands for a map with nothing in it: nothing is ever put into this one. */
-const NONE = new Map<number, never>();
+/** Stands for one with nothing in it: nothing is ever put into this one. */
+const NONE = new NumberMap<never>();
 
 /** What a client may do [mosq: acl_file]. */
 export interface TopicRights {
@@ -155,7 +156,7 @@ export class Session {
   readonly #events: SessionEvents;
   #lastPacketId = 0;
   /** By packet id; `NONE` until there is one, as with most clients. */
-  #inflight: Map<number, OutgoingMessage> = NONE;
+  #inflight: NumberMap<OutgoingMessage> = NONE;
   #inflightBytes = 0;
   /** Packet ids in flight that are to be sent again on this connection. */
   #unsent: number[] = [];
@@ -171,7 +172,7 @@ export class Session {
   #leftQueue = 0;
   /** QoS 1 and 2 messages that wait: those that the limits count. */
   #queuedCount = 0;
-  #received: Map<number, ReceivedMessage> = NONE;
+  #received: NumberMap<ReceivedMessage> = NONE;
   /** How many of them came on earlier connections. */
   #receivedEarlier = 0;
   #receivedBytes = 0;
@@ -313,7 +314,7 @@ export class Session {
     this.peer = peer;
     this.disconnectedAt = 0;
     this.droppedSinceConnect = 0;
-    this.#unsent = [...this.#inflight.keys()];
+    this.#unsent = this.#inflight.keys();
     this.#receivedEarlier = this.#received.size;
     this.pump(now);
   }
@@ -632,12 +633,12 @@ export class Session {
   }
 
   #putInflight(packetId: number, message: OutgoingMessage): void {
-    if (this.#inflight === NONE) this.#inflight = new Map();
+    if (this.#inflight === NONE) this.#inflight = new NumberMap();
     this.#inflight.set(packetId, message);
   }
 
   #putReceived(packetId: number, message: ReceivedMessage): void {
-    if (this.#received === NONE) this.#received = new Map();
+    if (this.#received === NONE) this.#received = new NumberMap();
     this.#received.set(packetId, message);
   }
 

@@ -20,6 +20,9 @@ export interface RetainedContext {
   onDamage: (error: DamagedRecordError) => void;
 }
 
+/** Those of a commit or two under load. */
+const CHANGES_A_MAP = 128;
+
 /** Milliseconds; well below those for which the note of a cleared topic rests (`retained-tails.ts`). */
 const COMMIT_MS_MAX = 300;
 
@@ -27,7 +30,7 @@ export class RetainedStore implements WalkSource {
   readonly environment: Environment;
   readonly tails: RetainedTails;
   readonly #context: RetainedContext;
-  readonly #changes = new Map<string, RetainedChange>();
+  readonly #changes = new UnsettledChanges();
 
   constructor(context: RetainedContext) {
     this.environment = context.environment;
@@ -60,7 +63,7 @@ export class RetainedStore implements WalkSource {
   /** The messages whose topics match a valid filter, in the order of their topics' levels. */
   match(filter: string): RetainedWalk {
     const unsettled = new Map<string, Buffer | null>();
-    for (const [topic, { record }] of this.#changes) {
+    for (const { topic, record } of this.#changes) {
       if (topicMatchesFilter(topic, filter)) unsettled.set(topic, record);
     }
     return new RetainedWalk(this, filter, { unsettled });
@@ -68,7 +71,7 @@ export class RetainedStore implements WalkSource {
 
   /** Every message, topics that begin with `$` included. Walking it removes what has expired. */
   all(): RetainedWalk {
-    const unsettled = new Map([...this.#changes].map(([topic, { record }]) => [topic, record]));
+    const unsettled = new Map([...this.#changes].map(({ topic, record }) => [topic, record]));
     return new RetainedWalk(this, '#', { unsettled, everything: true });
   }
 
@@ -108,7 +111,7 @@ export class RetainedStore implements WalkSource {
     let change = this.#changes.get(topic);
     if (change === undefined) {
       change = new RetainedChange(this, topic);
-      this.#changes.set(topic, change);
+      this.#changes.add(change);
     }
     change.record = record;
     this.#context.batcher.add(change);
@@ -157,14 +160,14 @@ class RetainedChange extends Change {
   /** `null` = cleared. */
   record: Buffer | null = null;
   readonly #store: RetainedStore;
-  readonly #topic: string;
+  readonly topic: string;
   /** When the last write relied on the tail being there, on the clock of `performance.now()`; 0 = it did not. */
   #tailAssumedAt = 0;
 
   constructor(store: RetainedStore, topic: string) {
     super();
     this.#store = store;
-    this.#topic = topic;
+    this.topic = topic;
   }
 
   override readonly weight = 500;
@@ -172,20 +175,55 @@ class RetainedChange extends Change {
   override write(): void {
     const { environment, tails } = this.#store;
     const { retained } = environment.tables;
-    const key = retainedKey(this.#topic);
+    const key = retainedKey(this.topic);
     const exists = retained.doesExist(key);
     this.#tailAssumedAt = exists && this.record !== null ? performance.now() : 0;
     if (this.record === null) environment.remove(retained, key);
     else environment.put(retained, key, this.record);
     // Most messages replace one. A tail that is left where another thread has just set the topic does no harm.
-    if (exists === (this.record === null)) tails.note(this.#topic);
+    if (exists === (this.record === null)) tails.note(this.topic);
   }
 
   override committed(): void {
     if (!this.settled) return;
     // In so long a time another thread may have cleared the topic, and have worked off its note for good.
     const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
-    this.#store.settled(this.#topic, isLate);
+    this.#store.settled(this.topic, isLate);
+  }
+}
+
+/**
+ * The changes that are not settled, by topic: many come and go. In one `Map` each would outlive some collections of
+ * garbage (`base/number-map.ts` says why), so a map takes some only, and is left behind when it has emptied.
+ */
+class UnsettledChanges {
+  /** Nothing is added to this one. */
+  #earlier = new Map<string, RetainedChange>();
+  #latest = new Map<string, RetainedChange>();
+  #added = 0;
+
+  get(topic: string): RetainedChange | undefined {
+    return this.#latest.get(topic) ?? this.#earlier.get(topic);
+  }
+
+  /** A topic that has none. */
+  add(change: RetainedChange): void {
+    if (this.#added >= CHANGES_A_MAP && this.#earlier.size === 0) {
+      this.#earlier = this.#latest;
+      this.#latest = new Map();
+      this.#added = 0;
+    }
+    this.#latest.set(change.topic, change);
+    this.#added += 1;
+  }
+
+  delete(topic: string): void {
+    if (!this.#latest.delete(topic)) this.#earlier.delete(topic);
+  }
+
+  *[Symbol.iterator](): Generator<RetainedChange> {
+    yield* this.#earlier.values();
+    yield* this.#latest.values();
   }
 }
 

@@ -12,6 +12,7 @@
 
 import { asBuffer } from '../base/as-buffer.js';
 import { copyBytes } from '../base/copy-bytes.js';
+import { NumberMap } from '../base/number-map.js';
 import type { Direction } from '../model/queued-record.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { KeptDelivery, Residence } from '../session/keeper.js';
@@ -60,7 +61,7 @@ export class SessionQueue {
   #tail: QueueEntry[] = [];
   #tailHead = 0;
   /** Records of which somebody holds entries, by the sequence in their key. */
-  readonly #held = new Map<number, QueueRecord>();
+  readonly #held = new NumberMap<QueueRecord>();
   /** The record that the transaction being written adds to. */
   #open: QueueRecord | null = null;
   /** The first sequence of the record in which the last `read` ended. */

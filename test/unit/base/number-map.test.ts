@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import { NumberMap } from '../../../src/base/number-map.js';
+
+describe('values by numbers', () => {
+  test('it does what a Map does, in the order of a Map', () => {
+    // Few keys that share places in tables of every size, so that gaps are closed across them and past the end.
+    const key = fc.oneof(
+      fc.integer({ min: 0, max: 12 }),
+      fc.constantFrom(255, 256, 512, 1023, 1024, 65_535, 2 ** 31, 2 ** 48),
+    );
+    const step = fc.record({ key, kind: fc.constantFrom('set', 'set', 'delete', 'clear') });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const model = new Map<number, number>();
+        const map = new NumberMap<number>();
+        for (const [value, { key, kind }] of steps.entries()) {
+          if (kind === 'set') {
+            model.set(key, value);
+            map.set(key, value);
+          } else if (kind === 'delete') {
+            assert.equal(map.delete(key), model.delete(key));
+          } else if (value % 10 === 0) {
+            model.clear();
+            map.clear();
+          }
+          assert.equal(map.size, model.size);
+          assert.equal(map.get(key), model.get(key));
+          assert.equal(map.has(key), model.has(key));
+        }
+        assert.deepEqual(map.keys(), [...model.keys()]);
+        assert.deepEqual(map.values(), [...model.values()]);
+      }),
+    );
+  });
+
+  test('all packet identifiers at once, and the same again when they have gone', () => {
+    const map = new NumberMap<string>();
+    for (let round = 0; round < 2; round += 1) {
+      for (let id = 1; id <= 65_535; id += 1) map.set(id, `${round} ${id}`);
+      assert.equal(map.size, 65_535);
+      assert.equal(map.get(1), `${round} 1`);
+      for (let id = 65_535; id >= 1; id -= 1) assert.ok(map.delete(id));
+      assert.equal(map.size, 0);
+      assert.equal(map.get(1), undefined);
+      assert.deepEqual(map.keys(), []);
+    }
+  });
+
+  test('identifiers chosen to share a place are found without a walk through all', () => {
+    const map = new NumberMap<number>();
+    for (let i = 0; i < 256; i += 1) map.set(i * 256, i);
+    const start = performance.now();
+    for (let i = 0; i < 100_000; i += 1) assert.equal(map.get((i & 0xff) * 256), i & 0xff);
+    assert.ok(performance.now() - start < 2000);
+  });
+
+  test('what has left does not outlive the next young collections', () => {
+    const collect = collector();
+    const kept = (map: Map<number, object> | NumberMap<object>): number => {
+      for (let id = 1; id <= 100; id += 1) map.set(id, {});
+      for (let i = 0; i < 2; i += 1) collect(); // the table counts as long-lived now
+      const before = getHeapStatistics().used_heap_size;
+      for (let id = 101; id <= 20_000; id += 1) {
+        map.set(id, new Array(50).fill(id));
+        map.delete(id - 100);
+      }
+      for (let i = 0; i < 3; i += 1) collect();
+      return getHeapStatistics().used_heap_size - before;
+    };
+    const objects = 19_900 * 50 * 8;
+    assert.ok(kept(new NumberMap()) < objects / 20, 'a NumberMap keeps what is in it');
+    assert.ok(kept(new Map()) > objects / 4, 'a Map does no longer either: there is no need for a NumberMap');
+  });
+});
+
+/** @returns what runs a young collection */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as (options: { type: 'minor' }) => void;
+  return () => gc({ type: 'minor' });
+}
