@@ -6,6 +6,8 @@
  * Time comes in through `clock` and `tick`; the world through the interfaces in `ports.ts`.
  */
 import { type ClientAcl, OPEN_ACL } from '../auth/acl-check.js';
+import { PlacedList } from '../base/placed-list.js';
+import { Registry } from '../base/registry.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -80,8 +82,8 @@ export class Broker implements SessionEvents {
   /** Retained messages of `$SYS`: the broker's own, in every worker, never stored. */
   readonly sysRetained = new RetainedTree();
   readonly store: BrokerStore;
-  readonly sessions = new Map<string, Session>();
-  readonly connections = new Set<Connection>();
+  readonly sessions = new Registry<Session>();
+  readonly connections = new PlacedList<Connection>();
   /** Bridges are clients, too, though no connection of theirs comes in. */
   connectedBridges = 0;
   readonly delayedWills = new DelayedWills();
@@ -352,7 +354,7 @@ export class Broker implements SessionEvents {
     }
     for (const connection of this.connections) connection.publishWillNow();
     this.flushList.flushAll();
-    for (const connection of [...this.connections]) connection.stop();
+    for (const connection of this.connections) connection.stop();
     for (const session of this.sessions.values()) {
       this.reportDrops(session, session.peer === null ? 'while it was away' : 'while it was connected');
     }

@@ -64,6 +64,8 @@ interface Excess {
 }
 
 export class Connection {
+  /** In `Broker.connections`. */
+  place = -1;
   readonly broker: Broker;
   readonly transport: Transport;
   readonly listener: ListenerSettings;

@@ -6,6 +6,7 @@
  *   claim, id elsewhere, session not needed     ─► discard there, granted when done
  *   claim, id elsewhere, session wanted         ─► the connection is sent to where the session is
  */
+import { Registry } from '../base/registry.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
 
 interface Entry {
@@ -27,7 +28,7 @@ export interface DirectoryEffects {
 }
 
 export class ClientDirectory {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Registry<Entry>();
   readonly #effects: DirectoryEffects;
   /** Client ids known at the most; 0 or less = no limit [mosq: global_max_clients]. */
   clientsMax: number;
