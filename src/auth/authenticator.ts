@@ -42,7 +42,7 @@ export type TlsIdentity =
       subject: string;
     }
   | { kind: 'psk'; identity: string }
-  /** From a PROXY protocol header. */
+  /** From the header of a proxy: none where that has verified no certificate. */
   | { kind: 'proxy'; commonName: string | undefined };
 
 /** What a TLS handshake has settled. */
@@ -257,7 +257,10 @@ function usernameFromTls(
 }
 
 function missing(identity: TlsIdentity | undefined): string {
-  return identity === undefined ? 'certificate' : 'common name in the certificate';
+  if (identity === undefined) return 'certificate';
+  return identity.kind === 'proxy'
+    ? 'common name of a verified certificate in the PROXY header'
+    : 'common name in the certificate';
 }
 
 /** @param request with the effective username */

@@ -366,7 +366,9 @@ function logConnected(connection: Connection, packet: ConnectPacket): void {
     const client = { address, port, clientId, version, cleanStart, keepAlive, username, bridge };
     log.write('notice', lines.clientConnected(client));
     const { tls } = transport;
-    if (tls !== null) log.write('notice', lines.negotiatedTls(clientId, tls.protocol, tls.cipher));
+    // What a proxy has settled was told of when its header came.
+    if (tls !== null && tls.identity?.kind !== 'proxy')
+      log.write('notice', lines.negotiatedTls(clientId, tls.protocol, tls.cipher));
   }
   if (!broker.logs('debug')) return;
   const { will } = packet;

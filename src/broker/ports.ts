@@ -27,7 +27,7 @@ export interface Transport extends ByteSink {
   readonly remotePort: number;
   /** Index of the listener in the settings. */
   readonly listener: number;
-  /** `null` where the connection is not encrypted. */
+  /** `null` where the client's connection is not encrypted: up to here, or up to a proxy that tells of it. */
   readonly tls: TlsSession | null;
   pause(): void;
   resume(): void;

@@ -105,6 +105,7 @@ function checkListener(listener: ListenerSection, messages: ConfigMessages): voi
   }
   if (certificate === undefined && key === undefined) checkWithoutTls(listener, messages);
   if (values.enableProxyProtocol === 2) checkBehindProxy(listener, messages);
+  else checkWithoutProxy(listener, messages);
   checkWithoutEngine(listener, messages);
 }
 
@@ -147,6 +148,15 @@ function checkBehindProxy({ given, values }: ListenerSection, messages: ConfigMe
     const error = 'Error: certfile and keyfile cannot be used with `enable_proxy_protocol 2`.';
     messages.error({ error, help }, place);
   }
+}
+
+function checkWithoutProxy({ given, values }: ListenerSection, messages: ConfigMessages): void {
+  if (values.proxyProtocolV2RequireTls !== true) return;
+  const where = placeText(given.get('proxy_protocol_v2_require_tls')!);
+  messages.say(
+    'warning',
+    `Warning: 'proxy_protocol_v2_require_tls' at ${where} has no effect without 'enable_proxy_protocol 2'.`,
+  );
 }
 
 function checkBridge({ name, place, given, values }: BridgeSection, messages: ConfigMessages): void {

@@ -50,8 +50,8 @@ export const listenerOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
-    doc: 'Clients come through a proxy that puts a PROXY header of this version before their bytes.',
+    effective: true,
+    doc: 'Clients come through a proxy that puts a PROXY header of this version before their bytes, and count as coming from the address in it. Whoever reaches such a listener can claim any address, and with version 2 any certificate: only the proxy should.',
   },
   http_dir: {
     type: { kind: 'string', syntax: 'DIR' },
@@ -212,8 +212,8 @@ export const listenerOptions = {
     repeat: 'last',
     reloadable: true,
     since: '2.1',
-    effective: false,
-    doc: 'Refuse clients that did not reach the proxy over TLS; needs PROXY version 2.',
+    effective: true,
+    doc: 'Refuse clients that did not reach the proxy over TLS; needs `enable_proxy_protocol 2`.',
   },
   socket_domain: {
     type: {
@@ -358,7 +358,7 @@ export const listenerTlsOptions = {
     reloadable: true,
     since: '1.4',
     effective: true,
-    doc: 'Only clients with a trusted certificate may connect.',
+    doc: 'Only clients with a trusted certificate may connect. With `enable_proxy_protocol 2` the proxy says whether they have one.',
   },
   tls_engine: {
     type: { kind: 'string', syntax: 'ENGINE' },

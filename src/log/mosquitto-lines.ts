@@ -198,6 +198,25 @@ export const maxConnectionsExceeded = (address: string) =>
 export const systemSocketCountExceeded = () =>
   'Unable to accept new connection, system socket count has been exceeded. Try increasing "ulimit -n" or equivalent.';
 
+/** N; before the header has told who the client is. */
+export const corruptProxyHeader = () => 'Connection rejected, corrupt PROXY header.';
+
+/** N */
+export const corruptProxyHeaderOf = (address: string, port: number) =>
+  `Connection from ${address}:${port} rejected, corrupt PROXY header.`;
+
+/** N; `proxy_protocol_v2_require_tls`. */
+export const proxyClientWithoutTls = (address: string, port: number) =>
+  `Connection from ${address}:${port} rejected, client did not connect using TLS.`;
+
+/** N; `require_certificate` behind a proxy. */
+export const proxyClientWithoutCertificate = (address: string, port: number) =>
+  `Connection from ${address}:${port} rejected, client did not provide a certificate.`;
+
+/** N; between the client and the proxy. @param protocol as OpenSSL names it, `TLSv1.3` */
+export const negotiatedTlsWithProxy = (address: string, port: number, protocol: string, cipher: string) =>
+  `Connection from ${address}:${port} negotiated ${protocol} cipher ${cipher}`;
+
 /** N; a session ends by its expiry. */
 export const expiringClient = (clientId: string) => `Expiring client ${clientId} due to timeout.`;
 

@@ -113,7 +113,7 @@ export class RelayTransport implements Transport {
   #held: Uint8Array[] | null = null;
   #closed = false;
 
-  /** @param tls of the handshake that another thread has done */
+  /** @param tls of the handshake that another thread, or a proxy, has done */
   constructor(port: MessagePort, origin: SocketOrigin, tls: TlsSession | null = null) {
     this.tls = tls;
     this.listener = origin.listener;

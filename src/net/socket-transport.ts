@@ -1,5 +1,6 @@
 /** A connection's socket: bytes between the kernel and the broker core, nothing else. */
 import type { Socket, SocketConstructorOpts } from 'node:net';
+import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { socketOf, takeDescriptor } from './descriptor.js';
@@ -29,13 +30,17 @@ export class SocketTransport implements Transport {
   readonly listener: number;
   readonly remoteAddress: string;
   readonly remotePort: number;
-  readonly tls = null;
+  readonly tls: TlsSession | null;
   readonly #socket: Socket;
   #connection: TransportUser | null = null;
   #busy = false;
 
-  /** @param fd a descriptor that is this transport's from now on */
-  constructor(fd: number, kind: 'tcp' | 'unix', origin: SocketOrigin) {
+  /**
+   * @param fd a descriptor that is this transport's from now on
+   * @param tls what a proxy has settled with the client: the socket itself is not encrypted
+   */
+  constructor(fd: number, kind: 'tcp' | 'unix', origin: SocketOrigin, tls: TlsSession | null = null) {
+    this.tls = tls;
     this.listener = origin.listener;
     this.remoteAddress = origin.remoteAddress;
     this.remotePort = origin.remotePort;

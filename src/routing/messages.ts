@@ -25,7 +25,10 @@ export interface PassedConnection {
   listener: number;
   remoteAddress: string;
   remotePort: number;
-  /** Where the encryption ends in another thread: what was settled there. `null` = not encrypted, or no handshake yet. */
+  /**
+   * Where the encryption ends in another thread, or at a proxy: what was settled there. `null` = not encrypted, or no
+   * handshake yet.
+   */
   tls: TlsSession | null;
   /** What the client had sent before the connection moved here; `null` for a new one. */
   received: Uint8Array | null;

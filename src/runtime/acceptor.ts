@@ -185,7 +185,8 @@ export class Acceptor {
     }
     this.#accepted += 1;
     this.#open[index]! += 1;
-    if (connectionMessages) {
+    // Of a proxy's connection the client is not known yet, and nothing is said [mosq: enable_proxy_protocol].
+    if (connectionMessages && listener.enableProxyProtocol === undefined) {
       this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, listener.port));
     }
     const connection = { handover, listener: index, remoteAddress, remotePort, received: null, tls: null };
@@ -215,9 +216,8 @@ function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
 }
 
 /** What is asked for and not there yet; plain MQTT in its place would only puzzle the clients. */
-function missingTransport({ protocol, enableProxyProtocol }: ListenerSettings): string | null {
-  if (protocol === 'http_api') return `protocol ${protocol}`;
-  return enableProxyProtocol === undefined ? null : `enable_proxy_protocol ${enableProxyProtocol}`;
+function missingTransport({ protocol }: ListenerSettings): string | null {
+  return protocol === 'http_api' ? `protocol ${protocol}` : null;
 }
 
 function openingLine(address: ListenAddress, protocol: ListenerSettings['protocol']): string {

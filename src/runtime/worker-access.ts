@@ -132,7 +132,7 @@ function listenerAccess(
   return {
     allowAnonymous,
     passwords,
-    tls: isTls(listener),
+    tls: isTls(listener) || listener.enableProxyProtocol === 2,
     useIdentityAsUsername,
     useSubjectAsUsername,
     useUsernameAsClientid,

@@ -142,7 +142,10 @@ const cases: Case[] = [
       [{ identity: CERTIFICATE, username: 'alice', password: 'wrong' }, 'device 1@id (identity)'],
       [{ identity: PSK }, 'key 1@id (identity)'],
       [{ identity: { kind: 'proxy', commonName: 'far' } }, 'far@id (identity)'],
-      [{ identity: { kind: 'proxy', commonName: undefined } }, /^0x86/],
+      [
+        { identity: { kind: 'proxy', commonName: undefined } },
+        '0x86 there is no common name of a verified certificate in the PROXY header to take as username',
+      ],
       [{ identity: NAMELESS }, '0x86 there is no common name in the certificate to take as username'],
       [{ identity: { ...CERTIFICATE, commonName: '' } }, /^0x86/],
       [{ username: 'alice', password: 'right' }, '0x86 there is no certificate to take as username'],

@@ -252,6 +252,17 @@ describe('listeners', () => {
       "Warning: 'require_certificate' at mosquitto.conf:2 has no effect: the listener has no TLS.",
     );
   });
+
+  test('what is asked of a proxy is not silently without effect, either', () => {
+    const require = 'proxy_protocol_v2_require_tls true\n';
+    const warning =
+      "Warning: 'proxy_protocol_v2_require_tls' at mosquitto.conf:2 has no effect without 'enable_proxy_protocol 2'.";
+    assert.deepEqual(texts(load(`listener 1883\n${require}`), 'warning'), [warning]);
+    assert.deepEqual(texts(load(`listener 1883\n${require}enable_proxy_protocol 1\n`), 'warning'), [warning]);
+    assert.deepEqual(texts(load(`listener 1883\n${require}enable_proxy_protocol 2\n`)), []);
+    assert.deepEqual(texts(load('listener 1883\nproxy_protocol_v2_require_tls false\n')), []);
+    assert.deepEqual(texts(load('listener 1883\nenable_proxy_protocol 2\nrequire_certificate true\n')), []);
+  });
 });
 
 describe('per_listener_settings', () => {
@@ -446,16 +457,14 @@ describe('bridges', () => {
 
 describe('what is said', () => {
   test('an option whose behaviour comes later is named once, in one line', () => {
-    const result = load(
-      'listener 1883\nenable_proxy_protocol 1\nenable_proxy_protocol 2\nhttp_dir /srv\nprotocol http_api\n',
-    );
+    const result = load('listener 1883\nhttp_dir /srv\nprotocol http_api\nprotocol http_api\n');
     assert.deepEqual(texts(result, 'warning'), [
-      'Warning: Accepted but not yet effective in this version: enable_proxy_protocol, http_dir, protocol http_api.',
+      'Warning: Accepted but not yet effective in this version: http_dir, protocol http_api.',
     ]);
   });
 
   test('its default is not worth a word', () => {
-    assert.deepEqual(texts(load('listener 1883\nproxy_protocol_v2_require_tls false\n')), []);
+    assert.deepEqual(texts(load('listener 1883\nprotocol mqtt\n')), []);
   });
 
   test('a deprecated option is noted once, under the name that was written', () => {

@@ -181,6 +181,28 @@ describe('connections', () => {
       ],
     ]);
   });
+
+  test('clients behind a proxy', () => {
+    checkAll([
+      [lines.corruptProxyHeader(), 'Connection rejected, corrupt PROXY header.'],
+      [
+        lines.corruptProxyHeaderOf('192.168.1.5', 50514),
+        'Connection from 192.168.1.5:50514 rejected, corrupt PROXY header.',
+      ],
+      [
+        lines.proxyClientWithoutTls('192.168.1.5', 50514),
+        'Connection from 192.168.1.5:50514 rejected, client did not connect using TLS.',
+      ],
+      [
+        lines.proxyClientWithoutCertificate('192.168.1.5', 50514),
+        'Connection from 192.168.1.5:50514 rejected, client did not provide a certificate.',
+      ],
+      [
+        lines.negotiatedTlsWithProxy('192.168.1.5', 50514, 'TLSv1.3', 'TLS_AES_256_GCM_SHA384'),
+        'Connection from 192.168.1.5:50514 negotiated TLSv1.3 cipher TLS_AES_256_GCM_SHA384',
+      ],
+    ]);
+  });
 });
 
 test('packets', () => {
