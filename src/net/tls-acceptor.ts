@@ -29,8 +29,8 @@ export interface TlsAcceptorOptions {
 export class TlsAcceptor {
   readonly #options: TlsAcceptorOptions;
   readonly #server: Server;
-  /** Sockets whose handshake goes on. */
-  readonly #origins = new Map<Socket, SocketOrigin>();
+  /** Of sockets whose handshake goes on; weak, because a `Map` would hold on to the others (`number-map.ts`). */
+  readonly #origins = new WeakMap<Socket, SocketOrigin>();
   /** What clients called themselves, whether or not they have the key. */
   readonly #identities = new WeakMap<TLSSocket, string>();
 

@@ -58,8 +58,8 @@ export class WebSocketAcceptor {
   readonly #options: WebSocketAcceptorOptions;
   readonly #http: Server;
   readonly #webSockets: WebSocketServer;
-  /** Those that go on. */
-  readonly #handshakes = new Map<Duplex, Handshake>();
+  /** Those that go on; weak, because a `Map` would hold on to the others (`number-map.ts`). */
+  readonly #handshakes = new WeakMap<Duplex, Handshake>();
 
   constructor(options: WebSocketAcceptorOptions) {
     this.#options = options;

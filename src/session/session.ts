@@ -25,8 +25,11 @@ const PACKET_ID_MAX = 0xffff;
 /** Messages of a kept queue that are in memory, read ahead of the client; the others are on disk only. */
 const AHEAD_MAX = 100;
 
-/** Messages of a kept queue that are in flight at the most: even a client that takes any number is not given all at once. */
+/** Messages of a kept queue that are in flight at the most, however many the client takes: they are in memory. */
 const AHEAD_IN_FLIGHT_MAX = 1024;
+
+/** The same where neither the client nor `max_inflight_messages` says how many: more only costs memory, and time. */
+const AHEAD_IN_FLIGHT_UNLIMITED = 256;
 
 const NO_IDENTIFIERS: readonly number[] = [];
 
@@ -366,7 +369,7 @@ export class Session {
       const forbidden = !this.mayRead(publication);
       if (!expired && !forbidden && next.qos > 0) {
         if (!this.#windowIsOpen(peer, next.bytes)) return;
-        if (next.entry !== null && this.#inflight.size >= AHEAD_IN_FLIGHT_MAX) return;
+        if (next.entry !== null && this.#inflight.size >= aheadInFlightMax(peer)) return;
       }
       this.#queue.shift();
       this.#uncount(next);
@@ -737,4 +740,8 @@ export class Session {
     this.#queuedBytes -= message.bytes;
     if (message.qos > 0) this.#queuedCount -= 1;
   }
+}
+
+function aheadInFlightMax({ sendMaximum }: Peer): number {
+  return sendMaximum === PACKET_ID_MAX ? AHEAD_IN_FLIGHT_UNLIMITED : AHEAD_IN_FLIGHT_MAX;
 }

@@ -89,6 +89,26 @@ test('QoS 2 reaches a client that comes back to its session and lets it end with
 });
 
 describe('a long queue', () => {
+  for (const [sendMaximum, inFlight] of [
+    [500, 500],
+    [5000, 1024],
+    [0xffff, 256], // as many as it likes
+  ] as const) {
+    test(`puts ${inFlight} in flight at once for a client that takes ${sendMaximum}`, () => {
+      const { session } = testSession({ maxQueuedMessages: 0, maxInflightMessages: 0 });
+      session.keeper = new MemoryKeeper();
+      session.expiryInterval = 60;
+      deliver(session, 1, ...Array.from({ length: 1500 }, (_, i) => `m${i}`));
+      const peer = new TestPeer(sendMaximum);
+      session.attach(peer, 0);
+      assert.equal(session.inflightCount, inFlight);
+      assert.equal(peer.takeShort().length, inFlight);
+      session.puback(1);
+      session.pump(0);
+      assert.deepEqual(peer.takeShort(), [`m${inFlight}#${inFlight + 1}`]);
+    });
+  }
+
   test('is read as the client goes on, in order and whole', () => {
     const { session, peer, keeper } = kept(1);
     const payloads = Array.from({ length: 1000 }, (_, i) => `m${i}`);
