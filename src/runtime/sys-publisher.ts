@@ -44,6 +44,11 @@ export class SysPublisher {
     this.#publish();
   }
 
+  /** What the tree would show now, as numbers by topic; also where `sys_interval 0` publishes nothing. */
+  numbers(): Record<string, number> {
+    return this.#tree.numbers(this.#read(), Date.now());
+  }
+
   #wait(): void {
     const interval = this.#intervalSeconds * 1000;
     this.#timer = setTimeout(

@@ -121,23 +121,45 @@ export class SysTree {
       updates.push([PREFIX + topic, value]);
     };
     show('version', this.#version);
-    show('uptime', `${Math.floor((now - this.#startedAt) / 1000)} seconds`);
-    for (const [topic, reading] of PLAIN) show(topic, String(readings[reading]));
-    const disconnected = Math.max(0, readings.clientsTotal - readings.clientsConnected);
-    show('clients/disconnected', String(disconnected));
-    show('clients/inactive', String(disconnected));
-    this.#clientsMaximum = Math.max(this.#clientsMaximum, readings.clientsTotal);
-    if (this.#clientsMaximum > 1) show('clients/maximum', String(this.#clientsMaximum));
-    this.#heapMaximum = Math.max(this.#heapMaximum, readings.heapBytes);
-    show('heap/maximum', String(this.#heapMaximum));
-    for (const [reason, count] of Object.entries(readings.dropped)) {
-      show(`publish/messages/dropped/${reason}`, String(count));
-    }
-    for (const [topic, value] of Object.entries(readings.store)) show(topic, String(value));
+    show('uptime', `${this.#uptime(now)} seconds`);
+    for (const [topic, value] of this.#figures(readings)) show(topic, String(value));
     this.#showLoads(readings, now, show);
     this.#before = readings;
     this.#updatedAt = now;
     return updates;
+  }
+
+  /**
+   * The whole numbers of the tree as they are now, and the uptime in seconds [mosq: HTTP API], by topic. What is
+   * published, and when, does not depend on who asks for them.
+   */
+  numbers(readings: SysReadings, now: number): Record<string, number> {
+    const numbers: Record<string, number> = { [`${PREFIX}uptime`]: this.#uptime(now) };
+    for (const [topic, value] of this.#figures(readings)) {
+      if (typeof value === 'number') numbers[PREFIX + topic] = value;
+    }
+    return numbers;
+  }
+
+  #uptime(now: number): number {
+    return Math.floor((now - this.#startedAt) / 1000);
+  }
+
+  /** Everything that shows the readings of one moment. */
+  #figures(readings: SysReadings): [topic: string, value: string | number][] {
+    const figures: [string, string | number][] = [];
+    for (const [topic, reading] of PLAIN) figures.push([topic, readings[reading]]);
+    const disconnected = Math.max(0, readings.clientsTotal - readings.clientsConnected);
+    figures.push(['clients/disconnected', disconnected], ['clients/inactive', disconnected]);
+    this.#clientsMaximum = Math.max(this.#clientsMaximum, readings.clientsTotal);
+    if (this.#clientsMaximum > 1) figures.push(['clients/maximum', this.#clientsMaximum]);
+    this.#heapMaximum = Math.max(this.#heapMaximum, readings.heapBytes);
+    figures.push(['heap/maximum', this.#heapMaximum]);
+    for (const [reason, count] of Object.entries(readings.dropped)) {
+      figures.push([`publish/messages/dropped/${reason}`, count]);
+    }
+    figures.push(...Object.entries(readings.store));
+    return figures;
   }
 
   /** rate = Δ·60/dt; value = rate + e^(−dt/τ)·(old − rate) [mosq: $SYS tree] */

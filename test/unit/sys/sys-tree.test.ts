@@ -128,6 +128,24 @@ test('drops by reason, and what the store says, are topics of their own', () => 
   });
 });
 
+test('numbers: what an update would show now, and nothing of it is taken as published', () => {
+  const tree = new SysTree('v', start);
+  changes(tree, {}, 0);
+  const fields = { clientsTotal: 5, clientsConnected: 3, heapBytes: 2000, dropped: { expired: 1 } };
+  const now = readings({ ...fields, store: { 'store/alarm': 0, 'store/state': 'normal' } });
+  const numbers = tree.numbers(now, start + 10_500);
+  const shown = tree.update(now, start + 10_500).filter(([topic]) => !/load|version|state/.test(topic));
+  for (const [topic, value] of shown) assert.equal(numbers[topic], Number.parseInt(value, 10), topic);
+  assert.equal(shown.length, 11);
+  assert.equal(numbers['$SYS/broker/uptime'], 10);
+  assert.equal(numbers['$SYS/broker/subscriptions/count'], 0); // also what has not changed
+  const strange = Object.entries(numbers).filter(([, value]) => !Number.isInteger(value));
+  assert.deepEqual(
+    [strange, Object.keys(numbers).filter((topic) => /load|version|state/.test(topic))],
+    [[], []],
+  );
+});
+
 describe('loads', () => {
   const average = (topic: string, all: Record<string, string>): (string | undefined)[] =>
     ['1min', '5min', '15min'].map((name) => all[`load/${topic}/${name}`]);
