@@ -44,10 +44,17 @@ function optionNames(changes: readonly OptionChange[]): string[] {
 
 /** The new settings with the old values of what only a restart can change. */
 export function untilRestart(settings: Settings, { needRestart }: SettingsDiff): Settings {
-  const kept = needRestart
-    .filter(({ section }) => section === undefined)
-    .map(({ option, before }) => [settingName(option), before]);
-  return { ...settings, ...Object.fromEntries(kept) };
+  const keptOf = (wanted: string | undefined) =>
+    Object.fromEntries(
+      needRestart
+        .filter(({ section }) => section === wanted)
+        .map(({ option, before }) => [settingName(option), before]),
+    );
+  const listeners = settings.listeners.map((listener) => ({
+    ...listener,
+    ...keptOf(listenerName(listener)),
+  }));
+  return { ...settings, ...keptOf(undefined), listeners };
 }
 
 /** The same listeners in the old order: connections know theirs by its place. */
