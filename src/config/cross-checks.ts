@@ -2,6 +2,7 @@
 import { adviceAbout, builtInPlugin } from './built-in-plugins.js';
 import type { ConfigMessages, Fault, Place } from './config-messages.js';
 import { placeText } from './config-messages.js';
+import type { ConfigSource } from './config-source.js';
 import type { BridgeSection, Context, Draft, ListenerSection, PluginSection, Section } from './draft.js';
 import { bridgeClientIds } from './draft.js';
 import type { KnownOption, OptionName } from './option-schema.js';
@@ -67,8 +68,16 @@ function isInUse(section: Section, name: OptionName): boolean {
 }
 
 /** What can be checked only when all files are read. */
-export function crossCheck(draft: Draft, hostname: string, messages: ConfigMessages): void {
-  for (const listener of draft.listeners) checkListener(listener, messages);
+export function crossCheck(
+  draft: Draft,
+  hostname: string,
+  source: ConfigSource,
+  messages: ConfigMessages,
+): void {
+  for (const listener of draft.listeners) {
+    checkListener(listener, messages);
+    checkHttpDir(listener, source, messages);
+  }
   for (const bridge of draft.bridges) checkBridge(bridge, messages);
   checkLocalClientIds(draft.bridges, hostname, messages);
   for (const plugin of draft.plugins) checkPlugin(plugin, messages);
@@ -117,6 +126,26 @@ function checkWithoutEngine({ given, values }: ListenerSection, messages: Config
     const help =
       'Current versions of OpenSSL have no engines: put the key into a file and name it with keyfile.';
     messages.error({ error: `Error: '${name}' is not available.`, help }, place);
+  }
+}
+
+/** [mosq: http_dir] */
+function checkHttpDir(
+  { given, values }: ListenerSection,
+  source: ConfigSource,
+  messages: ConfigMessages,
+): void {
+  const place = given.get('http_dir');
+  const { httpDir } = values as { httpDir?: string };
+  if (place === undefined || httpDir === undefined) return;
+  const found = source.readFile(httpDir);
+  if (found.kind !== 'directory') {
+    const reason = found.kind === 'read' ? 'it is a file' : found.reason;
+    const error = `Error: Unable to open http_dir '${httpDir}'.`;
+    messages.error({ error, help: `'http_dir' names a directory that exists; this one: ${reason}.` }, place);
+  } else if (values.protocol !== 'http_api') {
+    const text = `Warning: 'http_dir' at ${placeText(place)} has no effect without 'protocol http_api'.`;
+    messages.say('warning', text);
   }
 }
 

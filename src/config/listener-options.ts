@@ -61,8 +61,8 @@ export const listenerOptions = {
     repeat: 'error',
     reloadable: false,
     since: '1.4',
-    effective: false,
-    doc: 'Directory of the files that an `http_api` listener serves.',
+    effective: true,
+    doc: 'Directory of the files that a listener with `protocol http_api` serves. It has to exist.',
   },
   listener: {
     type: { kind: 'directive', syntax: 'PORT [ADDRESS | HOST | UNIX-SOCKET-PATH]' },
@@ -202,7 +202,7 @@ export const listenerOptions = {
     reloadable: true,
     since: '1.4',
     effective: true,
-    doc: 'What is spoken here. A listener with `http_api` is not opened in this version.',
+    doc: 'What is spoken here: MQTT, MQTT over WebSockets, or HTTP, for the state of the broker in JSON and for files.',
   },
   proxy_protocol_v2_require_tls: {
     type: { kind: 'bool' },

@@ -41,12 +41,12 @@ export function loadConfig(options: LoadOptions): ConfigResult {
   const messages = new ConfigMessages();
   const draft = emptyDraft();
   if (configFile !== undefined) new ConfigParser(source, messages, draft).readFile(configFile);
-  crossCheck(draft, hostname, messages);
+  crossCheck(draft, hostname, source, messages);
   if (messages.hasErrors) return { ok: false, messages: messages.lines };
 
   const settings = overridden(finishSettings(draft, { configFile, ports, hostname }), options);
   sayWhatIsIgnored(draft, settings, ports, messages);
-  sayWhatHasNoEffect(draft, settings, messages);
+  sayWhatHasNoEffect(draft, messages);
   return { ok: true, settings, messages: messages.lines };
 }
 
@@ -77,14 +77,13 @@ function sayWhatIsIgnored(
 }
 
 /** One line for what comes later, and one for each option that never will have an effect. */
-function sayWhatHasNoEffect(draft: Draft, settings: Settings, messages: ConfigMessages): void {
+function sayWhatHasNoEffect(draft: Draft, messages: ConfigMessages): void {
   const pending: string[] = [];
   for (const name of draft.used) {
     const row: OptionRow = optionSchema[name];
     if (row.effective === false) pending.push(name);
     if (row.effective === 'note') messages.say('warning', `Warning: '${name}' has no effect: ${row.note}.`);
   }
-  if (settings.listeners.some(({ protocol }) => protocol === 'http_api')) pending.push('protocol http_api');
   if (pending.length === 0) return;
   messages.say('warning', `Warning: Accepted but not yet effective in this version: ${pending.join(', ')}.`);
 }

@@ -48,6 +48,9 @@ export const openingListenSocket = (family: 'ipv4' | 'ipv6', port: number) =>
 export const openingWebSocketsListenSocket = (port: number) =>
   `Opening websockets listen socket on port ${port}.`;
 
+/** I; once for all addresses of the listener. */
+export const openingHttpApiListenSocket = (port: number) => `Opening http api listen socket on port ${port}.`;
+
 /** I */
 export const openingUnixListenSocket = (path: string) => `Opening unix listen socket on path ${path}.`;
 

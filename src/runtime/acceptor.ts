@@ -216,12 +216,15 @@ function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
 }
 
 /** What is asked for and not there yet; plain MQTT in its place would only puzzle the clients. */
-function missingTransport({ protocol }: ListenerSettings): string | null {
-  return protocol === 'http_api' ? `protocol ${protocol}` : null;
+function missingTransport({ protocol, enableProxyProtocol }: ListenerSettings): string | null {
+  return protocol === 'http_api' && enableProxyProtocol !== undefined
+    ? 'protocol http_api together with enable_proxy_protocol'
+    : null;
 }
 
 function openingLine(address: ListenAddress, protocol: ListenerSettings['protocol']): string {
   if (address.family === 'unix') return lines.openingUnixListenSocket(address.path);
   if (protocol === 'websockets') return lines.openingWebSocketsListenSocket(address.port);
+  if (protocol === 'http_api') return lines.openingHttpApiListenSocket(address.port);
   return lines.openingListenSocket(address.family, address.port);
 }

@@ -10,7 +10,7 @@ import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '..
 import * as lines from '../log/mosquitto-lines.js';
 import { Publication } from '../mqtt/publication.js';
 import { canPassDescriptors } from '../net/descriptor.js';
-import type { FileTexts } from '../routing/messages.js';
+import type { FileTexts, PassedConnection } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { isLeftByFailedCommit } from '../store/environment.js';
 import { StoreUnavailableError } from '../store/startup.js';
@@ -21,6 +21,7 @@ import { CertificateWatch } from './certificate-watch.js';
 import { writePidFile } from './daemon.js';
 import { ExitCode } from './exit-code.js';
 import { HeldLog } from './held-log.js';
+import type { HttpApi } from './http-api.js';
 import { dropPrivileges } from './privileges.js';
 import { inOrderOf, refusedListeners, reloadReport, untilRestart } from './reload-report.js';
 import { StoreHost } from './store-host.js';
@@ -59,6 +60,9 @@ export class BrokerProcess {
   readonly #acceptor: Acceptor;
   readonly #sys: SysPublisher;
   readonly #certificates: CertificateWatch;
+  readonly #tlsKeylog: number | null;
+  /** `null` as long as no listener asks for it: brokers without one need not hold what serves it. */
+  #http: HttpApi | null = null;
   #stopping = false;
   /** The store is being changed. */
   #changing: Promise<void> = Promise.resolve();
@@ -70,6 +74,7 @@ export class BrokerProcess {
     this.#logger = logger;
     this.#store = store;
     this.#files = files;
+    this.#tlsKeylog = tlsKeylog;
     this.#certificates = new CertificateWatch(logger);
     this.#acceptor = acceptor;
     this.#supervisor = new Supervisor({
@@ -148,11 +153,33 @@ export class BrokerProcess {
   async #serve(): Promise<void> {
     this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
     await this.#startWorkers();
+    await this.#loadHttp(this.#settings);
     this.#sys.start(this.#settings.sysInterval);
-    this.#acceptor.serve((connection) => this.#supervisor.serve(connection));
+    this.#acceptor.serve((connection) => this.#pass(connection));
     this.#certificates.start(this.#settings, this.#files);
     this.#handleSignals();
     this.#write('information', lines.running(VERSION));
+  }
+
+  /** Workers serve all connections but those of HTTP, which main serves itself. */
+  #pass(connection: PassedConnection): void {
+    if (this.#settings.listeners[connection.listener]!.protocol === 'http_api') this.#http!.serve(connection);
+    else this.#supervisor.serve(connection);
+  }
+
+  /** @param settings in force soon, if not already */
+  async #loadHttp(settings: Settings): Promise<void> {
+    if (this.#http !== null || !settings.listeners.some(({ protocol }) => protocol === 'http_api')) return;
+    const { HttpApi } = await import('./http-api.js');
+    this.#http = new HttpApi({
+      settings: this.#settings,
+      files: this.#files,
+      version: VERSION,
+      sysTree: () => this.#sys.numbers(),
+      tlsKeylog: this.#tlsKeylog,
+      log: this.#logger,
+      closed: (listener) => this.#acceptor.closed(listener),
+    });
   }
 
   #startWorkers(): Promise<void> {
@@ -184,7 +211,7 @@ export class BrokerProcess {
     await this.#startWorkers();
     this.#sys.republish();
     this.#sys.start(this.#settings.sysInterval);
-    this.#acceptor.serve((connection) => this.#supervisor.serve(connection));
+    this.#acceptor.serve((connection) => this.#pass(connection));
   }
 
   /** Orderly end: wills out, everything flushed and closed. */
@@ -203,6 +230,7 @@ export class BrokerProcess {
     this.#sys.stop();
     this.#certificates.stop();
     this.#acceptor.close();
+    this.#http?.close();
     await this.#supervisor.stop();
     await this.#store.close();
   }
@@ -235,8 +263,9 @@ export class BrokerProcess {
     const changes = compareSettings(this.#settings, read);
     const refusal = refusedListeners(changes);
     for (const [type, text] of refusal) this.#logger.write(type, text);
-    if (refusal.length === 0)
-      this.#apply(untilRestart(inOrderOf(this.#settings, read), changes), files, changes);
+    if (refusal.length > 0) return;
+    await this.#loadHttp(read);
+    this.#apply(untilRestart(inOrderOf(this.#settings, read), changes), files, changes);
   }
 
   #apply(settings: Settings, files: FileTexts, changes: SettingsDiff): void {
@@ -246,6 +275,7 @@ export class BrokerProcess {
     this.#logger.reconfigure(logOptionsFromSettings(settings, this.#options.logging));
     this.#supervisor.reload(settings, files, this.#logger.mask);
     this.#acceptor.reload(settings);
+    this.#http?.reload(settings, files);
     this.#store.reload(settings);
     this.#sys.start(settings.sysInterval);
     this.#certificates.start(settings, files);

@@ -10,10 +10,12 @@ import { startBroker } from '../support/broker.js';
 import { freePort } from '../support/free-port.js';
 import { RawClient } from '../support/raw-client.js';
 
-test('protocol http_api: said, and not opened', async (t) => {
+const MISSING = 'protocol http_api\nenable_proxy_protocol 2';
+
+test('HTTP behind a proxy: said, and not opened', async (t) => {
   const other = await freePort();
   const broker = await startBroker(t, {
-    config: `listener {port} 127.0.0.1\nallow_anonymous true\nlistener ${other} 127.0.0.1\nprotocol http_api`,
+    config: `listener {port} 127.0.0.1\nallow_anonymous true\nlistener ${other} 127.0.0.1\n${MISSING}`,
   });
   const said = broker.log.find((text) => text.includes(`listener ${other} 127.0.0.1 is not opened`));
   assert.ok(said, broker.log.join('\n'));
@@ -24,10 +26,10 @@ test('protocol http_api: said, and not opened', async (t) => {
 test('after a reload it is said what a restart would open', async (t) => {
   const other = await freePort();
   const broker = await startBroker(t, {
-    config: `listener {port} 127.0.0.1\nallow_anonymous true\nlistener ${other} 127.0.0.1\nprotocol http_api`,
+    config: `listener {port} 127.0.0.1\nallow_anonymous true\nlistener ${other} 127.0.0.1\n${MISSING}`,
   });
   const file = join(broker.folder, 'broker.conf');
-  writeFileSync(file, readFileSync(file, 'utf8').replace('protocol http_api', 'protocol websockets'));
+  writeFileSync(file, readFileSync(file, 'utf8').replace(MISSING, 'protocol websockets'));
   await reload(broker);
   await broker.waitForLog(
     new RegExp(`: Warning: The listener ${other} 127.0.0.1 is opened only after a restart.$`),

@@ -927,6 +927,15 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ],
   },
   {
+    name: 'http_dir of nothing there',
+    text: 'listener 80\nhttp_dir /srv/none\nprotocol http_api\n',
+    lines: [
+      "Error: Unable to open http_dir '/srv/none'.",
+      'Error found at mosquitto.conf:2.',
+      "'http_dir' names a directory that exists; this one: no such file.",
+    ],
+  },
+  {
     name: 'include_dir of nothing there',
     text: 'include_dir /etc/none\n',
     lines: [

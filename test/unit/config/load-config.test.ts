@@ -456,10 +456,12 @@ describe('bridges', () => {
 });
 
 describe('what is said', () => {
-  test('an option whose behaviour comes later is named once, in one line', () => {
-    const result = load('listener 1883\nhttp_dir /srv\nprotocol http_api\nprotocol http_api\n');
-    assert.deepEqual(texts(result, 'warning'), [
-      'Warning: Accepted but not yet effective in this version: http_dir, protocol http_api.',
+  test('http_dir says nothing where it is served, and that it has no effect elsewhere', () => {
+    const others = { '/srv/index.html': '' };
+    const served = load('listener 80\nhttp_dir /srv\nprotocol http_api\n', others);
+    assert.deepEqual([served.ok, texts(served)], [true, []]);
+    assert.deepEqual(texts(load('listener 80\nhttp_dir /srv\n', others)), [
+      "Warning: 'http_dir' at mosquitto.conf:2 has no effect without 'protocol http_api'.",
     ]);
   });
 

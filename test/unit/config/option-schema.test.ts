@@ -106,7 +106,8 @@ describe('files', () => {
       ['tls_engine', 'tls_engine_kpass_sha1'], // refused
     );
 
-    const source = memorySource({ [path]: text, '/etc/mosquitto/conf.d/a.conf': '' });
+    const directories = { '/etc/mosquitto/conf.d/a.conf': '', '/usr/share/mosquitto/www/index.html': '' };
+    const source = memorySource({ [path]: text, ...directories });
     const result = loadConfig({ source, configFile: path, hostname: 'pi' });
     assert.ok(result.ok, texts(result).join('\n'));
     const { settings } = result;
