@@ -13,7 +13,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Admission, Entry, Handover } from '../broker/ports.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
-import type { Log } from '../log/log.js';
+import type { Log, LogType } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import { socketOf } from '../net/descriptor.js';
@@ -70,6 +70,8 @@ export class HttpApi {
   #open = 0;
   /** Whom a connection was let in as, by which header field: a page with twenty files takes one password hash. */
   readonly #admitted = new WeakMap<HttpConnection, { authorization: string | undefined; entry: Entry }>();
+  /** Connections on which a request was refused, and the log says so. */
+  readonly #told = new WeakSet<HttpConnection>();
 
   constructor(options: HttpApiOptions) {
     const { settings, files, tlsKeylog } = options;
@@ -124,7 +126,7 @@ export class HttpApi {
     if (typeof handover !== 'number') return new RelayStream(new RelayTransport(handover, origin));
     const { socketPath } = this.#settings.listeners[origin.listener]!;
     try {
-      return socketOf(handover, socketPath === undefined ? 'tcp' : 'unix');
+      return socketOf(handover, socketPath === undefined ? 'tcp' : 'unix').setNoDelay(); // answers are whole
     } catch {
       closeSync(handover);
       return null;
@@ -198,9 +200,8 @@ export class HttpApi {
     }
     const rights = this.#access.aclOf(listener, admission.username, admission.clientId);
     if (rights === null || rights.canRead(path)) return null;
-    const { why } = rights.explain(path, 'read');
-    const refused = lines.loginRefused(CLIENT_ID, remoteAddress, `it may not read '${path}': ${why}`);
-    this.#options.log.write('notice', refused);
+    const why = `it may not read '${path}': ${rights.explain(path, 'read').why}`;
+    this.#sayOnce(connection, 'notice', lines.loginRefused(CLIENT_ID, remoteAddress, why));
     return NOT_AUTHORISED;
   }
 
@@ -251,9 +252,15 @@ export class HttpApi {
     } catch (error) {
       if (response.headersSent || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
       const text = `Warning: '${path}' of http_dir "${folder}" cannot be read: ${nodeErrorText(error)}.`;
-      this.#options.log.write('warning', text);
+      this.#sayOnce(connection, 'warning', text);
       return false;
     }
+  }
+
+  /** Nothing slows these requests down, so that one connection could fill the log with them. */
+  #sayOnce(connection: HttpConnection, type: LogType, text: string): void {
+    if (!this.#told.has(connection)) this.#options.log.write(type, text);
+    this.#told.add(connection);
   }
 }
 

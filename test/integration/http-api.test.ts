@@ -327,6 +327,8 @@ http_dir ${folder}/www`,
   writeSecret(folder, 'rules', 'user ann\ntopic read /api/#\n');
   await reload(broker);
   assert.equal(await page('ann:other'), '401 Not authorised');
+  assert.equal(await page('ann:other'), '401 Not authorised');
+  assert.equal(countOf(broker, "it may not read '/page.txt'"), 1); // one line a connection
   assert.match(await said(broker, '/api/v1/version', { agent, as: 'ann:other' }), /^200 /);
   writeSecret(folder, 'rules', 'topic read /page.txt\n');
   rewrite(broker, (text) => text.replace('allow_anonymous false', 'allow_anonymous true'));
