@@ -35,6 +35,8 @@ export class HttpConnection {
   /** `null` = it is not encrypted. */
   readonly tls: TlsSession | null;
   isAnswering = false;
+  /** Begins with a request that came while the last one is being answered. */
+  next: (() => void) | null = null;
   readonly #stream: Duplex;
   #timer: NodeJS.Timeout | undefined;
 
@@ -100,18 +102,28 @@ export class HttpServer {
     this.#options.closed(connection.origin);
   }
 
+  /**
+   * One request after the other. The next one may be there before the last one is quite done with: its answer was
+   * whole for the client already. Who sends more than that would have one connection do many's work.
+   */
   #take(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket);
-    // No browser sends a request before the last one is answered; who does would have one connection do many's work.
-    if (connection === undefined || connection.isAnswering) {
-      request.socket.destroy();
-      return;
-    }
+    const begin = (): void => this.#begin(request, response, connection!);
+    if (connection === undefined || connection.next !== null) request.socket.destroy();
+    else if (connection.isAnswering) connection.next = begin;
+    else begin();
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse, connection: HttpConnection): void {
     connection.isAnswering = true;
     connection.setLimit(ANSWER_MS);
     response.once('close', () => {
       connection.isAnswering = false;
-      if (this.#connections.has(request.socket)) connection.setLimit(REQUEST_MS);
+      if (!this.#connections.has(request.socket)) return;
+      connection.setLimit(REQUEST_MS);
+      const { next } = connection;
+      connection.next = null;
+      next?.();
     });
     void this.#options.answer(request, response, connection);
   }

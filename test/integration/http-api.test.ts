@@ -328,6 +328,7 @@ http_dir ${folder}/www`,
   await reload(broker);
   assert.equal(await page('ann:other'), '401 Not authorised');
   assert.equal(await page('ann:other'), '401 Not authorised');
+  await broker.waitForLog(/it may not read '\/page\.txt'/);
   assert.equal(countOf(broker, "it may not read '/page.txt'"), 1); // one line a connection
   assert.match(await said(broker, '/api/v1/version', { agent, as: 'ann:other' }), /^200 /);
   writeSecret(folder, 'rules', 'topic read /page.txt\n');

@@ -118,7 +118,20 @@ test('an answer that does not move on ends, and one that does goes on', async (t
   assert.equal(scene.asked[0]!.connection.isGone, true);
 });
 
-test('a second request before the first one is answered ends the connection', async (t) => {
+test('a request waits until the one before it is answered', async (t) => {
+  const scene = await open(t);
+  scene.client.write(REQUEST + REQUEST);
+  await until(() => scene.asked.length === 1);
+  t.mock.timers.tick(ANSWER_MS - 1);
+  assert.equal(scene.asked.length, 1);
+  scene.asked[0]!.response.end('one');
+  await until(() => scene.asked.length === 2);
+  scene.asked[1]!.response.end('two');
+  await until(() => scene.received().endsWith('two'));
+  await expectEndAfter(t, scene, REQUEST_MS);
+});
+
+test('a third request before the first one is answered ends the connection', async (t) => {
   const scene = await open(t);
   scene.client.write(REQUEST + REQUEST + REQUEST);
   await until(() => scene.closed.length > 0);
