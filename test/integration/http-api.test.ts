@@ -780,7 +780,7 @@ for (const [name, place, complaint] of [
     ]) {
       const { code, stderr } = await runCommand([
         process.execPath,
-        join(builtFolder, 'src/main.js'),
+        join(builtFolder, 'src/midge.cjs'),
         ...args,
       ]);
       assert.equal(code, 3, args.join(' '));
