@@ -122,6 +122,10 @@ export interface Route {
  */
 export type Interest = readonly [filter: string, count: number, durable?: true];
 
+/** Of a route with none; nothing is put into them. */
+const NO_SUBSCRIPTIONS: Subscription[] = [];
+const NO_GROUPS: SharedGroup[] = [];
+
 export class RouteTable {
   readonly #trie = new TopicTrie<FilterEntry>();
   readonly #cache = new RouteCache();
@@ -298,13 +302,14 @@ export class RouteTable {
   }
 
   #find(topic: string): Route {
-    const subscriptions: Subscription[] = [];
-    const groups: SharedGroup[] = [];
+    let subscriptions = NO_SUBSCRIPTIONS;
+    let groups = NO_GROUPS;
     let remote = 0;
     let durable = 0;
     this.#trie.match(topic, (entry) => {
-      for (const subscription of entry.subscriptions) subscriptions.push(subscription);
-      if (entry.groups !== null) groups.push(...entry.groups.values());
+      if (subscriptions === NO_SUBSCRIPTIONS) subscriptions = [...entry.subscriptions];
+      else for (const subscription of entry.subscriptions) subscriptions.push(subscription);
+      if (entry.groups !== null) groups = [...groups, ...entry.groups.values()];
       remote |= entry.remote;
       durable |= entry.remoteDurable;
     });
@@ -358,17 +363,17 @@ const NOT_FOUND = -1;
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * Routes by the bytes of their topic: two places a topic can be in, the newer route wins. A place that is taken is
- * given only to a topic that comes a second time: where each message has a topic of its own, routes that nobody will
- * ask for again would live just long enough to be dear to the garbage collector.
+ * Routes by the bytes of their topic: two places a topic can be in, the newer route wins. A place is given only to a
+ * topic that comes a second time: where each message has a topic of its own, routes that nobody will ask for again
+ * would live just long enough to be dear to the garbage collector.
  */
 class RouteCache {
   readonly #routes: (Route | null)[] = new Array(CACHE_SLOTS).fill(null);
   readonly #topics: Uint8Array[] = new Array(CACHE_SLOTS).fill(NO_BYTES);
   /** Hashes of these topics: most others are told apart by them, without a look at the bytes. */
   readonly #hashes = new Int32Array(CACHE_SLOTS);
-  /** Hashes of topics that found their places taken. */
-  readonly #turnedAway = new Int32Array(CACHE_SLOTS);
+  /** Hashes of topics that came once. */
+  readonly #seen = new Int32Array(CACHE_SLOTS);
 
   /** @returns its slot */
   find(hash: number, buffer: Uint8Array, start: number, end: number): number {
@@ -388,10 +393,10 @@ class RouteCache {
 
   /** A route that was not found, of the topic in `buffer[start, end)`. */
   offer(route: Route, hash: number, buffer: Uint8Array, start: number, end: number): void {
+    if (!this.#wasSeen(hash)) return;
     const slot = hash & (CACHE_SLOTS - 1);
     const other = slot ^ 1;
     if (!this.#isFree(slot, route)) {
-      if (!this.#isFree(other, route) && !this.#wasTurnedAway(hash)) return;
       this.#routes[other] = this.#routes[slot]!;
       this.#topics[other] = this.#topics[slot]!;
       this.#hashes[other] = this.#hashes[slot]!;
@@ -412,10 +417,10 @@ class RouteCache {
   }
 
   /** Whether it is the second time; other bits of the hash choose the place, for topics that take turns. */
-  #wasTurnedAway(hash: number): boolean {
+  #wasSeen(hash: number): boolean {
     const slot = (hash >>> 16) & (CACHE_SLOTS - 1);
-    if (this.#turnedAway[slot] === hash) return true;
-    this.#turnedAway[slot] = hash;
+    if (this.#seen[slot] === hash) return true;
+    this.#seen[slot] = hash;
     return false;
   }
 }

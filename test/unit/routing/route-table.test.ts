@@ -221,19 +221,24 @@ describe('the route table', () => {
     }
   });
 
-  test('gives the same object as long as nothing changes', () => {
+  test('gives the same object from the second time on, as long as nothing changes', () => {
     const table = new RouteTable();
     table.add(subscriptionTo('a/+'));
+    const once = routeTo(table, 'a/b');
     const route = routeTo(table, 'a/b');
+    assert.ok(once !== route, 'most topics that come once never come again');
     assert.ok(routeTo(table, 'a/b') === route);
     table.add(subscriptionTo('c'));
-    assert.ok(routeTo(table, 'a/b') !== route);
+    const later = routeTo(table, 'a/b');
+    assert.ok(later !== route);
+    assert.ok(routeTo(table, 'a/b') === later);
   });
 
   test('does not remember topics so long that they would fill the memory', () => {
     const table = new RouteTable();
     const topic = 'long/'.repeat(100) + 'x'.repeat(10_000);
     table.add(subscriptionTo('long/#'));
+    routeTo(table, topic);
     const route = routeTo(table, topic);
     assert.equal(route.subscriptions.length, 1);
     assert.ok(routeTo(table, topic) !== route);
@@ -256,14 +261,6 @@ describe('the route table', () => {
     routeTo(table, 'often');
     const route = routeTo(table, 'often');
     for (let i = 0; i < 1000; i += 1) routeTo(table, `once more/${i}`);
-    assert.ok(routeTo(table, 'often') === route);
-  });
-
-  test('remembers any topic in the place of one that it knew under other subscriptions', () => {
-    const table = new RouteTable();
-    for (let i = 0; i < 50_000; i += 1) routeTo(table, `once/${i}`);
-    table.add(subscriptionTo('a'));
-    const route = routeTo(table, 'often');
     assert.ok(routeTo(table, 'often') === route);
   });
 
