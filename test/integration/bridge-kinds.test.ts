@@ -159,7 +159,8 @@ address localhost:${proxy.port}\nrestart_timeout 1\nremote_clientid gateway\ntop
       await nearEnd.client.publish('before', Buffer.from('no more'), 1);
       await nearEnd.client.publish('after', Buffer.from('now'), 1);
       await farEnd.untilLast('after', 'now');
-      assert.deepEqual(farEnd.on('before'), ['still']);
+      // Twice where the cut came before its acknowledgement did.
+      assert.deepEqual([...new Set(farEnd.on('before'))], ['still']);
     });
   });
 });
