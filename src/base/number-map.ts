@@ -7,9 +7,9 @@
  * collections keep every later one, with all that is or was in it. With 100 messages in flight each message survived,
  * and a collection took ten times as long. Here the places are used again.
  *
- * An open-addressing table with linear probing. Such numbers mostly count up, so the number itself is the hash. Packet
- * identifiers, which a client may choose to our disadvantage, are few: in a table of n no more than 65,536 / n of
- * them want the same place.
+ * An open-addressing table with linear probing. Such numbers mostly count up, so the number itself is the hash: then
+ * each has the place that it wants, and whatever is done is done there. Packet identifiers, which a client may choose
+ * to our disadvantage, are few: in a table of n no more than 65,536 / n of them want the same place.
  */
 const CAPACITY_MIN = 8;
 
@@ -17,6 +17,9 @@ const CAPACITY_MIN = 8;
 const KEPT_CAPACITY_MAX = 256;
 
 const FREE = -1;
+
+/** Instead of a place. */
+const NOWHERE = -1;
 
 /** Shared: it is never written to. */
 const NO_NUMBERS: number[] = [];
@@ -29,36 +32,46 @@ export class NumberMap<T> {
   #serials: number[] = NO_NUMBERS;
   #lastSerial = 0;
   #size = 0;
+  /** No key is further than this from the place that it wants. */
+  #reach = 0;
 
   get size(): number {
     return this.#size;
   }
 
   has(key: number): boolean {
-    return this.#size > 0 && this.#keys[this.#placeOf(key)] === key;
+    return this.#find(key) !== NOWHERE;
   }
 
   get(key: number): T | undefined {
-    return this.#size === 0 ? undefined : this.#values[this.#placeOf(key)];
+    const place = this.#find(key);
+    return place === NOWHERE ? undefined : this.#values[place];
   }
 
   /** A value that replaces another one keeps its place in the order. */
   set(key: number, value: T): void {
+    const place = this.#find(key);
+    if (place !== NOWHERE) {
+      this.#values[place] = value;
+      return;
+    }
     if ((this.#size + 1) * 4 > this.#keys.length * 3)
       this.#resize(Math.max(CAPACITY_MIN, this.#keys.length * 2));
-    const place = this.#placeOf(key);
-    this.#values[place] = value;
-    if (this.#keys[place] === key) return;
-    this.#keys[place] = key;
-    this.#serials[place] = this.#lastSerial += 1;
     this.#size += 1;
+    this.#lastSerial += 1;
+    this.#put(key, value, this.#lastSerial);
   }
 
   delete(key: number): boolean {
-    if (!this.has(key)) return false;
+    const place = this.#find(key);
+    if (place === NOWHERE) return false;
     this.#size -= 1;
-    if (this.#size === 0) this.#empty(key);
-    else this.#closeGap(this.#placeOf(key));
+    if (this.#size === 0 && this.#keys.length > KEPT_CAPACITY_MAX) {
+      this.clear();
+      return true;
+    }
+    this.#closeGap(place);
+    if (this.#size === 0) this.#lastSerial = this.#reach = 0;
     return true;
   }
 
@@ -67,6 +80,7 @@ export class NumberMap<T> {
     this.#values = [];
     this.#lastSerial = 0;
     this.#size = 0;
+    this.#reach = 0;
   }
 
   /** The numbers in the order in which they came. */
@@ -83,41 +97,46 @@ export class NumberMap<T> {
     return this.keys().map((key) => this.get(key)!);
   }
 
-  /** Where the key is, or else the free place where it would go. */
-  #placeOf(key: number): number {
+  #find(key: number): number {
+    if (this.#size === 0) return NOWHERE;
     const mask = this.#keys.length - 1;
-    let place = key & mask;
-    for (let at = this.#keys[place]; at !== FREE && at !== key; at = this.#keys[place])
-      place = (place + 1) & mask;
-    return place;
-  }
-
-  #empty(lastKey: number): void {
-    if (this.#keys.length > KEPT_CAPACITY_MAX) {
-      this.clear();
-      return;
+    for (let distance = 0; distance <= this.#reach; distance += 1) {
+      const place = (key + distance) & mask;
+      const found = this.#keys[place];
+      if (found === key) return place;
+      if (found === FREE) return NOWHERE;
     }
-    this.#free(this.#placeOf(lastKey));
-    this.#lastSerial = 0;
+    return NOWHERE;
   }
 
-  /** What stands behind the gap and was meant for it or for a place before it moves up, or would not be found. */
+  /** A key that is not there, into the first free place. */
+  #put(key: number, value: T, serial: number): void {
+    const mask = this.#keys.length - 1;
+    let distance = 0;
+    while (this.#keys[(key + distance) & mask] !== FREE) distance += 1;
+    const place = (key + distance) & mask;
+    this.#keys[place] = key;
+    this.#values[place] = value;
+    this.#serials[place] = serial;
+    if (distance > this.#reach) this.#reach = distance;
+  }
+
+  /** What stands behind the gap and wanted that place, or one before it, moves up, or it would not be found. */
   #closeGap(gap: number): void {
     const mask = this.#keys.length - 1;
-    for (let place = (gap + 1) & mask; this.#keys[place] !== FREE; place = (place + 1) & mask) {
-      const wanted = this.#keys[place]! & mask;
-      if (((place - wanted) & mask) < ((place - gap) & mask)) continue;
-      this.#keys[gap] = this.#keys[place]!;
+    for (let distance = 1; distance <= this.#reach; distance += 1) {
+      const place = (gap + distance) & mask;
+      const key = this.#keys[place]!;
+      if (key === FREE) break;
+      if (((place - key) & mask) < distance) continue;
+      this.#keys[gap] = key;
       this.#values[gap] = this.#values[place];
       this.#serials[gap] = this.#serials[place]!;
       gap = place;
+      distance = 0;
     }
-    this.#free(gap);
-  }
-
-  #free(place: number): void {
-    this.#keys[place] = FREE;
-    this.#values[place] = undefined;
+    this.#keys[gap] = FREE;
+    this.#values[gap] = undefined;
   }
 
   #resize(capacity: number): void {
@@ -125,12 +144,9 @@ export class NumberMap<T> {
     this.#keys = new Array<number>(capacity).fill(FREE);
     this.#values = new Array<T | undefined>(capacity).fill(undefined);
     this.#serials = new Array<number>(capacity).fill(0);
+    this.#reach = 0;
     for (let from = 0; from < keys.length; from += 1) {
-      if (keys[from] === FREE) continue;
-      const place = this.#placeOf(keys[from]!);
-      this.#keys[place] = keys[from]!;
-      this.#values[place] = values[from];
-      this.#serials[place] = serials[from]!;
+      if (keys[from] !== FREE) this.#put(keys[from]!, values[from]!, serials[from]!);
     }
   }
 }

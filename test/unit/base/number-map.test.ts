@@ -50,6 +50,18 @@ describe('values by numbers', () => {
     }
   });
 
+  test('with very many in flight one more comes and the oldest goes in no time', () => {
+    const map = new NumberMap<number>();
+    const inFlight = 40_000;
+    const start = performance.now();
+    for (let i = 0; i < 500_000; i += 1) {
+      map.set(i & 0xffff, i);
+      if (i >= inFlight) assert.ok(map.delete((i - inFlight) & 0xffff));
+    }
+    assert.equal(map.size, inFlight);
+    assert.ok(performance.now() - start < 5000); // half a minute where it looked at all of them
+  });
+
   test('identifiers chosen to share a place are found without a walk through all', () => {
     const map = new NumberMap<number>();
     for (let i = 0; i < 256; i += 1) map.set(i * 256, i);
