@@ -18,6 +18,7 @@ import { afterTest, makeFolder } from '../support/cleanup.js';
 import { skipWithout } from '../support/debian.js';
 import { FrameSocket, frame, Opcode, upgradeRequest } from '../support/frame-socket.js';
 import { freePort } from '../support/free-port.js';
+import { moveAround, moves } from '../support/move-around.js';
 import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
 import {
   binaryHeader,
@@ -41,7 +42,6 @@ const listener = (version: 1 | 2, ...further: string[]) =>
 
 const skip = isReference ? 'Mosquitto 2.0.11 knows no PROXY protocol' : false;
 const withOpenssl = skipWithout('/usr/bin/openssl');
-const sessionTakenOver = 0x8e;
 const noMatchingSubscribers = 0x10;
 const notAuthorized = 0x87;
 const badUserNameOrPassword = 0x86;
@@ -467,39 +467,19 @@ test('the name is what access rules know', { skip }, async (t) => {
 
 // ---------------------------------------------------------------------------------------------- sessions, workers
 
-/** More than there are workers, so that the client moves between them. */
-const moves = 7;
-
 /** @param way each connection through it comes from the next port of this address */
-async function moveAround(t: TestContext, broker: Broker, way: Broker, address: string): Promise<void> {
-  const publisher = await RawClient.connect(t, way, 5);
-  const options = { clientId: 'mover', cleanStart: false, properties: { sessionExpiryInterval: 300 } };
-  let current = await RawClient.connect(t, way, 5, options);
-  await current.subscribe('to/mover', 1);
-  await current.subscribe('from/mover', 0);
-  const payload = 'x'.repeat(400_000);
-  for (let move = 0; move < moves; move += 1) {
-    const newer = await RawClient.connect(t, way, 5, options);
-    await current.expectPacket('disconnect', { reasonCode: sessionTakenOver });
-    await current.expectClosed();
-    assert.equal(newer.connack!.sessionPresent, true);
+function moveBehindProxy(t: TestContext, broker: Broker, way: Broker, address: string): Promise<void> {
+  return moveAround(t, way, way, async (move) => {
     await broker.waitForLog(new RegExp(`: New client connected from ${address}:${move + 3} as mover `));
     await broker.waitForLog(new RegExp(`: Client mover \\[${address}:${move + 2}\\] disconnected: `));
-    await publisher.publish('to/mover', `${move} ${payload}`);
-    const { packetId } = await newer.expectPublish('to/mover', `${move} ${payload}`, { qos: 1 });
-    newer.sendAck('puback', packetId);
-    newer.sendPublish('from/mover', `${move} ${payload}`);
-    await newer.expectPublish('from/mover', `${move} ${payload}`);
-    current = newer;
-  }
-  await current.disconnect();
+  });
 }
 
 withBrokers(
   'a session that lives on another worker',
   async (t, broker) => {
     const way = await behindProxy(t, broker, (n) => textHeader('192.0.2.1', n + 1));
-    await moveAround(t, broker, way, '192.0.2.1');
+    await moveBehindProxy(t, broker, way, '192.0.2.1');
   },
   { config: listener(1), skip },
 );
@@ -510,9 +490,9 @@ test('where descriptors cannot change threads', { skip }, async (t) => {
   const webSockets = `listener ${other} 127.0.0.1\nprotocol websockets\nenable_proxy_protocol 1`;
   const broker = await startBroker(t, { config: `${listener(2)}\n${webSockets}`, workers: 3, env });
   const way = await behindProxy(t, broker, (n) => tcpHeader('2001:db8::1', n + 1));
-  await moveAround(t, broker, way, '2001:db8::1');
+  await moveBehindProxy(t, broker, way, '2001:db8::1');
   const proxied = await behindProxy(t, onPort(broker, other), (n) => textHeader('192.0.2.1', n + 1));
-  await moveAround(t, broker, await overWebSockets(t, proxied), '192.0.2.1');
+  await moveBehindProxy(t, broker, await overWebSockets(t, proxied), '192.0.2.1');
   const from = broker.log.length;
   await expectRefused(t, broker, header1);
   await broker.waitForLog(/: Connection rejected, corrupt PROXY header\.$/, { from });
@@ -601,7 +581,7 @@ withBrokers(
     const tls = sslTlv({ ...certified, commonName: 'ann' });
     const proxied = await behindProxy(t, broker, (n) => tcpHeader('192.0.2.1', n + 1, tls));
     const way = await overWebSockets(t, proxied, { frameSize: 50_000 });
-    await moveAround(t, broker, way, '192.0.2.1');
+    await moveBehindProxy(t, broker, way, '192.0.2.1');
     await broker.waitForLog(/: New client connected from 192\.0\.2\.1:2 as mover \(p5, c0, k0, u'ann'\)\.$/);
     assert.ok(!broker.log.some((line) => line.includes('Client mover negotiated')));
   },
@@ -667,5 +647,5 @@ test('version 1: WebSockets within TLS behind it, on another worker', {
     url: `wss://localhost:${proxied.port}/mqtt`,
     ca: readFileSync(authority),
   });
-  await moveAround(t, broker, way, '2001:db8::1');
+  await moveBehindProxy(t, broker, way, '2001:db8::1');
 });

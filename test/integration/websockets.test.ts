@@ -18,6 +18,7 @@ import { COMMAND_ENVIRONMENT, ourCommand } from '../support/client-commands.js';
 import { skipWithout } from '../support/debian.js';
 import { FrameSocket, frame, Opcode, upgradeRequest } from '../support/frame-socket.js';
 import { freePort } from '../support/free-port.js';
+import { moveAround, moves } from '../support/move-around.js';
 import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
 import { Program } from '../support/program.js';
 import { Random } from '../support/random.js';
@@ -29,7 +30,6 @@ import { until } from '../support/within.js';
 const LISTENER = 'listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true';
 const PINGREQ = Buffer.from('c000', 'hex');
 const PINGRESP = 'd000';
-const sessionTakenOver = 0x8e;
 /** Its WebSockets are a library's, with answers of its own; and it does not start with such a listener alone. */
 const skip = isReference ? 'Mosquitto 2.0.11 has other WebSockets' : false;
 const withOpenssl = skipWithout('/usr/bin/openssl');
@@ -274,31 +274,6 @@ withBrokers(
 );
 
 // ---------------------------------------------------------------------------------------------- sessions, workers
-
-/** More than there are workers, so that the client moves between them. */
-const moves = 7;
-
-async function moveAround(t: TestContext, way: Broker, plain: Broker): Promise<void> {
-  const publisher = await RawClient.connect(t, plain, 5);
-  const options = { clientId: 'mover', cleanStart: false, properties: { sessionExpiryInterval: 300 } };
-  let current = await RawClient.connect(t, way, 5, options);
-  await current.subscribe('to/mover', 1);
-  await current.subscribe('from/mover', 0);
-  const payload = 'x'.repeat(400_000);
-  for (let move = 0; move < moves; move += 1) {
-    const newer = await RawClient.connect(t, way, 5, options);
-    await current.expectPacket('disconnect', { reasonCode: sessionTakenOver });
-    await current.expectClosed();
-    assert.equal(newer.connack!.sessionPresent, true);
-    await publisher.publish('to/mover', `${move} ${payload}`);
-    const { packetId } = await newer.expectPublish('to/mover', `${move} ${payload}`, { qos: 1 });
-    newer.sendAck('puback', packetId);
-    newer.sendPublish('from/mover', `${move} ${payload}`);
-    await newer.expectPublish('from/mover', `${move} ${payload}`);
-    current = newer;
-  }
-  await current.disconnect();
-}
 
 withBrokers(
   'a session that lives on another worker',
