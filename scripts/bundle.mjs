@@ -9,16 +9,7 @@
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { build } from 'esbuild';
-
-/** From the entry point to the file made of it, in the build folder. */
-const programs = {
-  'src/main.js': 'src/midge.cjs',
-  'workers/connection-worker.js': 'workers/connection-worker.cjs',
-  'src/store/store-check-program.js': 'src/store/store-check-program.cjs',
-  'src/cli/pub.js': 'src/cli/mosquitto_pub.cjs',
-  'src/cli/sub.js': 'src/cli/mosquitto_sub.cjs',
-  'src/cli/rr.js': 'src/cli/mosquitto_rr.cjs',
-};
+import { programs } from './prepare.mjs';
 
 const folder = resolve(process.argv[2] ?? 'dist');
 await Promise.all(

@@ -32,13 +32,15 @@ const nodeMajorMin = 20;
 const sourceFolders = ['src', 'workers', 'test', 'scripts'];
 /** Files outside the source folders that decide what the compiler makes of the sources. */
 const buildInputs = ['tsconfig.json', 'package.json', 'package-lock.json', 'scripts/bundle.mjs'];
-/** The programs, made from compiled files by scripts/bundle.mjs. */
-const bundles = [
-  'dist/src/midge.cjs',
-  'dist/workers/connection-worker.cjs',
-  'dist/src/store/store-check-program.cjs',
-  ...['mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr'].map((name) => `dist/src/cli/${name}.cjs`),
-];
+/** What is started: from a compiled entry point to the file that scripts/bundle.mjs makes of it, in the build folder. */
+export const programs = {
+  'src/main.js': 'src/midge.cjs',
+  'workers/connection-worker.js': 'workers/connection-worker.cjs',
+  'src/store/store-check-program.js': 'src/store/store-check-program.cjs',
+  'src/cli/pub.js': 'src/cli/mosquitto_pub.cjs',
+  'src/cli/sub.js': 'src/cli/mosquitto_sub.cjs',
+  'src/cli/rr.js': 'src/cli/mosquitto_rr.cjs',
+};
 const buildFolder = join(root, 'dist');
 const stampFile = join(buildFolder, '.build.json');
 const compilerState = join(buildFolder, '.tsbuildinfo');
@@ -276,7 +278,7 @@ function expectedOutputs(inputs) {
   const compiled = Object.keys(inputs)
     .filter((path) => isSource(path) && !path.endsWith('.d.ts'))
     .map((path) => `dist/${path.slice(0, -'.ts'.length)}.js`);
-  return [...compiled, ...bundles];
+  return [...compiled, ...Object.values(programs).map((path) => `dist/${path}`)];
 }
 
 function missingOutputs(inputs) {
