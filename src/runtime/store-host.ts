@@ -16,7 +16,7 @@ import type { KeptFile } from '../store/saved-file.js';
 import { type PreparedStore, prepareStore, type StartupOptions } from '../store/startup.js';
 import { StoreKeeper } from '../store/store-keeper.js';
 
-/** How often it is looked whether a save is due. */
+/** How often it is looked whether a save is due, or something else to be done. */
 const TICK_MS = 1000;
 
 /** Seconds between attempts to use a store that could not be used. */
@@ -175,13 +175,10 @@ export class StoreHost {
   }
 
   #tick(): void {
-    if (this.place.standIn !== undefined) {
-      void this.#tryStore();
-      return;
-    }
     const { autosave } = this.#keeper;
-    if (this.#settings.persistence && autosave.isDue && !autosave.isRunning) this.#sayThatItSaves();
-    autosave.tick();
+    if (this.place.standIn !== undefined) void this.#tryStore();
+    else if (this.#settings.persistence && autosave.isDue && !autosave.isRunning) this.#sayThatItSaves();
+    this.#keeper.tick();
   }
 
   /** Where the saved file is the live store, nothing is copied. */

@@ -8,8 +8,8 @@ import type { Environment } from './environment.js';
 import { retainedKey } from './keys.js';
 import { decodeMessageInto, encodeMessage } from './message-records.js';
 import { DamagedRecordError } from './record-bytes.js';
-import { RetainedTails } from './retained-tails.js';
 import { RetainedWalk, type WalkSource } from './retained-walk.js';
+import { notedTopics, TailNotes } from './tail-notes.js';
 import { Change, type WriteBatcher } from './write-batcher.js';
 
 export interface RetainedContext {
@@ -28,13 +28,13 @@ const COMMIT_MS_MAX = 300;
 
 export class RetainedStore implements WalkSource {
   readonly environment: Environment;
-  readonly tails: RetainedTails;
+  readonly tailNotes: TailNotes;
   readonly #context: RetainedContext;
   readonly #changes = new UnsettledChanges();
 
   constructor(context: RetainedContext) {
     this.environment = context.environment;
-    this.tails = new RetainedTails(context.environment, context.batcher);
+    this.tailNotes = new TailNotes(context.environment, context.batcher);
     this.#context = context;
   }
 
@@ -91,7 +91,7 @@ export class RetainedStore implements WalkSource {
 
   notedTopics(filter: string): string[] {
     this.environment.refresh();
-    return this.tails.noted(filter);
+    return [...notedTopics(this.environment, filter)];
   }
 
   topicOfCutKey(key: Buffer, tails: boolean): string | undefined {
@@ -104,7 +104,7 @@ export class RetainedStore implements WalkSource {
   /** For `RetainedChange`. @param isTailInDoubt its commit took so long that the tail may be gone */
   settled(topic: string, isTailInDoubt: boolean): void {
     this.#changes.delete(topic);
-    if (isTailInDoubt) this.#context.batcher.add(new TailDoubt(this.tails, topic));
+    if (isTailInDoubt) this.#context.batcher.add(new TailDoubt(this.tailNotes, topic));
   }
 
   #change(topic: string, record: Buffer | null): void {
@@ -149,7 +149,7 @@ export class RetainedStore implements WalkSource {
       const message = new Publication();
       if (record === undefined || !this.#decode(record, message) || !this.#isExpired(message)) return;
       this.environment.remove(retained, key);
-      this.tails.noteAll([topic]);
+      this.tailNotes.write([topic]);
     });
     removal.catch(() => {}); // it will be found again
   }
@@ -173,7 +173,7 @@ class RetainedChange extends Change {
   override readonly weight = 500;
 
   override write(): void {
-    const { environment, tails } = this.#store;
+    const { environment, tailNotes } = this.#store;
     const { retained } = environment.tables;
     const key = retainedKey(this.topic);
     const exists = retained.doesExist(key);
@@ -181,7 +181,7 @@ class RetainedChange extends Change {
     if (this.record === null) environment.remove(retained, key);
     else environment.put(retained, key, this.record);
     // Most messages replace one. A tail that is left where another thread has just set the topic does no harm.
-    if (exists === (this.record === null)) tails.note(this.topic);
+    if (exists === (this.record === null)) tailNotes.add(this.topic);
   }
 
   override committed(): void {
@@ -230,17 +230,17 @@ class UnsettledChanges {
 /** Has the topic's tail looked at once more. */
 class TailDoubt extends Change {
   override readonly weight = 100;
-  readonly #tails: RetainedTails;
+  readonly #notes: TailNotes;
   readonly #topic: string;
 
-  constructor(tails: RetainedTails, topic: string) {
+  constructor(notes: TailNotes, topic: string) {
     super();
-    this.#tails = tails;
+    this.#notes = notes;
     this.#topic = topic;
   }
 
   override write(): void {
-    this.#tails.note(this.#topic);
+    this.#notes.add(this.#topic);
   }
 
   override committed(): void {}

@@ -3,11 +3,12 @@
  *
  * Neighbours in it have nothing to do with each other, so that each new topic costs a page of its own: more than all
  * the rest of its message. Topics come in bursts, as when a house starts up, and somebody waits for them to be stored.
- * So a transaction only notes the topics that are new or gone, all in one record, and when it has become quiet the
- * notes are worked off in the order of the index. Until then a walk looks at the notes as well.
+ * So a transaction only notes the topics that are new or gone, all in one record (`tail-notes.ts`), and when it has
+ * become quiet main, which has little else to do, works the notes off in the order of the index. Until then a walk
+ * looks at the notes as well.
  *
  * At all times: a topic that has a message is in the index or in a note. A note says that its topics have to be looked
- * at, not what is to be done, so it does no harm to work one off twice, and any thread may do it.
+ * at, not what is to be done, so it does no harm to work one off twice.
  *
  * A thread that replaces a message relies on what it saw before its commit: that the topic is there, and so in the
  * index. Another one may clear the topic in between. So the note of a topic that is gone rests for longer than such a
@@ -15,19 +16,15 @@
  */
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { asBuffer } from '../base/as-buffer.js';
-import { topicMatchesFilter } from '../topic/topic-filter.js';
 import type { Environment } from './environment.js';
-import { isCutKey, MessageIds, retainedKey, retainedTailKey } from './keys.js';
-import type { LastWriter, WriteBatcher } from './write-batcher.js';
+import { isCutKey, retainedKey, retainedTailKey } from './keys.js';
+import { topicsOf } from './tail-notes.js';
 
-/** Milliseconds until notes are worked off: more are likely to follow. */
-const DELAY_MS = 1000;
-
-/** Milliseconds for which a note with topics that are gone rests, from when a thread saw it first. */
+/** Milliseconds for which a note with topics that are gone rests, from when it was seen first. */
 const REST_MS = 1000;
 
-/** Topics noted after which they are worked off at once: walks have to look at all of them. */
-const NOTED_MAX = 50_000;
+/** Bytes of notes after which they are worked off though more arrive: walks have to look at all of them. */
+const NOTED_BYTES_MAX = 1024 * 1024;
 
 /** Topics worked off in one go, in the order of the index. */
 const TOPICS_A_GO = 5000;
@@ -37,66 +34,33 @@ const TOPICS_A_TRANSACTION = 250;
 
 const NOTHING = Buffer.alloc(0);
 
-/** Between the topics of a note; no topic has it. */
-const SEPARATOR = '\0';
-
 interface Note {
   key: Buffer;
   topics: string[];
   hasRested: boolean;
 }
 
-export class RetainedTails implements LastWriter {
+/** What brings the index in line; one in a process. */
+export class RetainedTails {
   readonly #environment: Environment;
-  readonly #batcher: WriteBatcher;
-  readonly #keys = new MessageIds();
-  /** Of the transaction being written. */
-  #topics: string[] = [];
-  /** How many topics have been noted since they were last worked off. */
-  #noted = 0;
-  /** When this thread saw each of the notes first, by its key, on the clock of `performance.now()`. */
+  /** When each of the notes was seen first, by its key, on the clock of `performance.now()`. */
   #seen = new Map<string, number>();
-  #timer: NodeJS.Timeout | undefined;
+  /** Of all notes at the last tick. */
+  #bytes = 0;
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(environment: Environment, batcher: WriteBatcher) {
+  constructor(environment: Environment) {
     this.#environment = environment;
-    this.#batcher = batcher;
   }
 
-  /** The topic is new or gone; part of the transaction being written. */
-  note(topic: string): void {
-    if (this.#topics.length === 0) this.#batcher.atEnd(this);
-    this.#topics.push(topic);
-  }
-
-  /** The same for some; part of the transaction of this turn. */
-  noteAll(topics: readonly string[]): void {
-    const note = Buffer.from(topics.join(SEPARATOR));
-    this.#environment.put(this.#environment.tables.tailNotes, this.#keys.next(), note);
-    this.#noted += topics.length;
-    if (this.#noted > NOTED_MAX) this.#startAfter(0);
-    else if (this.#timer === undefined) this.#startAfter(DELAY_MS);
-  }
-
-  writeLast(): void {
-    this.noteAll(this.#topics);
-    this.#topics = [];
-  }
-
-  /** The noted topics that match a filter: they may have a message that the index does not know. */
-  noted(filter: string): string[] {
-    const found = new Set<string>();
-    for (const { value } of this.#environment.tables.tailNotes.getRange({})) {
-      for (const topic of topicsOf(value)) if (topicMatchesFilter(topic, filter)) found.add(topic);
-    }
-    return [...found];
-  }
-
-  /** Takes up what an earlier run of the broker left. For one thread only. */
-  resume(): void {
-    this.#start();
+  /** Once a second: works off what is noted, what an earlier run of the broker left included, if nothing has come since. */
+  tick(): void {
+    if (this.#running !== undefined) return;
+    const bytes = this.#notedBytes();
+    const isQuiet = bytes === this.#bytes;
+    this.#bytes = bytes;
+    if (bytes > 0 && (isQuiet || bytes > NOTED_BYTES_MAX)) this.#start();
   }
 
   /** Resolves when nothing is left to do. */
@@ -111,20 +75,11 @@ export class RetainedTails implements LastWriter {
   /** Stops after the current step; the rest is done after the next start. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
     await this.#running;
   }
 
   #start(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#noted = 0;
-    this.#running ??= this.#run();
-  }
-
-  #startAfter(ms: number): void {
-    clearTimeout(this.#timer);
-    if (!this.#stopped) this.#timer = setTimeout(() => this.#start(), ms).unref();
+    if (!this.#stopped) this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
@@ -134,7 +89,6 @@ export class RetainedTails implements LastWriter {
       // A full disk, say: the notes are still there.
     }
     this.#running = undefined;
-    if (this.#seen.size > 0) this.#startAfter(REST_MS);
   }
 
   /** @returns whether there may be more */
@@ -159,7 +113,14 @@ export class RetainedTails implements LastWriter {
     return true;
   }
 
-  /** Some of the notes that are new to this thread or have rested. */
+  #notedBytes(): number {
+    this.#environment.refresh();
+    let bytes = 0;
+    for (const { value } of this.#environment.tables.tailNotes.getRange({})) bytes += value.length;
+    return bytes;
+  }
+
+  /** Some of the notes that are new or have rested. */
   #read(): Note[] {
     const notes: Note[] = [];
     const seen = new Map<string, number>();
@@ -177,7 +138,7 @@ export class RetainedTails implements LastWriter {
       topicCount += topics.length;
       notes.push({ key: Buffer.from(key), topics, hasRested: seenAt !== undefined });
     }
-    this.#seen = seen; // without those that other threads have removed
+    this.#seen = seen;
     return notes;
   }
 
@@ -188,11 +149,11 @@ export class RetainedTails implements LastWriter {
   #bringInLine(topics: readonly { topic: string; key: Buffer }[], gone: Set<string>): void {
     const { retained, retainedTails } = this.#environment.tables;
     for (const { topic, key } of topics) {
-      if (!retained.doesExist(retainedKey(topic))) {
+      if (retained.doesExist(retainedKey(topic))) {
+        this.#environment.put(retainedTails, key, tailValue(key, topic));
+      } else {
         gone.add(topic);
         this.#environment.remove(retainedTails, key);
-      } else if (!retainedTails.doesExist(key)) {
-        this.#environment.put(retainedTails, key, tailValue(key, topic));
       }
     }
   }
@@ -209,16 +170,4 @@ export class RetainedTails implements LastWriter {
 /** The topic itself where its key does not have all of it. */
 export function tailValue(tailKey: Buffer, topic: string): Buffer {
   return isCutKey(tailKey) ? Buffer.from(topic) : NOTHING;
-}
-
-/** All topics that are noted. */
-export function notedTopics({ tables }: Environment): Set<string> {
-  const topics = new Set<string>();
-  for (const { value } of tables.tailNotes.getRange({}))
-    for (const topic of topicsOf(value)) topics.add(topic);
-  return topics;
-}
-
-function topicsOf(note: Uint8Array): string[] {
-  return Buffer.from(note.buffer, note.byteOffset, note.length).toString().split(SEPARATOR);
 }

@@ -21,8 +21,9 @@ import { decodeMessage } from './message-records.js';
 import { LAYOUT, layoutOf, migrate, UnknownLayoutError } from './migrations.js';
 import { QueueReader, sharedIdsOf, withoutMissing } from './queue-records.js';
 import { DamagedRecordError } from './record-bytes.js';
-import { notedTopics, tailValue } from './retained-tails.js';
+import { tailValue } from './retained-tails.js';
 import { decodeSession, decodeSubscription } from './session-records.js';
+import { notedTopics } from './tail-notes.js';
 
 export interface CheckReport {
   /** Records of each table that read. */

@@ -4,6 +4,7 @@
  */
 import { Autosave, type AutosaveOptions } from './autosave.js';
 import { LiveSaver, type SavedCopy } from './live-saver.js';
+import { RetainedTails } from './retained-tails.js';
 import { type FileIdentity, type KeptFile, sameIdentity } from './saved-file.js';
 import { type PreparedStore, removeStore } from './startup.js';
 import { Store, type StoreOptions } from './store.js';
@@ -21,6 +22,7 @@ export class StoreKeeper {
   /** Main's own view: for the directory of sessions and for figures. */
   readonly store: Store;
   readonly autosave: Autosave;
+  readonly #tails: RetainedTails;
   readonly #prepared: PreparedStore;
   readonly #options: StoreKeeperOptions;
   /** Only where the live store is in memory and kept. */
@@ -34,12 +36,19 @@ export class StoreKeeper {
     this.#options = options;
     this.store = new Store({ path, mode, now: options.now, ...options.store });
     this.store.resumeSweeping();
+    this.#tails = new RetainedTails(this.store.environment);
     if (mode === 'autosave' && saved !== undefined) {
       this.#saver = new LiveSaver(this.store.environment, saved, options.now);
     }
     this.#standsInFor = saved?.identity();
     this.autosave = new Autosave({ ...options, write: () => this.#write() });
     if (prepared.saveSoon) void this.autosave.save();
+  }
+
+  /** Once a second: saves if it is time; a stand-in for the store waits for that to be asked for. */
+  tick(): void {
+    if (this.#prepared.standIn === undefined) this.autosave.tick();
+    this.#tails.tick();
   }
 
   /**
@@ -49,6 +58,7 @@ export class StoreKeeper {
   async end(): Promise<boolean> {
     const { mode, path, saved, isTemporary, standIn } = this.#prepared;
     if (this.#saver !== undefined) this.#saver.isHurried = true;
+    await this.#tails.stop();
     const kept = await this.autosave.save();
     const closed = await this.store.close();
     const isOver = mode === 'transient' || isTemporary || standIn !== undefined;

@@ -129,10 +129,9 @@ export class Store {
     return this.#batcher.flush();
   }
 
-  /** Goes on with what the last stop interrupted: what ended sessions left, tails. For one thread only. */
+  /** Goes on with what the last stop interrupted: to remove what ended sessions left. For one thread only. */
   resumeSweeping(): void {
     this.#sweeper.resume();
-    this.retained.tails.resume();
   }
 
   /** Records of all kinds. */
@@ -151,7 +150,6 @@ export class Store {
   /** Writes everything and closes. @returns whether everything is committed */
   async close(): Promise<boolean> {
     this.#sweeper.stop();
-    await this.retained.tails.stop();
     const committed = await this.#batcher.close();
     await this.environment.close();
     return committed;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Publication } from '../../../src/mqtt/publication.js';
+import { RetainedTails } from '../../../src/store/retained-tails.js';
 import type { RetainedWalk } from '../../../src/store/retained-walk.js';
 import type { Store } from '../../../src/store/store.js';
 import { topicMatchesFilter } from '../../../src/topic/topic-filter.js';
@@ -69,7 +70,7 @@ describe('a retained message', () => {
     assert.deepEqual(all(store.retained.match('#')), ['b']);
     await store.close(); // waits for the removal
     const again = openStore(t, { path: store.environment.path, now: () => now });
-    await again.retained.tails.finished();
+    await tailsOf(again).finished();
     assert.deepEqual(counts(again), [1, 1, 0]);
   });
 
@@ -107,22 +108,53 @@ describe('a retained message', () => {
 const counts = ({ environment }: Store) =>
   (['retained', 'retainedTails', 'tailNotes'] as const).map((table) => environment.entryCount(table));
 
+const tailsOf = ({ environment }: Store) => new RetainedTails(environment);
+
 describe('tails', () => {
   test('are noted at first, all topics of a transaction in one record, and brought in line later', async (t) => {
     const store = openStore(t);
     await fill(store, ['a/x', 'b/x', 'c/y']);
     assert.deepEqual(counts(store), [3, 0, 1]);
     assert.deepEqual(all(store.retained.match('+/x')), ['a/x', 'b/x']);
-    await store.retained.tails.finished();
+    await tailsOf(store).finished();
     store.refresh();
     assert.deepEqual(counts(store), [3, 3, 0]);
     assert.deepEqual(all(store.retained.match('+/x')), ['a/x', 'b/x']);
   });
 
+  test('wait until a second has passed without new topics', async (t) => {
+    const store = openStore(t);
+    const tails = tailsOf(store);
+    await fill(store, ['a/x', 'b/x']);
+    tails.tick();
+    await fill(store, ['c/x']);
+    tails.tick();
+    await fill(store, ['c/x']); // not new
+    assert.deepEqual(counts(store), [3, 0, 2]);
+    tails.tick();
+    await tails.stop();
+    store.refresh();
+    assert.deepEqual(counts(store), [3, 3, 0]);
+  });
+
+  test('do not wait where a megabyte of topics has come', async (t) => {
+    const store = openStore(t);
+    const tails = tailsOf(store);
+    const name = 'x'.repeat(200);
+    await fill(
+      store,
+      Array.from({ length: 5300 }, (_, i) => `${i}/${name}`),
+    );
+    tails.tick();
+    await tails.stop(); // after its current step
+    store.refresh();
+    assert.ok(store.environment.entryCount('retainedTails') > 0);
+  });
+
   test('are as many for the second message of a topic, and one less when it is cleared', async (t) => {
     const store = openStore(t);
     await fill(store, ['a/x', 'b/x']);
-    await store.retained.tails.finished();
+    await tailsOf(store).finished();
     await fill(store, ['a/x']);
     assert.deepEqual(counts(store), [2, 2, 0]);
     store.retained.clear('a/x');
@@ -130,7 +162,7 @@ describe('tails', () => {
     await store.flush();
     assert.deepEqual(counts(store), [1, 2, 1]);
     assert.deepEqual(all(store.retained.match('+/x')), ['b/x']);
-    await store.retained.tails.finished();
+    await tailsOf(store).finished();
     store.refresh();
     assert.deepEqual(counts(store), [1, 1, 0]);
   });
@@ -151,7 +183,7 @@ describe('tails', () => {
     await fill(store, ['a/x']);
     other.retained.clear('a/x');
     await other.flush();
-    await Promise.all([store.retained.tails.finished(), other.retained.tails.finished()]);
+    await tailsOf(store).finished();
     store.refresh();
     assert.deepEqual(counts(store), [0, 0, 0]);
   });
@@ -160,15 +192,16 @@ describe('tails', () => {
     const store = openStore(t);
     const topics = Array.from({ length: 12_000 }, (_, i) => `${i}/${i % 7}`);
     await fill(store, topics);
-    const work = store.retained.tails.finished();
-    await store.close();
+    const tails = tailsOf(store);
+    const work = tails.finished();
+    await tails.stop();
     await work;
+    await store.close();
     const again = openStore(t, { path: store.environment.path });
     assert.ok(again.environment.entryCount('retainedTails') < topics.length);
     const expected = topics.filter((topic) => topic.endsWith('/3'));
     assert.deepEqual(all(again.retained.match('+/3')).sort(), expected.sort());
-    again.resumeSweeping();
-    await again.retained.tails.finished();
+    await tailsOf(again).finished();
     again.refresh();
     assert.deepEqual(counts(again), [12_000, 12_000, 0]);
     assert.deepEqual(all(again.retained.match('+/3')).sort(), expected.sort());
@@ -199,12 +232,12 @@ describe('a tail stays where its topic is set anew', () => {
     const store = openStore(t);
     const other = openStore(t, { path: store.environment.path });
     await fill(store, ['x/y']);
-    await store.retained.tails.finished();
+    await tailsOf(store).finished();
     const { go } = hold(other);
     const set = fill(other, ['x/y']);
     store.retained.clear('x/y');
     await store.flush();
-    await store.retained.tails.finished();
+    await tailsOf(store).finished();
     go();
     await set;
     await other.flush();
@@ -217,7 +250,7 @@ describe('a tail stays where its topic is set anew', () => {
     const other = openStore(t, { path: store.environment.path, now: () => now });
     store.retained.set(publication('x/y', 'short', { expiresAt: 2000 }));
     await store.flush();
-    await store.retained.tails.finished();
+    await tailsOf(store).finished();
     now = 2000;
     const { go } = hold(other);
     const set = fill(other, ['x/y']);
@@ -345,7 +378,7 @@ describe('the cost of matching', () => {
   test('is bounded by what can match', async (t) => {
     const store = openStore(t);
     await fill(store, topics());
-    await store.retained.tails.finished();
+    await tailsOf(store).finished();
     assert.equal(store.retained.count, 27_930);
     for (const [filter, matches, touchedMax] of table) {
       const walk = store.retained.match(filter);
