@@ -1,7 +1,7 @@
-/** The published package: built files and two scripts, production dependencies only, and it starts. */
+/** The published package: built files and three scripts, production dependencies only, and it starts. */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeFolder } from '../support/cleanup.js';
 import { freePort } from '../support/free-port.js';
@@ -18,15 +18,24 @@ test('the packed package starts without sources and development dependencies', a
 
   const files = await run(t, ['tar', '-tzf', archive]);
   const unwanted = files.filter(
-    (file) => !/^package\/(dist\/(src|workers)\/.*\.c?js|scripts\/.*\.mjs|[^/]+)$/.test(file),
+    (file) => !/^package\/(dist\/(src|workers)\/.*\.c?js|scripts\/(midge|.*\.mjs)|[^/]+)$/.test(file),
   );
   assert.deepEqual(unwanted, []);
   assert.equal(existsSync(join(installed, 'tsconfig.json')), false);
 
   const port = await freePort();
-  const start = [process.execPath, join(installed, 'scripts', 'start.mjs'), '-p', String(port)];
-  const broker = new Program(t, 'the installed broker', start, { cwd: folder });
+  const command = join(folder, 'midge'); // as `npm install -g` puts it on the path
+  symlinkSync(
+    join(installed, JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).bin.midge),
+    command,
+  );
+  const env = { PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
+  const broker = new Program(t, 'the installed broker', [command, '-p', String(port)], { cwd: folder, env });
   await broker.waitForLine(/version \S+ running$/);
+  assert.deepEqual(readFileSync(`/proc/${broker.pid}/cmdline`, 'utf8').split('\0').slice(0, 2), [
+    'node',
+    '--v8-pool-size=1',
+  ]);
   assert.ok(!broker.lines.some((line) => line.startsWith('midge: ')), broker.tail());
   broker.signal('SIGTERM');
   assert.deepEqual(await broker.waitForEnd(), { code: 0, signal: null });
