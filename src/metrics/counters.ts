@@ -37,6 +37,8 @@ export const Counter = {
   connectionsTaken: 27,
   /** Transactions that its store has committed. */
   storeCommits: 28,
+  /** Goes up about once a second as long as the worker runs. */
+  ticks: 29,
 } as const;
 
 export type CounterName = keyof typeof Counter;

@@ -24,12 +24,17 @@ import { HeldLog } from './held-log.js';
 import type { HttpApi } from './http-api.js';
 import { dropPrivileges } from './privileges.js';
 import { inOrderOf, refusedListeners, reloadReport, untilRestart } from './reload-report.js';
+import { ServiceManager } from './service-manager.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
 import { readTlsFiles } from './tls-files.js';
 import { openTlsKeylog } from './tls-keylog.js';
 import { VERSION } from './version.js';
+
+/** What `systemctl status` says. */
+const RUNNING = `midge version ${VERSION} is running`;
+const NOT_RELOADED = 'Running as before: the new configuration is not in force';
 
 export interface BrokerProcessOptions {
   settings: Settings;
@@ -47,6 +52,7 @@ interface Prepared {
   store: StoreHost;
   files: FileTexts;
   tlsKeylog: number | null;
+  serviceManager: ServiceManager;
 }
 
 export class BrokerProcess {
@@ -55,6 +61,7 @@ export class BrokerProcess {
   #files: FileTexts;
   readonly #options: BrokerProcessOptions;
   readonly #logger: Logger;
+  readonly #serviceManager: ServiceManager;
   #store: StoreHost;
   readonly #supervisor: Supervisor;
   readonly #acceptor: Acceptor;
@@ -67,11 +74,13 @@ export class BrokerProcess {
   /** The store is being changed. */
   #changing: Promise<void> = Promise.resolve();
 
-  private constructor(options: BrokerProcessOptions, { acceptor, store, files, tlsKeylog }: Prepared) {
+  private constructor(options: BrokerProcessOptions, prepared: Prepared) {
     const { settings, logger } = options;
+    const { acceptor, store, files, tlsKeylog, serviceManager } = prepared;
     this.#options = options;
     this.#settings = settings;
     this.#logger = logger;
+    this.#serviceManager = serviceManager;
     this.#store = store;
     this.#files = files;
     this.#tlsKeylog = tlsKeylog;
@@ -98,15 +107,21 @@ export class BrokerProcess {
   /** Brings everything up. @returns 0, or the exit code with which the start failed */
   static async start(options: BrokerProcessOptions): Promise<number> {
     // Ports below 1024 are for root to bind; everything else is done as the user that the broker runs as.
+    const serviceManager = new ServiceManager(process.env, options.logger);
     const opening = new HeldLog();
     const acceptor = new Acceptor(options.settings, opening);
     await acceptor.open();
-    const code = await BrokerProcess.#start(options, acceptor, opening);
+    const code = await BrokerProcess.#start(options, acceptor, opening, serviceManager);
     if (code !== 0) acceptor.close();
     return code;
   }
 
-  static async #start(options: BrokerProcessOptions, acceptor: Acceptor, opening: HeldLog): Promise<number> {
+  static async #start(
+    options: BrokerProcessOptions,
+    acceptor: Acceptor,
+    opening: HeldLog,
+    serviceManager: ServiceManager,
+  ): Promise<number> {
     const { settings, logger, logging } = options;
     const { user, pidFile } = settings;
     const sockets = acceptor.unixSockets;
@@ -135,7 +150,7 @@ export class BrokerProcess {
       logger.write('error', `Error: ${error.message}`);
       return ExitCode.failure;
     }
-    broker = new BrokerProcess(options, { acceptor, store, files, tlsKeylog });
+    broker = new BrokerProcess(options, { acceptor, store, files, tlsKeylog, serviceManager });
     await broker.#serve();
     return 0;
   }
@@ -159,6 +174,8 @@ export class BrokerProcess {
     this.#certificates.start(this.#settings, this.#files);
     this.#handleSignals();
     this.#write('information', lines.running(VERSION));
+    this.#serviceManager.ready(RUNNING);
+    this.#serviceManager.watch(() => !this.#supervisor.isStalled);
   }
 
   /** Workers serve all connections but those of HTTP, which main serves itself. */
@@ -220,6 +237,7 @@ export class BrokerProcess {
     this.#stopping = true;
     await this.#changing;
     this.#write('information', lines.terminating(VERSION));
+    this.#serviceManager.stopping();
     await this.#end();
     const { pidFile } = this.#settings;
     if (pidFile !== undefined) rmSync(pidFile, { force: true });
@@ -241,31 +259,36 @@ export class BrokerProcess {
       this.#reloading = 'once more';
       return;
     }
+    this.#serviceManager.reloading();
+    let hasReloaded = false;
     do {
       this.#reloading = 'yes';
       this.#write('information', lines.reloadingConfig());
-      await this.#reload();
+      hasReloaded = await this.#reload();
     } while ((this.#reloading as string) === 'once more');
     this.#reloading = 'no';
+    this.#serviceManager.ready(hasReloaded ? RUNNING : NOT_RELOADED);
   }
 
-  async #reload(): Promise<void> {
+  /** @returns whether what the configuration says now is in force */
+  async #reload(): Promise<boolean> {
     const read = this.#options.reread();
     if (read === undefined) {
       this.#write('error', 'Error: The configuration has errors; nothing was changed.');
-      return;
+      return false;
     }
     const { files, code } = await readFiles(read, this.#logger);
     if (code !== 0) {
       this.#write('error', 'Error: A file that the configuration names has errors; nothing was changed.');
-      return;
+      return false;
     }
     const changes = compareSettings(this.#settings, read);
     const refusal = refusedListeners(changes);
     for (const [type, text] of refusal) this.#logger.write(type, text);
-    if (refusal.length > 0) return;
+    if (refusal.length > 0) return false;
     await this.#loadHttp(read);
     this.#apply(untilRestart(inOrderOf(this.#settings, read), changes), files, changes);
+    return true;
   }
 
   #apply(settings: Settings, files: FileTexts, changes: SettingsDiff): void {

@@ -13,6 +13,7 @@ import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../r
 import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
 import { LoadWatch, MemoryWatch } from './load-watch.js';
+import { StallWatch } from './stall-watch.js';
 import type { WorkerEntry } from './worker-entry.js';
 import { WorkerMail } from './worker-mail.js';
 import { WorkerPool } from './worker-pool.js';
@@ -58,6 +59,7 @@ export class Supervisor {
   #watch: NodeJS.Timeout | undefined;
   readonly #load = new LoadWatch();
   readonly #memory = new MemoryWatch();
+  readonly #stalls: StallWatch;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -65,6 +67,7 @@ export class Supervisor {
     this.#files = options.files;
     this.#log = options.log;
     this.#logMask = options.logMask;
+    this.#stalls = new StallWatch(options.log);
     const { workerThreads } = options.settings;
     this.#workersMax =
       workerThreads === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : workerThreads;
@@ -145,6 +148,11 @@ export class Supervisor {
         }),
     );
     await Promise.all(flushed);
+  }
+
+  /** A worker stands still: it serves nobody. */
+  get isStalled(): boolean {
+    return this.#stalls.isStalled;
   }
 
   /** A counter's sum over all workers, living and dead. */
@@ -352,6 +360,7 @@ export class Supervisor {
   /** Once a second. */
   #watchLoad(): void {
     this.#watchMemory();
+    this.#stalls.look(this.#pool.living, performance.now());
     const wantsAnother = this.#load.look(this.#pool.living);
     if (!wantsAnother || this.#pool.size >= this.#workersMax) return;
     this.#load.added();

@@ -151,6 +151,7 @@ class WorkerHost {
     const { utilization } = performance.eventLoopUtilization(utilisation, this.#utilisation);
     this.#utilisation = utilisation;
     this.#counters[Counter.utilisation] = utilization;
+    this.#counters[Counter.ticks]! += 1;
     this.#counters[Counter.storeCommits] = this.#store.statistics().commits;
     this.#broker.tick();
     const { settings, now } = this.#broker;

@@ -104,7 +104,7 @@ export class Broker {
 export function startBroker(t: TestContext, options: BrokerOptions = {}): Promise<Broker> {
   const { workers, config = '', prefix = [] } = options;
   const ownLines = workers === undefined ? '' : `worker_threads ${workers}`;
-  return start(t, [...prefix, process.execPath, '--enable-source-maps', brokerProgram], {
+  return start(t, [...prefix, process.execPath, '--v8-pool-size=1', brokerProgram], {
     ...options,
     config: `${ownLines}\n${config}`,
   });
