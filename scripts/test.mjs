@@ -10,15 +10,31 @@
  * end the output, and its exit code is ours.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { prepareOrExit, root } from './prepare.mjs';
 
 /** Most integration tests wait for brokers rather than compute, but each starts several threads. */
 const testFilesAtOnceMax = 4;
 /** The longest file takes two minutes on two quiet cores. One that never ends must not hold up the others' results. */
 const fileMinutesMax = 10;
+/** The levels that know no socket, timer, thread or disk (src/ARCHITECTURE.md). */
+const pureFolders = [
+  'auth',
+  'base',
+  'broker',
+  'client',
+  'config',
+  'mosquitto-db',
+  'mqtt',
+  'retained',
+  'routing',
+  'session',
+  'sys',
+  'topic',
+];
 
 prepareOrExit({ develop: true });
 process.chdir(root);
@@ -79,6 +95,32 @@ function listTestFiles() {
     .sort();
 }
 
+/**
+ * Each test file has a process of its own, which takes longer to start than most unit tests to run. Those of folders
+ * that know no socket, thread or disk share one.
+ *
+ * @param {string[]} files
+ * @param {string} folder for the files that import them
+ * @returns {string[]} what the runner is given in their place
+ */
+function shareProcesses(files, folder) {
+  const shared = new Map();
+  const others = [];
+  for (const file of files) {
+    const name = basename(dirname(file));
+    if (dirname(file) !== join('dist', 'test', 'unit', name) || !pureFolders.includes(name))
+      others.push(file);
+    else shared.set(name, [...(shared.get(name) ?? []), file]);
+  }
+  for (const [name, some] of shared) {
+    const file = join(folder, `unit-${name}.test.mjs`);
+    const urls = some.map((one) => pathToFileURL(join(root, one)).href);
+    writeFileSync(file, urls.map((url) => `import ${JSON.stringify(url)};\n`).join(''));
+    others.push(file);
+  }
+  return others;
+}
+
 /** Ends with the exit code of the first run that failed. */
 async function runTests({ files, options }, times) {
   if (files.length === 0) {
@@ -108,7 +150,7 @@ function runOnce(files, options) {
       `--test-concurrency=${atOnce}`,
       `--test-timeout=${fileMinutesMax * 60_000}`,
       ...options,
-      ...files,
+      ...(words.length === 0 ? shareProcesses(files, folder) : files),
     ],
     { stdio: 'inherit', env: { ...process.env, TEST_UNFINISHED_FILE: unfinished } },
   );
