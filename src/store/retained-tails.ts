@@ -23,8 +23,11 @@ import { topicsOf } from './tail-notes.js';
 /** Milliseconds for which a note with topics that are gone rests, from when it was seen first. */
 const REST_MS = 1000;
 
-/** Bytes of notes after which they are worked off though more arrive: walks have to look at all of them. */
-const NOTED_BYTES_MAX = 1024 * 1024;
+/**
+ * Bytes of notes after which they are worked off though more arrive: walks have to look at all of them, which takes
+ * about a tenth of a second for so many.
+ */
+const NOTED_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Topics worked off in one go, in the order of the index. */
 const TOPICS_A_GO = 5000;
