@@ -101,10 +101,14 @@ export class RetainedStore implements WalkSource {
     return record !== undefined && this.#decode(record, message) ? message.topic : undefined;
   }
 
-  /** For `RetainedChange`. @param isTailInDoubt its commit took so long that the tail may be gone */
-  settled(topic: string, isTailInDoubt: boolean): void {
+  /** For `RetainedChange`: everything is committed. */
+  settled(topic: string): void {
     this.#changes.delete(topic);
-    if (isTailInDoubt) this.#context.batcher.add(new TailDoubt(this.tailNotes, topic));
+  }
+
+  /** For `RetainedChange`: a commit took so long that the tail may be gone. */
+  doubtTail(topic: string): void {
+    this.#context.batcher.add(new TailDoubt(this.tailNotes, topic));
   }
 
   #change(topic: string, record: Buffer | null): void {
@@ -185,10 +189,10 @@ class RetainedChange extends Change {
   }
 
   override committed(): void {
-    if (!this.settled) return;
-    // In so long a time another thread may have cleared the topic, and have worked off its note for good.
+    // In so long a time another thread may have cleared the topic, and its note may have been worked off for good.
     const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
-    this.#store.settled(this.topic, isLate);
+    if (isLate) this.#store.doubtTail(this.topic); // also where a later value waits, which finds the topic there
+    if (this.settled) this.#store.settled(this.topic);
   }
 }
 

@@ -29,6 +29,12 @@ const REST_MS = 1000;
  */
 const NOTED_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Ticks for which notes wait for quiet at the most: a new topic now and then must not keep the others waiting. */
+const WAIT_TICKS_MAX = 10;
+
+/** Ticks until it is tried again after a failure: the disk is full, say. */
+const FAILED_TICKS = 30;
+
 /** Topics worked off in one go, in the order of the index. */
 const TOPICS_A_GO = 5000;
 
@@ -50,6 +56,10 @@ export class RetainedTails {
   #seen = new Map<string, number>();
   /** Of all notes at the last tick. */
   #bytes = 0;
+  /** Ticks since which there have been notes. */
+  #waited = 0;
+  /** Ticks that are left out. */
+  #pause = 0;
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -57,13 +67,26 @@ export class RetainedTails {
     this.#environment = environment;
   }
 
-  /** Once a second: works off what is noted, what an earlier run of the broker left included, if nothing has come since. */
+  /**
+   * Once a second: works off what is noted, what an earlier run of the broker left included. It waits for a second in
+   * which nothing is noted, but not for long, nor where much is noted.
+   */
   tick(): void {
-    if (this.#running !== undefined) return;
-    const bytes = this.#notedBytes();
+    if (this.#pause > 0) this.#pause -= 1;
+    else if (this.#running === undefined && this.#isDue()) this.#start();
+  }
+
+  #isDue(): boolean {
+    let bytes = 0;
+    try {
+      bytes = this.#notedBytes();
+    } catch {
+      this.#pause = FAILED_TICKS;
+    }
     const isQuiet = bytes === this.#bytes;
     this.#bytes = bytes;
-    if (bytes > 0 && (isQuiet || bytes > NOTED_BYTES_MAX)) this.#start();
+    this.#waited = bytes === 0 ? 0 : this.#waited + 1;
+    return bytes > 0 && (isQuiet || this.#waited > WAIT_TICKS_MAX || bytes > NOTED_BYTES_MAX);
   }
 
   /** Resolves when nothing is left to do. */
@@ -82,6 +105,7 @@ export class RetainedTails {
   }
 
   #start(): void {
+    this.#waited = 0;
     if (!this.#stopped) this.#running ??= this.#run();
   }
 
@@ -89,7 +113,7 @@ export class RetainedTails {
     try {
       while (!this.#stopped && (await this.#workOff()));
     } catch {
-      // A full disk, say: the notes are still there.
+      this.#pause = FAILED_TICKS; // the notes are still there
     }
     this.#running = undefined;
   }

@@ -8,7 +8,7 @@
  *
  * Where more levels at the end of the filter are literal than at its beginning, the walk goes over the tails, in
  * which the last level comes first; `+/+/x` then reads its matches and nothing else. What the tails do not know yet is
- * taken from the notes (`retained-tails.ts`).
+ * taken from the notes (`tail-notes.ts`).
  *
  * A walk may be long. `next` does a bounded part of it and the following call goes on where it stopped, so that a
  * subscription to a million messages neither holds up a thread nor holds a snapshot of the store.

@@ -137,6 +137,18 @@ describe('tails', () => {
     assert.deepEqual(counts(store), [3, 3, 0]);
   });
 
+  test('do not wait for quiet for ever', async (t) => {
+    const store = openStore(t);
+    const tails = tailsOf(store);
+    for (let second = 0; second < 12; second += 1) {
+      await fill(store, [`${second}/x`]);
+      tails.tick();
+    }
+    await tails.stop(); // after its current step
+    store.refresh();
+    assert.ok(store.environment.entryCount('retainedTails') >= 10);
+  });
+
   test('do not wait where some megabytes of topics have come', async (t) => {
     const store = openStore(t);
     const tails = tailsOf(store);
@@ -240,6 +252,23 @@ describe('a tail stays where its topic is set anew', () => {
     await tailsOf(store).finished();
     go();
     await set;
+    await other.flush();
+    assert.deepEqual(all(other.retained.match('+/y')), ['x/y']);
+  });
+
+  test('by a slow thread that sets it once more meanwhile', async (t) => {
+    const store = openStore(t);
+    const other = openStore(t, { path: store.environment.path });
+    await fill(store, ['x/y']);
+    await tailsOf(store).finished();
+    const { go } = hold(other);
+    const first = fill(other, ['x/y']);
+    store.retained.clear('x/y');
+    await store.flush();
+    await tailsOf(store).finished();
+    other.retained.set(publication('x/y', 'again')); // dirty while the first commit is under way
+    go();
+    await first;
     await other.flush();
     assert.deepEqual(all(other.retained.match('+/y')), ['x/y']);
   });
