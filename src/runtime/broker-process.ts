@@ -106,8 +106,8 @@ export class BrokerProcess {
 
   /** Brings everything up. @returns 0, or the exit code with which the start failed */
   static async start(options: BrokerProcessOptions): Promise<number> {
-    // Ports below 1024 are for root to bind; everything else is done as the user that the broker runs as.
     const serviceManager = new ServiceManager(process.env, options.logger);
+    // Ports below 1024 are for root to bind; everything else is done as the user that the broker runs as.
     const opening = new HeldLog();
     const acceptor = new Acceptor(options.settings, opening);
     await acceptor.open();
@@ -235,9 +235,9 @@ export class BrokerProcess {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.#serviceManager.stopping();
     await this.#changing;
     this.#write('information', lines.terminating(VERSION));
-    this.#serviceManager.stopping();
     await this.#end();
     const { pidFile } = this.#settings;
     if (pidFile !== undefined) rmSync(pidFile, { force: true });
@@ -255,6 +255,7 @@ export class BrokerProcess {
 
   /** SIGHUP: everything is read first, and only if all of it is right anything changes. */
   async reload(): Promise<void> {
+    if (this.#stopping) return;
     if (this.#reloading !== 'no') {
       this.#reloading = 'once more';
       return;
@@ -287,6 +288,7 @@ export class BrokerProcess {
     for (const [type, text] of refusal) this.#logger.write(type, text);
     if (refusal.length > 0) return false;
     await this.#loadHttp(read);
+    if (this.#stopping) return false;
     this.#apply(untilRestart(inOrderOf(this.#settings, read), changes), files, changes);
     return true;
   }

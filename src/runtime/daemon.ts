@@ -16,7 +16,7 @@ export function daemonise(): boolean {
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     detached: true,
     stdio: 'ignore',
-    env: { ...process.env, [DAEMON_MARK]: '1' },
+    env: { ...process.env, WATCHDOG_PID: undefined, [DAEMON_MARK]: '1' }, // a watchdog is for the child
   });
   child.unref();
   return true;

@@ -14,7 +14,11 @@ const EXTEND_EVERY_MS = 10_000;
 const EXTEND_BY_MS = 30_000;
 
 /** Milliseconds for which more time is asked for at the most: a broker that takes longer than that hangs. */
-const EXTEND_MAX_MS = 15 * 60_000;
+const START_MS_MAX = 15 * 60_000;
+const STOP_MS_MAX = 3 * 60_000;
+
+/** Milliseconds between two looks at whether everything is alive, at the most. */
+const LOOK_MS_MAX = 1000;
 
 /** Node's, or those of a test. */
 export type Timers = Pick<typeof globalThis, 'setTimeout' | 'clearTimeout'>;
@@ -23,12 +27,14 @@ export class ServiceManager {
   readonly #log: Log;
   readonly #timers: Timers;
   readonly #datagrams: UnixDatagrams | undefined;
-  /** Milliseconds between two signs of life, 0 where none are wanted. */
+  /** Milliseconds between two signs of life at the least, 0 where none are wanted. */
   readonly #watchdogMs: number;
   /** Why it cannot be told anything. */
   #fault = '';
   #extension: NodeJS.Timeout | undefined;
   #watchdog: NodeJS.Timeout | undefined;
+  /** Milliseconds since the last sign of life. */
+  #silentMs = 0;
   #isStopping = false;
 
   /**
@@ -41,11 +47,11 @@ export class ServiceManager {
     const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: period, WATCHDOG_PID: pid } = environment;
     for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete environment[name];
     const isForUs = pid === undefined || Number(pid) === process.pid;
-    this.#watchdogMs = isForUs ? Math.floor(Number(period ?? 0) / 1000 / 2) || 0 : 0;
+    this.#watchdogMs = isForUs ? Math.floor(Number(period ?? 0) / 1000 / 3) || 0 : 0;
     if (socket === undefined || socket === '') return;
     try {
       this.#datagrams = new UnixDatagrams(socket);
-      this.#extend();
+      this.#extend(START_MS_MAX);
     } catch (error) {
       this.#fault = (error as Error).message;
     }
@@ -57,18 +63,24 @@ export class ServiceManager {
     this.#timers.clearTimeout(this.#extension);
     this.#tell('READY=1', `STATUS=${status}`);
     if (this.#fault === '') return;
-    this.#log.write('warning', `Warning: The service manager cannot be told anything: ${this.#fault}.`);
+    const what = `The service manager cannot be told anything: ${this.#fault}.`;
+    this.#log.write('warning', `Warning: ${what} With Type=notify or WatchdogSec= it will end the broker.`);
     this.#fault = '';
   }
 
-  /** From now on it shows that it is alive, where that is asked for, as long as `isAlive` says so. */
+  /** From now on it shows that it is alive, where that is asked for, whenever `isAlive` says so. */
   watch(isAlive: () => boolean): void {
     if (this.#watchdogMs === 0 || this.#datagrams === undefined) return;
+    const lookMs = Math.min(this.#watchdogMs, LOOK_MS_MAX);
     this.#watchdog = this.#timers
       .setTimeout(() => {
-        if (isAlive()) this.#tell('WATCHDOG=1');
+        this.#silentMs += lookMs;
+        if (this.#silentMs >= this.#watchdogMs && isAlive()) {
+          this.#tell('WATCHDOG=1');
+          this.#silentMs = 0;
+        }
         this.watch(isAlive);
-      }, this.#watchdogMs)
+      }, lookMs)
       .unref();
   }
 
@@ -81,16 +93,17 @@ export class ServiceManager {
     this.#isStopping = true;
     this.#tell('STOPPING=1', 'STATUS=Stopping');
     this.#timers.clearTimeout(this.#watchdog);
-    if (this.#datagrams !== undefined) this.#extend();
+    this.#timers.clearTimeout(this.#extension);
+    if (this.#datagrams !== undefined) this.#extend(STOP_MS_MAX);
   }
 
-  /** Asks for more time again and again. */
-  #extend(timesLeft = EXTEND_MAX_MS / EXTEND_EVERY_MS): void {
-    if (timesLeft === 0) return;
+  /** Asks for more time again and again. A sign of life would set the watchdog going, which waits meanwhile. */
+  #extend(leftMs: number): void {
+    if (leftMs <= 0) return;
     this.#extension = this.#timers
       .setTimeout(() => {
-        this.#tell(`EXTEND_TIMEOUT_USEC=${EXTEND_BY_MS * 1000}`, 'WATCHDOG=1');
-        this.#extend(timesLeft - 1);
+        this.#tell(`EXTEND_TIMEOUT_USEC=${EXTEND_BY_MS * 1000}`);
+        this.#extend(leftMs - EXTEND_EVERY_MS);
       }, EXTEND_EVERY_MS)
       .unref();
   }

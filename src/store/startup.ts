@@ -23,6 +23,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { StandIn, StoreMode } from '../model/store-mode.js';
@@ -177,7 +178,7 @@ class Startup {
   async #copyOfSaved(scratch: string): Promise<string | undefined> {
     const made = join(scratch, 'made.mdb');
     if (kindOf(this.#saved) === 'other' && (await this.#isAsLeft())) {
-      copyFileSync(this.#saved.path, made);
+      await copyFile(this.#saved.path, made); // main has to say that it is alive
       return made;
     }
     const source = await this.#recovery.find(scratch);

@@ -9,17 +9,22 @@ import { type FileIdentity, type KeptFile, sameIdentity } from './saved-file.js'
 import { type PreparedStore, removeStore } from './startup.js';
 import { Store, type StoreOptions } from './store.js';
 
+/** Milliseconds at the end for what waits for the write lock. */
+const LOCK_MS_MAX = 10_000;
+
 export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
   /** Has every worker call `Store.flush`; resolves when they have answered, or are not going to. */
   flushWorkers: () => Promise<unknown>;
   /** For main's own store. */
   store?: Pick<StoreOptions, 'groupCommitMs' | 'onFailure' | 'onRecovery' | 'onDamage'>;
+  /** Milliseconds that the end waits for the write lock: a thread that hangs may hold it for ever. */
+  lockMsMax?: number;
   /** A save took the place of a file that was no save. */
   onKept?: (file: KeptFile) => void;
 }
 
 export class StoreKeeper {
-  /** Main's own view: for the directory of sessions and for figures. */
+  /** Main's own view: for the directory of sessions, for the tails and for figures. */
   readonly store: Store;
   readonly autosave: Autosave;
   readonly #tails: RetainedTails;
@@ -58,13 +63,14 @@ export class StoreKeeper {
   async end(): Promise<boolean> {
     const { mode, path, saved, isTemporary, standIn } = this.#prepared;
     if (this.#saver !== undefined) this.#saver.isHurried = true;
-    await this.#tails.stop();
+    const { lockMsMax = LOCK_MS_MAX } = this.#options;
+    await orLater(this.#tails.stop(), lockMsMax);
     const kept = await this.autosave.save();
-    const closed = await this.store.close();
+    const closed = await orLater(this.store.close(), lockMsMax);
     const isOver = mode === 'transient' || isTemporary || standIn !== undefined;
     if (isOver || (mode === 'autosave' && kept)) removeStore(path);
     if ((mode === 'durable' || mode === 'deferred') && closed) saved?.noteClosed();
-    return kept && closed;
+    return kept && closed !== false;
   }
 
   async #write(): Promise<{ bytes: number } | undefined> {
@@ -83,4 +89,13 @@ export class StoreKeeper {
     this.#standsInFor = saved?.identity();
     return copy;
   }
+}
+
+/** @returns `undefined` where it does not come about in time */
+function orLater<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

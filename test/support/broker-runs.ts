@@ -17,6 +17,8 @@ export class BrokerRuns {
   readonly log: string[] = [];
   durable = false;
   persistence = true;
+  /** As the option of the keeper. */
+  lockMsMax = 60_000;
   now = Date.UTC(2026, 10, 23, 15, 10);
   readonly #t: TestContext;
 
@@ -41,7 +43,7 @@ export class BrokerRuns {
       log: (level, line) => this.log.push(`${level}: ${line}`),
       ...options,
     });
-    return new BrokerRun(this.#t, prepared, () => this.now);
+    return new BrokerRun(this.#t, prepared, () => this.now, this.lockMsMax);
   }
 
   /** What a reboot leaves of the memory. */
@@ -63,13 +65,14 @@ export class BrokerRun {
   readonly events: string[] = [];
   #ended = false;
 
-  constructor(t: TestContext, prepared: PreparedStore, now: () => number) {
+  constructor(t: TestContext, prepared: PreparedStore, now: () => number, lockMsMax: number) {
     this.prepared = prepared;
     this.keeper = new StoreKeeper(prepared, {
       interval: 0,
       onChanges: false,
       changes: new ChangeCounter(),
       now,
+      lockMsMax,
       flushWorkers: () => this.worker.flush(),
       onSaved: ({ bytes }) => this.events.push(`saved ${bytes > 0 ? 'bytes' : 'nothing'}`),
       onFailure: (error) => this.events.push(`failed: ${error.message}`),

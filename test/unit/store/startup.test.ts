@@ -13,9 +13,12 @@ import {
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { StoreUnavailableError } from '../../../src/store/startup.js';
 import { BrokerRuns } from '../../support/broker-runs.js';
 import { readSample } from '../../support/mosquitto-db-samples.js';
+import { Program } from '../../support/program.js';
+import { builtFolder } from '../../support/project.js';
 import { temporaryFolder } from '../../support/stores.js';
 
 describe('autosave mode', () => {
@@ -31,6 +34,27 @@ describe('autosave mode', () => {
     const second = await runs.start();
     assert.deepEqual(second.names(), ['a']);
     assert.deepEqual(runs.log, []);
+  });
+
+  test('is saved at the end though somebody holds the write lock and hangs', async (t) => {
+    const runs = new BrokerRuns(t);
+    runs.lockMsMax = 300;
+    const run = await runs.start();
+    await run.add('a');
+    const url = pathToFileURL(join(builtFolder, 'src', 'store', 'environment.js')).href;
+    const script = `
+      const { Environment } = await import(${JSON.stringify(url)});
+      new Environment(${JSON.stringify({ path: run.prepared.path, mode: run.mode })}).inTransaction(() => {
+        console.log('held');
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+      });`;
+    const holder = new Program(t, 'the holder', [process.execPath, '--input-type=module', '-e', script]);
+    await holder.waitForLine(/^held$/);
+    run.keeper.tick();
+    run.keeper.tick(); // the tails wait for the lock now
+    assert.equal(await run.end(), true);
+    await holder.kill();
+    assert.deepEqual((await runs.start()).names(), ['a']);
   });
 
   test('after a kill has everything, from the live store', async (t) => {
