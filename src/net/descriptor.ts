@@ -3,8 +3,8 @@
  * a process share its descriptors: the giver duplicates the descriptor and drops its own socket, the taker wraps
  * the duplicate. No byte is copied.
  */
-import { createRequire } from 'node:module';
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import { loadCLibrary } from './c-library.js';
 
 /** fcntl(2) on Linux: duplicate, and close in programs started by this one. */
 const F_DUPFD_CLOEXEC = 1030;
@@ -17,8 +17,7 @@ let duplicate: Duplicate | null | undefined;
 function loadDuplicate(): Duplicate | null {
   if (process.env.MIDGE_NO_DESCRIPTORS !== undefined) return null;
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const libc = koffi.load(null);
+    const { libc } = loadCLibrary();
     if (process.platform === 'linux') {
       const fcntl = libc.func('int fcntl(int fd, int cmd, ...)');
       return (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0) as number;

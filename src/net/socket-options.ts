@@ -1,6 +1,6 @@
 /** Options of a TCP socket that Node has no method for: set with setsockopt(2), on Linux. */
-import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
+import { loadCLibrary } from './c-library.js';
 
 export interface TcpKeepAlive {
   readonly idleSeconds: number;
@@ -22,10 +22,9 @@ let setOption: SetOption | null | undefined;
 function loadSetOption(): SetOption | null {
   if (process.platform !== 'linux') return null;
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const setsockopt = koffi
-      .load(null)
-      .func('int setsockopt(int fd, int level, int name, const int *value, unsigned int length)');
+    const setsockopt = loadCLibrary().libc.func(
+      'int setsockopt(int fd, int level, int name, const int *value, unsigned int length)',
+    );
     return (fd, option, value) => setsockopt(fd, IPPROTO_TCP, option, [value], 4);
   } catch {
     return null;

@@ -1,6 +1,6 @@
 /** Datagrams to a Unix socket, which Node has nothing for: socket(2) and sendto(2), on Linux. */
-import { createRequire } from 'node:module';
 import { getSystemErrorName } from 'node:util';
+import { loadCLibrary } from './c-library.js';
 
 /** <sys/socket.h> on Linux. */
 const AF_UNIX = 1;
@@ -54,14 +54,13 @@ export class UnixDatagrams {
 }
 
 function loadLibc(): Libc {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-  const library = koffi.load(null);
+  const { libc, errno } = loadCLibrary();
   return {
-    socket: library.func('int socket(int domain, int type, int protocol)'),
-    sendto: library.func(
+    socket: libc.func('int socket(int domain, int type, int protocol)'),
+    sendto: libc.func(
       'long sendto(int fd, void* bytes, size_t length, int flags, void* address, unsigned int addressLength)',
     ),
-    errno: () => koffi.errno(),
+    errno,
   };
 }
 

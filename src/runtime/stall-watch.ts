@@ -4,7 +4,7 @@ import { Counter } from '../metrics/counters.js';
 import type { WorkerEntry } from './worker-entry.js';
 
 /** Milliseconds without a sign of life after which a worker counts as stalled. */
-export const STALL_MS = 10_000;
+const STALL_MS = 10_000;
 
 /** Milliseconds between two looks after which main itself, or the machine, has stood still: nobody is to blame. */
 const PAUSE_MS = 5000;

@@ -1,0 +1,8 @@
+/** The C library, which koffi reaches: it is loaded where something is needed of it for the first time. */
+import { createRequire } from 'node:module';
+
+/** @throws where koffi does not work on this machine */
+export function loadCLibrary() {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  return { libc: koffi.load(null), errno: () => koffi.errno() };
+}
