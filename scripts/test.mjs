@@ -20,7 +20,7 @@ import { prepareOrExit, root } from './prepare.mjs';
 const testFilesAtOnceMax = 4;
 /** The longest file takes two minutes on two quiet cores. One that never ends must not hold up the others' results. */
 const fileMinutesMax = 10;
-/** The levels that know no socket, timer, thread or disk (src/ARCHITECTURE.md). */
+/** Unit tests of the levels that know no socket, timer, thread or disk (src/ARCHITECTURE.md). */
 const pureFolders = [
   'auth',
   'base',
@@ -34,7 +34,7 @@ const pureFolders = [
   'session',
   'sys',
   'topic',
-];
+].map((name) => join('dist', 'test', 'unit', name));
 
 prepareOrExit({ develop: true });
 process.chdir(root);
@@ -104,21 +104,17 @@ function listTestFiles() {
  * @returns {string[]} what the runner is given in their place
  */
 function shareProcesses(files, folder) {
-  const shared = new Map();
-  const others = [];
-  for (const file of files) {
-    const name = basename(dirname(file));
-    if (dirname(file) !== join('dist', 'test', 'unit', name) || !pureFolders.includes(name))
-      others.push(file);
-    else shared.set(name, [...(shared.get(name) ?? []), file]);
-  }
-  for (const [name, some] of shared) {
-    const file = join(folder, `unit-${name}.test.mjs`);
-    const urls = some.map((one) => pathToFileURL(join(root, one)).href);
+  const given = files.filter((file) => !pureFolders.includes(dirname(file)));
+  for (const pure of pureFolders) {
+    const urls = files
+      .filter((file) => dirname(file) === pure)
+      .map((file) => pathToFileURL(join(root, file)).href);
+    if (urls.length === 0) continue;
+    const file = join(folder, `unit-${basename(pure)}.test.mjs`);
     writeFileSync(file, urls.map((url) => `import ${JSON.stringify(url)};\n`).join(''));
-    others.push(file);
+    given.push(file);
   }
-  return others;
+  return given;
 }
 
 /** Ends with the exit code of the first run that failed. */
