@@ -11,13 +11,13 @@ import { onPort, writeSecret } from '../support/access-files.js';
 import { type Broker, startBroker } from '../support/broker.js';
 import { type Certificates, makeBadClients, makeCertificates } from '../support/certificates.js';
 import { makeFolder } from '../support/cleanup.js';
-import { runClient, skipWithout, startClient, subscribe } from '../support/debian.js';
+import { python, runClient, skipWithout, startClient, subscribe } from '../support/debian.js';
 import { freePort } from '../support/free-port.js';
 import { Program } from '../support/program.js';
 import { builtFolder } from '../support/project.js';
 import { RawClient } from '../support/raw-client.js';
 
-const skip = skipWithout('/usr/bin/mosquitto_pub', '/usr/bin/openssl', '/usr/bin/python3');
+const skip = skipWithout('/usr/bin/mosquitto_pub', '/usr/bin/openssl', python);
 
 interface Secured {
   broker: Broker;
@@ -222,9 +222,9 @@ except ssl.SSLError:
     print('refused')
 `;
   const args = [String(port), authority, version, ciphers];
-  const python = new Program(t, 'python3', ['/usr/bin/python3', '-c', script, ...args]);
-  assert.equal((await python.waitForEnd()).code, 0, python.tail());
-  return python.output.trim();
+  const handshake = new Program(t, 'python3', [python, '-c', script, ...args]);
+  assert.equal((await handshake.waitForEnd()).code, 0, handshake.tail());
+  return handshake.output.trim();
 }
 
 test('pre-shared keys', { skip }, async (t) => {

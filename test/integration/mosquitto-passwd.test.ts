@@ -18,13 +18,12 @@ import { parsePasswordFile } from '../../src/auth/password-file.js';
 import { verifyPassword } from '../../src/auth/password-hash.js';
 import { startMosquitto } from '../support/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { runClient, skipWithout } from '../support/debian.js';
+import { python, runClient, skipWithout } from '../support/debian.js';
 import { Program } from '../support/program.js';
 import { builtFolder } from '../support/project.js';
 
 const program = [process.execPath, join(builtFolder, 'src', 'cli', 'passwd.js')];
 const debianProgram = '/usr/bin/mosquitto_passwd';
-const python = '/usr/bin/python3';
 
 interface Outcome {
   code: number | null;

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { startBroker } from '../support/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { skipWithout } from '../support/debian.js';
+import { python, skipWithout } from '../support/debian.js';
 import { startFallible } from '../support/fallible-broker.js';
 import { projectFolder } from '../support/project.js';
 import { RawClient } from '../support/raw-client.js';
-import { python, ServiceManager } from '../support/service-manager.js';
+import { ServiceManager } from '../support/service-manager.js';
 
 const skip = skipWithout(python);
 const systemdAnalyze = '/usr/bin/systemd-analyze';

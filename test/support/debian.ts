@@ -9,7 +9,7 @@ import type { Broker } from './broker.js';
 import { Program, type ProgramOptions } from './program.js';
 import { patienceMs } from './within.js';
 
-const python = '/usr/bin/python3';
+export const python = '/usr/bin/python3';
 
 /** What a missing program throws; {@link skipWithout} asks before. */
 export function requireProgram(path: string): void {

@@ -2,9 +2,8 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { makeFolder } from './cleanup.js';
+import { python } from './debian.js';
 import { Program } from './program.js';
-
-export const python = '/usr/bin/python3';
 
 /** Node cannot receive datagrams of Unix sockets. */
 const receive = `

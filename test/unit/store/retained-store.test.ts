@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { RetainedTails } from '../../../src/store/retained-tails.js';
@@ -240,7 +240,8 @@ describe('a tail stays where its topic is set anew', () => {
     return { go: () => go() };
   }
 
-  test('by a thread that had not seen yet that another one cleared it', async (t) => {
+  /** `other` sets `x/y` in a commit that ends after `store` has cleared it, and its note has been worked off. */
+  async function setWhileCleared(t: TestContext) {
     const store = openStore(t);
     const other = openStore(t, { path: store.environment.path });
     await fill(store, ['x/y']);
@@ -250,26 +251,24 @@ describe('a tail stays where its topic is set anew', () => {
     store.retained.clear('x/y');
     await store.flush();
     await tailsOf(store).finished();
-    go();
-    await set;
-    await other.flush();
+    const finish = async (): Promise<void> => {
+      go();
+      await set;
+      await other.flush();
+    };
+    return { other, finish };
+  }
+
+  test('by a thread that had not seen yet that another one cleared it', async (t) => {
+    const { other, finish } = await setWhileCleared(t);
+    await finish();
     assert.deepEqual(all(other.retained.match('+/y')), ['x/y']);
   });
 
   test('by a slow thread that sets it once more meanwhile', async (t) => {
-    const store = openStore(t);
-    const other = openStore(t, { path: store.environment.path });
-    await fill(store, ['x/y']);
-    await tailsOf(store).finished();
-    const { go } = hold(other);
-    const first = fill(other, ['x/y']);
-    store.retained.clear('x/y');
-    await store.flush();
-    await tailsOf(store).finished();
+    const { other, finish } = await setWhileCleared(t);
     other.retained.set(publication('x/y', 'again')); // dirty while the first commit is under way
-    go();
-    await first;
-    await other.flush();
+    await finish();
     assert.deepEqual(all(other.retained.match('+/y')), ['x/y']);
   });
 
