@@ -17,10 +17,10 @@ import type { TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Qos } from '../../src/mqtt/packets.js';
-import type { Broker } from '../support/broker.js';
-import { freePort } from '../support/free-port.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { SessionClient } from '../support/clients/session-client.js';
+import { freePort } from '../support/network/free-port.js';
 import { builtFolder } from '../support/project.js';
-import { SessionClient } from '../support/session-client.js';
 import { isProgram } from './harness.js';
 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 12);

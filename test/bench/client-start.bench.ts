@@ -7,9 +7,9 @@
  */
 import { existsSync } from 'node:fs';
 import type { ProgramName } from '../../src/cli/client-settings.js';
-import { COMMAND_ENVIRONMENT, debianCommand, ourCommand } from '../support/client-commands.js';
+import { COMMAND_ENVIRONMENT, debianCommand, ourCommand } from '../support/clients/client-commands.js';
+import { LineSink } from '../support/clients/wire-record.js';
 import { runCommand } from '../support/run-command.js';
-import { LineSink } from '../support/wire-record.js';
 import { isProgram } from './harness.js';
 
 const rounds = 40;

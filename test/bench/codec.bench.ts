@@ -6,7 +6,7 @@ import { encodePacket } from '../../src/mqtt/encode.js';
 import { Framer } from '../../src/mqtt/framer.js';
 import { topicMatchesFilter } from '../../src/topic/topic-filter.js';
 import { isValidTopicName } from '../../src/topic/topic-name.js';
-import { type PacketSample, packetSamples } from '../support/packet-samples.js';
+import { type PacketSample, packetSamples } from '../support/packets/packet-samples.js';
 import { type Benchmark, isProgram, report } from './harness.js';
 
 const publishesInChunk = 1000;

@@ -8,9 +8,9 @@ import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Broker } from '../support/broker.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { SessionClient, type SessionClientOptions } from '../support/clients/session-client.js';
 import { builtFolder } from '../support/project.js';
-import { SessionClient, type SessionClientOptions } from '../support/session-client.js';
 
 const messageMs = 2;
 

@@ -16,8 +16,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createPasswordHash, formatPasswordHash } from '../../src/auth/password-hash.js';
 import { encodePacket } from '../../src/mqtt/encode.js';
-import { freePort } from '../support/free-port.js';
-import { connectPacket } from '../support/packet-socket.js';
+import { connectPacket } from '../support/clients/packet-socket.js';
+import { freePort } from '../support/network/free-port.js';
 import { isProgram } from './harness.js';
 import {
   goFirst,

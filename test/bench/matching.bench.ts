@@ -5,8 +5,8 @@ import { Publication } from '../../src/mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../../src/mqtt/publish-writer.js';
 import { RetainedTree } from '../../src/retained/retained-tree.js';
 import { RouteTable } from '../../src/routing/route-table.js';
-import { publicationOf, publishPacket } from '../support/publication.js';
-import { subscriptionTo, testSession } from '../support/sessions.js';
+import { subscriptionTo, testSession } from '../support/brokers/sessions.js';
+import { publicationOf, publishPacket } from '../support/packets/publication.js';
 import { type Benchmark, isProgram, report } from './harness.js';
 
 const filterCount = 10_000;

@@ -4,9 +4,9 @@
  */
 import { encodePacket } from '../../src/mqtt/encode.js';
 import type { Qos } from '../../src/mqtt/packets.js';
-import type { BrokerClient } from '../support/broker-client.js';
-import { BrokerFixture } from '../support/broker-fixture.js';
-import { publishPacket } from '../support/publication.js';
+import type { BrokerClient } from '../support/brokers/broker-client.js';
+import { BrokerFixture } from '../support/brokers/broker-fixture.js';
+import { publishPacket } from '../support/packets/publication.js';
 import { type Benchmark, isProgram, report } from './harness.js';
 
 const readBytes = 65_536;

@@ -11,9 +11,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Broker } from '../support/broker.js';
-import { freePort } from '../support/free-port.js';
-import { SessionClient } from '../support/session-client.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { SessionClient } from '../support/clients/session-client.js';
+import { freePort } from '../support/network/free-port.js';
 import { isProgram } from './harness.js';
 import {
   goBeforeOthers,

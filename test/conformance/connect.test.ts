@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { encodePacket } from '../../src/mqtt/encode.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { bytes, packetBytes } from '../support/packet-bytes.js';
-import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
+import { type ConnectOptions, connectPacket } from '../support/clients/packet-socket.js';
+import { bytes, packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
 /** "MQTT" or "MQIsdp" and the level, as the body of a CONNECT begins. */

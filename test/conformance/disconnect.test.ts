@@ -1,7 +1,7 @@
 /** DISCONNECT, AUTH, and what the end of a connection leaves behind. */
 import assert from 'node:assert/strict';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { packetBytes } from '../support/packet-bytes.js';
+import { packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, statement } from './statement.js';
 
 statement({ v3: '', v4: '3.14.1-1', v5: '3.14.1-1' }, 'DISCONNECT with flags is a fault', async (scene) => {

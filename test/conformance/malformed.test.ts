@@ -1,5 +1,9 @@
 /** Every row of the table of malformed packets against a listening broker: what it answers, and that it goes on. */
-import { type MalformedPacket, malformedConnects, malformedPackets } from '../support/malformed-packets.js';
+import {
+  type MalformedPacket,
+  malformedConnects,
+  malformedPackets,
+} from '../support/packets/malformed-packets.js';
 import { type Citations, runStatements, type Scene, statement } from './statement.js';
 
 /** The statements that the name of a row begins with, as numbers of the row's version. */

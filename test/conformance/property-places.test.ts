@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
 import { varintLength, writeVarint } from '../../src/mqtt/varint.js';
-import { bytes } from '../support/packet-bytes.js';
+import { bytes } from '../support/packets/packet-bytes.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
 const { malformedPacket, protocolError, topicAliasInvalid, badAuthenticationMethod } = ReasonCode;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Qos } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { bytes, packetBytes } from '../support/packet-bytes.js';
+import { bytes, packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
 const levels: readonly Qos[] = [0, 1, 2];

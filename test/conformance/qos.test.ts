@@ -1,7 +1,7 @@
 /** The exchanges of QoS 1 and 2 step by step, in both directions and over lost connections; and the order of messages. */
 import assert from 'node:assert/strict';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import type { RawClient } from '../support/raw-client.js';
+import type { RawClient } from '../support/clients/raw-client.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
 /** A client with a lasting session and a subscription, and one that publishes. */

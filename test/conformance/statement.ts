@@ -10,9 +10,9 @@ import { basename } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Packet, ProtocolVersion } from '../../src/mqtt/packets.js';
-import { type Broker, startBroker } from '../support/broker.js';
-import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
-import { RawClient } from '../support/raw-client.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { type ConnectOptions, connectPacket } from '../support/clients/packet-socket.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { hasStatement, type Standard } from './statements.js';
 
 /**

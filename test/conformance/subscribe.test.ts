@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { SubscriptionRequest } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { packetBytes } from '../support/packet-bytes.js';
+import { packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, statement } from './statement.js';
 
 function request(filter: string, qos: 0 | 1 | 2): SubscriptionRequest {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Packet } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { packetBytes } from '../support/packet-bytes.js';
-import type { RawClient } from '../support/raw-client.js';
+import type { RawClient } from '../support/clients/raw-client.js';
+import { packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
 function subscribePacket(scene: Scene, filter: string): Buffer {

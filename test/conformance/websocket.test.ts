@@ -1,8 +1,8 @@
 /** MQTT over WebSockets [6]: what frames hold, and the handshake before them. */
 import assert from 'node:assert/strict';
 import { encodePacket } from '../../src/mqtt/encode.js';
-import { FrameSocket, Opcode, upgradeRequest } from '../support/frame-socket.js';
-import { connectPacket } from '../support/packet-socket.js';
+import { FrameSocket, Opcode, upgradeRequest } from '../support/clients/frame-socket.js';
+import { connectPacket } from '../support/clients/packet-socket.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
 const config = 'listener {port} 127.0.0.1\nprotocol websockets\nallow_anonymous true';

@@ -1,7 +1,7 @@
 /** Wills: when they are published, how, and when not. */
 import type { DisconnectPacket, Properties, Will } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import type { RawClient } from '../support/raw-client.js';
+import type { RawClient } from '../support/clients/raw-client.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
 function will(topic: string, fields: Partial<Will> = {}): Will {

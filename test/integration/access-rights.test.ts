@@ -7,10 +7,10 @@ import { writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import type { ProtocolVersion } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { reload, writePasswords, writeSecret } from '../support/access-files.js';
-import { type Broker, startBroker } from '../support/broker.js';
+import { reload, writePasswords, writeSecret } from '../support/brokers/access-files.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { RawClient } from '../support/raw-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 

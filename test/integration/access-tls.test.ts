@@ -7,15 +7,15 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
-import { onPort, writeSecret } from '../support/access-files.js';
-import { type Broker, startBroker } from '../support/broker.js';
-import { type Certificates, makeBadClients, makeCertificates } from '../support/certificates.js';
+import { onPort, writeSecret } from '../support/brokers/access-files.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { python, runClient, skipWithout, startClient, subscribe } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { python, runClient, skipWithout, startClient, subscribe } from '../support/debian.js';
-import { freePort } from '../support/free-port.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { type Certificates, makeBadClients, makeCertificates } from '../support/network/certificates.js';
+import { freePort } from '../support/network/free-port.js';
 import { Program } from '../support/program.js';
 import { builtFolder } from '../support/project.js';
-import { RawClient } from '../support/raw-client.js';
 
 const skip = skipWithout('/usr/bin/mosquitto_pub', '/usr/bin/openssl', python);
 

@@ -4,14 +4,14 @@ import { chmodSync, cpSync, mkdirSync, readFileSync, statSync, symlinkSync, writ
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ProtocolVersion } from '../../src/mqtt/packets.js';
-import { isRoot, onPort, reload, writePasswords, writeSecret } from '../support/access-files.js';
-import { type Broker, startBroker } from '../support/broker.js';
+import { isRoot, onPort, reload, writePasswords, writeSecret } from '../support/brokers/access-files.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { freePort } from '../support/free-port.js';
-import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
+import { type ConnectOptions, connectPacket } from '../support/clients/packet-socket.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { freePort } from '../support/network/free-port.js';
 import { Program } from '../support/program.js';
 import { builtFolder, projectFolder } from '../support/project.js';
-import { RawClient } from '../support/raw-client.js';
 
 const notAuthorised = { 3: 5, 4: 5, 5: 0x87 } as const;
 

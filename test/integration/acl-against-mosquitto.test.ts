@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { compileAcl } from '../../src/auth/acl-check.js';
 import { parseAclFile } from '../../src/auth/acl-file.js';
-import type { Broker } from '../support/broker.js';
-import { startMosquitto } from '../support/broker.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { startMosquitto } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { skipWithout } from '../support/debian.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { Random } from '../support/random.js';
-import { RawClient } from '../support/raw-client.js';
 
 /** Names, and clients, in which nothing is treated otherwise on purpose: no `/`, no leading `$`. */
 const clients = [

@@ -5,11 +5,11 @@ import type { Socket } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { TLSSocket, TlsOptions } from 'node:tls';
-import { Listener } from '../support/bridge-pair.js';
-import { startBridges, startPeer, startTlsPeer } from '../support/bridge-peer.js';
-import { makeCertificates } from '../support/certificates.js';
+import { Listener } from '../support/brokers/bridge-pair.js';
+import { startBridges, startPeer, startTlsPeer } from '../support/brokers/bridge-peer.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { skipWithout } from '../support/debian.js';
+import { makeCertificates } from '../support/network/certificates.js';
 
 describe('TCP', {
   concurrency: 2,

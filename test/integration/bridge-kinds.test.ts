@@ -8,11 +8,11 @@ import { decodePacket } from '../../src/mqtt/decode.js';
 import { Framer } from '../../src/mqtt/framer.js';
 import { isPacketError } from '../../src/mqtt/packet-error.js';
 import type { ConnectPacket } from '../../src/mqtt/packets.js';
-import { Listener, startPair } from '../support/bridge-pair.js';
-import { type Broker, startBroker } from '../support/broker.js';
+import { Listener, startPair } from '../support/brokers/bridge-pair.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { afterTest } from '../support/cleanup.js';
-import { FlakyProxy } from '../support/flaky-proxy.js';
-import { freePort } from '../support/free-port.js';
+import { FlakyProxy } from '../support/network/flaky-proxy.js';
+import { freePort } from '../support/network/free-port.js';
 
 const stateTopic = '$SYS/broker/connection/gateway/state';
 const openListener = 'listener {port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n';

@@ -2,13 +2,13 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Listener } from '../support/bridge-pair.js';
-import { startBridges, startTlsPeer } from '../support/bridge-peer.js';
-import { startBroker } from '../support/broker.js';
+import { Listener } from '../support/brokers/bridge-pair.js';
+import { startBridges, startTlsPeer } from '../support/brokers/bridge-peer.js';
+import { startBroker } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { skipWithout } from '../support/debian.js';
-import { freePort } from '../support/free-port.js';
-import { OcspAuthority } from '../support/ocsp-responder.js';
+import { freePort } from '../support/network/free-port.js';
+import { OcspAuthority } from '../support/network/ocsp-responder.js';
 
 const skip = skipWithout('/usr/bin/openssl');
 

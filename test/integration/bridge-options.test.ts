@@ -4,12 +4,12 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { Listener, startPair } from '../support/bridge-pair.js';
-import { startBroker } from '../support/broker.js';
+import { Listener, startPair } from '../support/brokers/bridge-pair.js';
+import { startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { FlakyProxy } from '../support/flaky-proxy.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { FlakyProxy } from '../support/network/flaky-proxy.js';
 import { builtFolder } from '../support/project.js';
-import { RawClient } from '../support/raw-client.js';
 import { within } from '../support/within.js';
 
 const stateTopic = '$SYS/broker/connection/gateway/state';
@@ -255,7 +255,9 @@ restart_timeout 1\ntopic ${name} in 1\n${lines}`,
 
     test('the worker of a bridge dies: it comes back with its queue', async (t) => {
       const folder = makeFolder(t);
-      const preload = pathToFileURL(join(builtFolder, 'test', 'support', 'fall-on-request.js')).href;
+      const preload = pathToFileURL(
+        join(builtFolder, 'test', 'support', 'brokers', 'fall-on-request.js'),
+      ).href;
       const pair = await startPair(t, {
         bridge: `${v311}topic up out 1`,
         nearEnv: { NODE_OPTIONS: `--import ${preload}`, FALL_FOLDER: folder },

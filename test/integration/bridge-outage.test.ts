@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Qos } from '../../src/mqtt/packets.js';
-import { type BridgePair, type Kind, Listener, startPair } from '../support/bridge-pair.js';
-import { optionsFor, type Way } from '../support/bridge-ways.js';
-import type { Broker } from '../support/broker.js';
-import { skipWithout } from '../support/debian.js';
+import { type BridgePair, type Kind, Listener, startPair } from '../support/brokers/bridge-pair.js';
+import { optionsFor, type Way } from '../support/brokers/bridge-ways.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 
 const mosquitto = '/usr/sbin/mosquitto';
 const stateTopic = '$SYS/broker/connection/gateway/state';

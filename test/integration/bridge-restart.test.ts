@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { type Broker, startBroker } from '../support/broker.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { FlakyProxy } from '../support/flaky-proxy.js';
-import { SessionClient } from '../support/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
+import { FlakyProxy } from '../support/network/flaky-proxy.js';
 
 const messages = Number(process.env.BRIDGE_MESSAGES ?? 100_000);
 /** Messages that a publisher has under way at once. */

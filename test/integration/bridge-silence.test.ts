@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Listener } from '../support/bridge-pair.js';
-import { type Broker, startBroker } from '../support/broker.js';
-import { Cable, type Network, openPort, skipWithoutNamespaces } from '../support/network.js';
+import { Listener } from '../support/brokers/bridge-pair.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { Cable, type Network, openPort, skipWithoutNamespaces } from '../support/network/network.js';
 
 /** By name: the lines of each bridge, and why it gives up. Without them all would wait for a minute. */
 const bridges: Readonly<Record<string, readonly [lines: string, why: RegExp]>> = {

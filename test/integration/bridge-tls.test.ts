@@ -2,11 +2,11 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { type BridgePair, type Kind, Listener, startPair } from '../support/bridge-pair.js';
-import { type Certificates, makeCertificates } from '../support/certificates.js';
+import { type BridgePair, type Kind, Listener, startPair } from '../support/brokers/bridge-pair.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { skipWithout } from '../support/debian.js';
-import { freePort } from '../support/free-port.js';
+import { type Certificates, makeCertificates } from '../support/network/certificates.js';
+import { freePort } from '../support/network/free-port.js';
 
 const pairs: readonly (readonly [near: Kind, far: Kind])[] = [
   ['Midge', 'Midge'],

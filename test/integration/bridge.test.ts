@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import type { Qos } from '../../src/mqtt/packets.js';
-import { type Kind, Listener, startPair } from '../support/bridge-pair.js';
-import type { Broker } from '../support/broker.js';
-import { skipWithout } from '../support/debian.js';
+import { type Kind, Listener, startPair } from '../support/brokers/bridge-pair.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 
 const mosquitto = '/usr/sbin/mosquitto';
 const pairs: readonly (readonly [near: Kind, far: Kind])[] = [

@@ -14,15 +14,15 @@ import { optionsOf, parseOptions } from '../../src/cli/option-parser.js';
 import type { OptionRow } from '../../src/cli/option-table.js';
 import { UsageError, usageErrorText } from '../../src/cli/usage-error.js';
 import { encodePacket } from '../../src/mqtt/encode.js';
-import { startMosquitto } from '../support/broker.js';
-import { makeCertificates } from '../support/certificates.js';
+import { startMosquitto } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { afterTest, makeFolder } from '../support/cleanup.js';
-import { COMMAND_ENVIRONMENT, debianCommand } from '../support/client-commands.js';
-import { skipWithout } from '../support/debian.js';
-import { type Case, compareWithDebian, type Surroundings } from '../support/differential.js';
-import { freePort } from '../support/free-port.js';
+import { COMMAND_ENVIRONMENT, debianCommand } from '../support/clients/client-commands.js';
+import { type Case, compareWithDebian, type Surroundings } from '../support/clients/differential.js';
+import { makeCertificates } from '../support/network/certificates.js';
+import { freePort } from '../support/network/free-port.js';
+import { SocksProxy } from '../support/network/socks-proxy.js';
 import { runCommand } from '../support/run-command.js';
-import { SocksProxy } from '../support/socks-proxy.js';
 
 const PROGRAMS = ['mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr'] as const;
 

@@ -12,15 +12,15 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { ProgramName } from '../../src/cli/client-settings.js';
-import { type Broker, startMosquitto } from '../support/broker.js';
-import { makeCertificates } from '../support/certificates.js';
+import { type Broker, startMosquitto } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { afterTest, makeFolder } from '../support/cleanup.js';
-import { COMMAND_ENVIRONMENT, ourCommand } from '../support/client-commands.js';
-import { skipWithout } from '../support/debian.js';
-import { freePort } from '../support/free-port.js';
+import { COMMAND_ENVIRONMENT, ourCommand } from '../support/clients/client-commands.js';
+import { LineSink, RecordingProxy } from '../support/clients/wire-record.js';
+import { makeCertificates } from '../support/network/certificates.js';
+import { freePort } from '../support/network/free-port.js';
 import { Program } from '../support/program.js';
 import { type CommandEnd, runCommand } from '../support/run-command.js';
-import { LineSink, RecordingProxy } from '../support/wire-record.js';
 
 const skip = skipWithout('/usr/sbin/mosquitto', '/usr/bin/openssl');
 

@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { COMMAND_ENVIRONMENT, ourCommand } from '../support/client-commands.js';
+import { COMMAND_ENVIRONMENT, ourCommand } from '../support/clients/client-commands.js';
+import { LineSink } from '../support/clients/wire-record.js';
 import { projectFolder } from '../support/project.js';
 import { runCommand } from '../support/run-command.js';
-import { LineSink } from '../support/wire-record.js';
 
 /** Prints what was loaded beyond what Node itself loads. */
 const SPY = `const before = new Set(process.moduleLoadList);

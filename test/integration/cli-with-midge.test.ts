@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type Broker, withBrokers } from '../support/broker.js';
-import { COMMAND_ENVIRONMENT, ourCommand } from '../support/client-commands.js';
+import { type Broker, withBrokers } from '../support/brokers/broker.js';
+import { COMMAND_ENVIRONMENT, ourCommand } from '../support/clients/client-commands.js';
 import { Program } from '../support/program.js';
 import { runCommand } from '../support/run-command.js';
 

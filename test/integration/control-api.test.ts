@@ -1,7 +1,7 @@
 /** `$CONTROL/…`: what the broker answers, and that nobody else hears of it. */
 import assert from 'node:assert/strict';
-import { isReference, withBrokers } from '../support/broker.js';
-import { RawClient } from '../support/raw-client.js';
+import { isReference, withBrokers } from '../support/brokers/broker.js';
+import { RawClient } from '../support/clients/raw-client.js';
 
 const api = '$CONTROL/broker/v1';
 const skip = isReference ? 'since Mosquitto 2.1' : false;

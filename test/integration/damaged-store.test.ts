@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { startBroker } from '../support/broker.js';
+import { startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { DurableClient } from '../support/durable-client.js';
+import { DurableClient } from '../support/clients/durable-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { Random } from '../support/random.js';
-import { RawClient } from '../support/raw-client.js';
-import { DAMAGES } from '../support/store-damages.js';
+import { DAMAGES } from '../support/store/store-damages.js';
 
 const configFor = (folder: string) => `persistence true\npersistence_location ${folder}/`;
 

@@ -7,9 +7,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Broker, startBroker } from '../support/broker.js';
-import { DurableClient } from '../support/durable-client.js';
-import { RawClient } from '../support/raw-client.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { DurableClient } from '../support/clients/durable-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
 
 const persistence = 'log_type all\npersistence true\npersistence_location {folder}/store/';
 const skip = existsSync('/usr/bin/prlimit') ? false : 'needs prlimit';

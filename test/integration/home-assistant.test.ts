@@ -1,7 +1,7 @@
 /** Home Assistant's way of using a broker, with Python's paho: birth and will, discovery, `#`, reconnect storms. */
 import { fileURLToPath } from 'node:url';
-import { withBrokers } from '../support/broker.js';
-import { runPython, skipWithoutPaho } from '../support/debian.js';
+import { withBrokers } from '../support/brokers/broker.js';
+import { runPython, skipWithoutPaho } from '../support/brokers/debian.js';
 
 const script = fileURLToPath(new URL('../../../test/integration/home-assistant.py', import.meta.url));
 const devices = 40;

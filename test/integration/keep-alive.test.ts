@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
-import { type Broker, isReference, withBrokers } from '../support/broker.js';
-import { RawClient } from '../support/raw-client.js';
-import { SessionClient } from '../support/session-client.js';
+import { type Broker, isReference, withBrokers } from '../support/brokers/broker.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 
 /** Mosquitto counts whole seconds; 2.1 looks once a second, Debian's 2.0.11 every five. The rest is for a busy machine. */
 const earliestMs = 1000;

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Broker, startBroker } from '../support/broker.js';
-import { DurableClient } from '../support/durable-client.js';
-import { NumberPublisher, NumberSubscriber, range } from '../support/numbers.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { DurableClient } from '../support/clients/durable-client.js';
+import { NumberPublisher, NumberSubscriber, range } from '../support/clients/numbers.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { Random } from '../support/random.js';
-import { RawClient } from '../support/raw-client.js';
 import { within } from '../support/within.js';
 
 const rounds = 20;

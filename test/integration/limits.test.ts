@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import type { ProtocolVersion, Qos } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
-import { type Broker, isReference, startBroker, withBrokers } from '../support/broker.js';
+import { type Broker, isReference, startBroker, withBrokers } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
-import { RawClient } from '../support/raw-client.js';
+import { type ConnectOptions, connectPacket } from '../support/clients/packet-socket.js';
+import { RawClient } from '../support/clients/raw-client.js';
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 /** What is asked for here is what Mosquitto 2.1 does. */

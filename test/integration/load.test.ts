@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { ProtocolVersion, PublishPacket, Qos } from '../../src/mqtt/packets.js';
-import { type Broker, isReference, withBrokers } from '../support/broker.js';
-import { SessionClient } from '../support/session-client.js';
+import { type Broker, isReference, withBrokers } from '../support/brokers/broker.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { within } from '../support/within.js';
 
 /** Ten groups with ten publishers and ten subscribers each: every subscriber of a group gets all of its messages. */

@@ -5,10 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { reload } from '../support/access-files.js';
-import { startBroker } from '../support/broker.js';
-import { freePort } from '../support/free-port.js';
-import { RawClient } from '../support/raw-client.js';
+import { reload } from '../support/brokers/access-files.js';
+import { startBroker } from '../support/brokers/broker.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { freePort } from '../support/network/free-port.js';
 
 const MISSING = 'protocol http_api\nenable_proxy_protocol 2';
 

@@ -7,11 +7,11 @@ import { runDbCommand } from '../../src/cli/db.js';
 import type { DatabaseContent } from '../../src/mosquitto-db/content.js';
 import { writeDatabase } from '../../src/mosquitto-db/from-model.js';
 import { readDatabase } from '../../src/mosquitto-db/to-model.js';
-import { type Broker, startMosquitto } from '../support/broker.js';
+import { type Broker, startMosquitto } from '../support/brokers/broker.js';
+import { runClient, skipWithout, startClient } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { runClient, skipWithout, startClient } from '../support/debian.js';
-import { readSample, SAMPLE_NAMES } from '../support/mosquitto-db-samples.js';
-import { SampleWitness } from '../support/sample-witness.js';
+import { readSample, SAMPLE_NAMES } from '../support/store/mosquitto-db-samples.js';
+import { SampleWitness } from '../support/store/sample-witness.js';
 
 const skip = skipWithout('/usr/sbin/mosquitto', '/usr/bin/mosquitto_sub');
 

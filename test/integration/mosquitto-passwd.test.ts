@@ -16,9 +16,9 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { parsePasswordFile } from '../../src/auth/password-file.js';
 import { verifyPassword } from '../../src/auth/password-hash.js';
-import { startMosquitto } from '../support/broker.js';
+import { startMosquitto } from '../support/brokers/broker.js';
+import { python, runClient, skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { python, runClient, skipWithout } from '../support/debian.js';
 import { Program } from '../support/program.js';
 import { builtFolder } from '../support/project.js';
 

@@ -7,7 +7,7 @@ import mqtt, {
   type IPublishPacket,
   type MqttClient,
 } from 'mqtt';
-import { type Broker, isReference, withBrokers } from '../support/broker.js';
+import { type Broker, isReference, withBrokers } from '../support/brokers/broker.js';
 import { afterTest } from '../support/cleanup.js';
 import { within } from '../support/within.js';
 

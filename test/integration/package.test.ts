@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:f
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeFolder } from '../support/cleanup.js';
-import { freePort } from '../support/free-port.js';
+import { freePort } from '../support/network/free-port.js';
 import { Program } from '../support/program.js';
 import { builtFolder, projectFolder } from '../support/project.js';
 

@@ -1,7 +1,7 @@
 /** Python's paho against the broker: the scenarios of paho-scenarios.py, in each version of the protocol. */
 import { fileURLToPath } from 'node:url';
-import { withBrokers } from '../support/broker.js';
-import { runPython, skipWithoutPaho } from '../support/debian.js';
+import { withBrokers } from '../support/brokers/broker.js';
+import { runPython, skipWithoutPaho } from '../support/brokers/debian.js';
 
 const script = fileURLToPath(new URL('../../../test/integration/paho-scenarios.py', import.meta.url));
 const scenarios = ['exchange', 'retained', 'will', 'session', 'shared'];

@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Broker, startBroker } from '../support/broker.js';
-import { RawClient } from '../support/raw-client.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { RawClient } from '../support/clients/raw-client.js';
 
 const persistent = 'log_type all\npersistence true\npersistence_location {folder}/store';
 

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { connect as connectTcp } from 'node:net';
 import type { TestContext } from 'node:test';
-import { type Broker, isReference, withBrokers } from '../support/broker.js';
+import { type Broker, isReference, withBrokers } from '../support/brokers/broker.js';
 import { afterTest } from '../support/cleanup.js';
-import { RawClient } from '../support/raw-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { within } from '../support/within.js';
 
 const malformed = 0x81;

@@ -11,15 +11,16 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { encodePacket } from '../../src/mqtt/encode.js';
-import { onPort, reload, writePasswords } from '../support/access-files.js';
-import { type Broker, isReference, startBroker, withBrokers } from '../support/broker.js';
-import { makeCertificates } from '../support/certificates.js';
+import { onPort, reload, writePasswords } from '../support/brokers/access-files.js';
+import { type Broker, isReference, startBroker, withBrokers } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { afterTest, makeFolder } from '../support/cleanup.js';
-import { skipWithout } from '../support/debian.js';
-import { FrameSocket, frame, Opcode, upgradeRequest } from '../support/frame-socket.js';
-import { freePort } from '../support/free-port.js';
-import { moveAround, moves } from '../support/move-around.js';
-import { type ConnectOptions, connectPacket } from '../support/packet-socket.js';
+import { FrameSocket, frame, Opcode, upgradeRequest } from '../support/clients/frame-socket.js';
+import { moveAround, moves } from '../support/clients/move-around.js';
+import { type ConnectOptions, connectPacket } from '../support/clients/packet-socket.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { makeCertificates } from '../support/network/certificates.js';
+import { freePort } from '../support/network/free-port.js';
 import {
   binaryHeader,
   SIGNATURE,
@@ -28,11 +29,10 @@ import {
   textHeader,
   tlv,
   unixHeader,
-} from '../support/proxy-headers.js';
-import { behindProxy } from '../support/proxy-way.js';
+} from '../support/network/proxy-headers.js';
+import { behindProxy } from '../support/network/proxy-way.js';
+import { overWebSockets } from '../support/network/web-socket-way.js';
 import { Random } from '../support/random.js';
-import { RawClient } from '../support/raw-client.js';
-import { overWebSockets } from '../support/web-socket-way.js';
 import { patienceMs, within } from '../support/within.js';
 
 const listener = (version: 1 | 2, ...further: string[]) =>

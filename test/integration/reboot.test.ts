@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findLiveFolder, memoryFolders } from '../../src/store/live-folder.js';
-import { type Broker, startBroker } from '../support/broker.js';
-import { DurableClient } from '../support/durable-client.js';
-import { RawClient } from '../support/raw-client.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { DurableClient } from '../support/clients/durable-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { within } from '../support/within.js';
 
 const config = 'log_type all\npersistence true\npersistence_location {folder}/';

@@ -4,13 +4,13 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { startBroker } from '../support/broker.js';
+import { startBroker } from '../support/brokers/broker.js';
+import { python, skipWithout } from '../support/brokers/debian.js';
+import { startFallible } from '../support/brokers/fallible-broker.js';
+import { ServiceManager } from '../support/brokers/service-manager.js';
 import { makeFolder } from '../support/cleanup.js';
-import { python, skipWithout } from '../support/debian.js';
-import { startFallible } from '../support/fallible-broker.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { projectFolder } from '../support/project.js';
-import { RawClient } from '../support/raw-client.js';
-import { ServiceManager } from '../support/service-manager.js';
 
 const skip = skipWithout(python);
 const systemdAnalyze = '/usr/bin/systemd-analyze';

@@ -16,11 +16,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { type Broker, startBroker } from '../support/broker.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { afterTest, makeFolder } from '../support/cleanup.js';
-import { DurableClient } from '../support/durable-client.js';
-import { connectPacket } from '../support/packet-socket.js';
-import { RawClient } from '../support/raw-client.js';
+import { DurableClient } from '../support/clients/durable-client.js';
+import { connectPacket } from '../support/clients/packet-socket.js';
+import { RawClient } from '../support/clients/raw-client.js';
 
 const isRoot = process.getuid?.() === 0;
 const nobody = 65534;

@@ -1,9 +1,9 @@
 /** Sessions that outlive the broker: whichever worker takes them up, messages of every worker reach them. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Broker, startBroker } from '../support/broker.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { RawClient } from '../support/raw-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
 
 const ids = Array.from({ length: 12 }, (_, index) => `stays-${index}`);
 

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Qos } from '../../src/mqtt/packets.js';
-import { type Broker, withBrokers } from '../support/broker.js';
+import { type Broker, withBrokers } from '../support/brokers/broker.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { Random } from '../support/random.js';
-import { SessionClient } from '../support/session-client.js';
 import { within } from '../support/within.js';
 
 const durationMs = 4_000;

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { inspect } from 'node:util';
 import type { Packet } from '../../src/mqtt/packets.js';
-import { type Broker, startBroker, startMosquitto, withBrokers } from '../support/broker.js';
+import { type Broker, startBroker, startMosquitto, withBrokers } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
-import { skipWithout } from '../support/debian.js';
-import { RawClient } from '../support/raw-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
 import { within } from '../support/within.js';
 
 const skip = skipWithout('/usr/sbin/mosquitto');

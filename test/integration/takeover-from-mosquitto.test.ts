@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { type Broker, isReference, startBroker, startMosquitto } from '../support/broker.js';
+import { type Broker, isReference, startBroker, startMosquitto } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
-import { readSample, SAMPLE_NAMES } from '../support/mosquitto-db-samples.js';
-import { SampleWitness } from '../support/sample-witness.js';
+import { readSample, SAMPLE_NAMES } from '../support/store/mosquitto-db-samples.js';
+import { SampleWitness } from '../support/store/sample-witness.js';
 
 const concurrency = 3;
 

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { ProtocolVersion, PublishPacket } from '../../src/mqtt/packets.js';
-import { type Broker, isReference, withBrokers } from '../support/broker.js';
-import type { ConnectOptions } from '../support/packet-socket.js';
-import { RawClient } from '../support/raw-client.js';
-import { SessionClient } from '../support/session-client.js';
+import { type Broker, isReference, withBrokers } from '../support/brokers/broker.js';
+import type { ConnectOptions } from '../support/clients/packet-socket.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { within } from '../support/within.js';
 
 const sessionTakenOver = 0x8e;

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type Broker, withBrokers } from '../support/broker.js';
-import { publish, runClient, skipWithout, startClient, subscribe } from '../support/debian.js';
+import { type Broker, withBrokers } from '../support/brokers/broker.js';
+import { publish, runClient, skipWithout, startClient, subscribe } from '../support/brokers/debian.js';
 
 const versions = ['31', '311', '5'] as const;
 const levels = ['0', '1', '2'] as const;

@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Broker } from '../support/broker.js';
-import type { DurableClient } from '../support/durable-client.js';
-import { type FallibleBroker, startFallible } from '../support/fallible-broker.js';
-import { NumberPublisher, NumberSubscriber, NumberTally, range } from '../support/numbers.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { type FallibleBroker, startFallible } from '../support/brokers/fallible-broker.js';
+import type { DurableClient } from '../support/clients/durable-client.js';
+import { NumberPublisher, NumberSubscriber, NumberTally, range } from '../support/clients/numbers.js';
 import { within } from '../support/within.js';
 
 const workers = 3;

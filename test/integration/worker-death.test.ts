@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Broker } from '../support/broker.js';
-import { startFallible } from '../support/fallible-broker.js';
-import { RawClient } from '../support/raw-client.js';
-import { SessionClient } from '../support/session-client.js';
+import type { Broker } from '../support/brokers/broker.js';
+import { startFallible } from '../support/brokers/fallible-broker.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { until, within } from '../support/within.js';
 
 const memberCount = 12;

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { decodeUtf8, isValidUtf8 } from '../../../src/base/utf8.js';
-import { bytes } from '../../support/packet-bytes.js';
+import { bytes } from '../../support/packets/packet-bytes.js';
 
 /** Another decoder's opinion; MQTT forbids U+0000 besides. */
 function isValidForAnother(data: Uint8Array): boolean {

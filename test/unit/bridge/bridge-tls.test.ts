@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { bridgeTlsTarget } from '../../../src/bridge/bridge-tls.js';
 import { type BridgeSettings, defaultsOf } from '../../../src/config/settings.js';
-import { makeCertificates } from '../../support/certificates.js';
+import { skipWithout } from '../../support/brokers/debian.js';
 import { makeFolder } from '../../support/cleanup.js';
-import { skipWithout } from '../../support/debian.js';
+import { makeCertificates } from '../../support/network/certificates.js';
 
 test('a bridge that tries again reads its files, and makes a context only of new ones', {
   skip: skipWithout('/usr/bin/openssl'),

@@ -9,8 +9,8 @@ import { encodePacket } from '../../../src/mqtt/encode.js';
 import { Framer } from '../../../src/mqtt/framer.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import type { Packet } from '../../../src/mqtt/packets.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import { publishPacket } from '../../support/publication.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { publishPacket } from '../../support/packets/publication.js';
 
 const stateTopic = '$SYS/broker/connection/gateway/state';
 

@@ -10,8 +10,8 @@ import type { Channel, ChannelEvents, Uplink } from '../../../src/bridge/uplink.
 import { type BridgeSettings, defaultsOf } from '../../../src/config/settings.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import type { PublishPacket, Qos } from '../../../src/mqtt/packets.js';
-import type { BrokerClient } from '../../support/broker-client.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
+import type { BrokerClient } from '../../support/brokers/broker-client.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 import { Random } from '../../support/random.js';
 
 const stepMs = 100;

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryStore } from '../../../src/broker/memory-store.js';
 import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
-import type { BrokerClient } from '../../support/broker-client.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import { testLink } from '../../support/links.js';
-import { MemoryKeeper } from '../../support/memory-keeper.js';
+import type { BrokerClient } from '../../support/brokers/broker-client.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { testLink } from '../../support/brokers/links.js';
+import { MemoryKeeper } from '../../support/store/memory-keeper.js';
 
 /** A store that commits when the test says so. */
 class TestStore extends MemoryStore {

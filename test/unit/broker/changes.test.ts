@@ -1,8 +1,8 @@
 /** What counts as a change [mosq: autosave_on_changes]. */
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import type { BrokerClient } from '../../support/broker-client.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
+import type { BrokerClient } from '../../support/brokers/broker-client.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 
 describe('autosave_on_changes', () => {
   let changes = 0;

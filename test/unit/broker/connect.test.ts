@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import type { Properties, ProtocolVersion, Will } from '../../../src/mqtt/packets.js';
-import { BrokerFixture, type FixtureOptions } from '../../support/broker-fixture.js';
-import { type ConnectOptions, connectPacket } from '../../support/packet-socket.js';
+import { BrokerFixture, type FixtureOptions } from '../../support/brokers/broker-fixture.js';
+import { type ConnectOptions, connectPacket } from '../../support/clients/packet-socket.js';
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 

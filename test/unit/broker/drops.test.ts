@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import type { ConnectOptions } from '../../support/packet-socket.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import type { ConnectOptions } from '../../support/clients/packet-socket.js';
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 

@@ -1,12 +1,12 @@
 /** Every packet of the table of malformed ones, sent to a broker: what it answers, and what it logs. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { BrokerFixture } from '../../support/broker-fixture.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 import {
   type MalformedPacket,
   malformedConnects,
   malformedPackets,
-} from '../../support/malformed-packets.js';
+} from '../../support/packets/malformed-packets.js';
 
 function expectLogged({ log }: BrokerFixture, { message }: MalformedPacket): void {
   const lines = log.map((line) => line.replace(/^information (Protocol error from [^ ]+: )?/, ''));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import type { Packet, Properties, ProtocolVersion, UserProperty } from '../../../src/mqtt/packets.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 
 /** User properties that make a packet of this size. */
 function filledTo(size: number, make: (properties: Properties) => Packet): Buffer {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Properties, ProtocolVersion, PublishPacket, Qos } from '../../../src/mqtt/packets.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import { plain } from '../../support/plain-packet.js';
-import { publishPacket } from '../../support/publication.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { plain } from '../../support/packets/plain-packet.js';
+import { publishPacket } from '../../support/packets/publication.js';
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 

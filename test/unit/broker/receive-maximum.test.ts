@@ -1,8 +1,8 @@
 /** Clients that keep more QoS 2 messages unreleased than CONNACK allowed: a burst is taken, a habit is not. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { BrokerClient } from '../../support/broker-client.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
+import type { BrokerClient } from '../../support/brokers/broker-client.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 
 const options = { settings: { maxInflightMessages: 2 } };
 const warning =

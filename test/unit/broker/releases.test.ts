@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { receiveRecords } from '../../../src/broker/records-path.js';
 import { LmdbBrokerStore } from '../../../src/store/broker-store.js';
-import type { BrokerClient } from '../../support/broker-client.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import { type TestLink, testLink } from '../../support/links.js';
-import { openStore } from '../../support/stores.js';
+import type { BrokerClient } from '../../support/brokers/broker-client.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { type TestLink, testLink } from '../../support/brokers/links.js';
+import { openStore } from '../../support/store/stores.js';
 
 interface Worker {
   fixture: BrokerFixture;

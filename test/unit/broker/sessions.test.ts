@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
-import type { BrokerClient } from '../../support/broker-client.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import type { ConnectOptions } from '../../support/packet-socket.js';
+import type { BrokerClient } from '../../support/brokers/broker-client.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import type { ConnectOptions } from '../../support/clients/packet-socket.js';
 
 const NEVER = 0xffffffff;
 

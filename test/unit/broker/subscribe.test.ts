@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ProtocolVersion, PublishPacket } from '../../../src/mqtt/packets.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
 

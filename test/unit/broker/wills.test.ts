@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Properties, ProtocolVersion, Will } from '../../../src/mqtt/packets.js';
-import type { BrokerClient } from '../../support/broker-client.js';
-import { BrokerFixture, type FixtureOptions } from '../../support/broker-fixture.js';
-import type { ConnectOptions } from '../../support/packet-socket.js';
+import type { BrokerClient } from '../../support/brokers/broker-client.js';
+import { BrokerFixture, type FixtureOptions } from '../../support/brokers/broker-fixture.js';
+import type { ConnectOptions } from '../../support/clients/packet-socket.js';
 
 function willOf(fields: Partial<Will> = {}): Will {
   return { topic: 'will', payload: Buffer.from('gone'), qos: 1, retain: false, properties: {}, ...fields };

@@ -7,8 +7,8 @@ import { Publication } from '../../../src/mqtt/publication.js';
 import { WINDOW_BYTES } from '../../../src/routing/link.js';
 import type { LinkMessage } from '../../../src/routing/messages.js';
 import { packedRecords, RecordFlag, unpackRecords } from '../../../src/routing/wire.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import { congest, type TestLink, testLink } from '../../support/links.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { congest, type TestLink, testLink } from '../../support/brokers/links.js';
 
 interface Worker {
   fixture: BrokerFixture;

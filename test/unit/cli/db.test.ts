@@ -5,8 +5,8 @@ import { describe, type TestContext, test } from 'node:test';
 import { runDbCommand } from '../../../src/cli/db.js';
 import { DB_USAGE, parseDbArguments } from '../../../src/cli/db-arguments.js';
 import { SavedFile } from '../../../src/store/saved-file.js';
-import { readSample, SAMPLE_NAMES } from '../../support/mosquitto-db-samples.js';
-import { openStore, temporaryFolder } from '../../support/stores.js';
+import { readSample, SAMPLE_NAMES } from '../../support/store/mosquitto-db-samples.js';
+import { openStore, temporaryFolder } from '../../support/store/stores.js';
 
 async function run(...args: string[]) {
   let stdout = '';

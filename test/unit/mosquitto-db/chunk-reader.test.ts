@@ -4,7 +4,12 @@ import fc from 'fast-check';
 import { DatabaseFormatError, readChunks } from '../../../src/mosquitto-db/chunk-reader.js';
 import { writeChunks } from '../../../src/mosquitto-db/chunk-writer.js';
 import { type Chunk, FILE_HEADER_LENGTH } from '../../../src/mosquitto-db/chunks.js';
-import { flippedSample, readExpected, readSample, SAMPLE_NAMES } from '../../support/mosquitto-db-samples.js';
+import {
+  flippedSample,
+  readExpected,
+  readSample,
+  SAMPLE_NAMES,
+} from '../../support/store/mosquitto-db-samples.js';
 
 describe('samples of real brokers', () => {
   for (const name of SAMPLE_NAMES) {

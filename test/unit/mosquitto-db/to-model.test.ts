@@ -15,7 +15,7 @@ import {
   SAMPLE_NAMES,
   SAMPLES_READ_AT,
   SAMPLES_WRITTEN_AT,
-} from '../../support/mosquitto-db-samples.js';
+} from '../../support/store/mosquitto-db-samples.js';
 
 const RETAINED_BY_V3 = [
   '/lead',

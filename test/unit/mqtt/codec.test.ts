@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import { decodePacket } from '../../../src/mqtt/decode.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import type { Packet, Properties, ProtocolVersion } from '../../../src/mqtt/packets.js';
-import { bytes, decodeWhole, packetBytes } from '../../support/packet-bytes.js';
-import { packetSamples } from '../../support/packet-samples.js';
-import { plain } from '../../support/plain-packet.js';
+import { bytes, decodeWhole, packetBytes } from '../../support/packets/packet-bytes.js';
+import { packetSamples } from '../../support/packets/packet-samples.js';
+import { plain } from '../../support/packets/plain-packet.js';
 
 describe('a packet and its bytes', () => {
   for (const { name, version, sender, packet, bytes: encoded } of packetSamples) {

@@ -3,9 +3,9 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import { Framer } from '../../../src/mqtt/framer.js';
-import { sentPacket } from '../../support/packet-arbitraries.js';
-import { bytes } from '../../support/packet-bytes.js';
-import { packetSamples } from '../../support/packet-samples.js';
+import { sentPacket } from '../../support/packets/packet-arbitraries.js';
+import { bytes } from '../../support/packets/packet-bytes.js';
+import { packetSamples } from '../../support/packets/packet-samples.js';
 
 /** What a framer hands over, copied. */
 class Frames {

@@ -9,8 +9,8 @@ import { encodePacket } from '../../../src/mqtt/encode.js';
 import { Framer } from '../../../src/mqtt/framer.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
-import { malformedConnects, malformedPackets } from '../../support/malformed-packets.js';
-import { packetSamples } from '../../support/packet-samples.js';
+import { malformedConnects, malformedPackets } from '../../support/packets/malformed-packets.js';
+import { packetSamples } from '../../support/packets/packet-samples.js';
 import { Random } from '../../support/random.js';
 
 const runMs = 600;

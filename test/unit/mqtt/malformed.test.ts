@@ -6,9 +6,9 @@ import {
   type MalformedPacket,
   malformedConnects,
   malformedPackets,
-} from '../../support/malformed-packets.js';
-import { decodeWhole } from '../../support/packet-bytes.js';
-import { readBytes } from '../../support/publication.js';
+} from '../../support/packets/malformed-packets.js';
+import { decodeWhole } from '../../support/packets/packet-bytes.js';
+import { readBytes } from '../../support/packets/publication.js';
 
 function check(row: MalformedPacket): void {
   const result = decodeWhole(row.bytes, row.version ?? 4, row.sender);

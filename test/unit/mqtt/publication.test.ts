@@ -6,11 +6,11 @@ import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import type { Packet, PublishPacket } from '../../../src/mqtt/packets.js';
 import { NO_ALIAS, Publication } from '../../../src/mqtt/publication.js';
 import { isValidTopicName } from '../../../src/topic/topic-name.js';
-import { sentPacket } from '../../support/packet-arbitraries.js';
-import { decodeWhole } from '../../support/packet-bytes.js';
-import { plain } from '../../support/plain-packet.js';
-import { decodeProperties } from '../../support/property-block.js';
-import { publicationOf, publishPacket, readBytes } from '../../support/publication.js';
+import { sentPacket } from '../../support/packets/packet-arbitraries.js';
+import { decodeWhole } from '../../support/packets/packet-bytes.js';
+import { plain } from '../../support/packets/plain-packet.js';
+import { decodeProperties } from '../../support/packets/property-block.js';
+import { publicationOf, publishPacket, readBytes } from '../../support/packets/publication.js';
 
 const now = Date.UTC(2024, 0);
 

@@ -6,10 +6,10 @@ import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import type { Packet, PublishPacket } from '../../../src/mqtt/packets.js';
 import type { Publication } from '../../../src/mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../../../src/mqtt/publish-writer.js';
-import { sentPacket } from '../../support/packet-arbitraries.js';
-import { decodeWhole } from '../../support/packet-bytes.js';
-import { plain } from '../../support/plain-packet.js';
-import { publicationOf, publishPacket } from '../../support/publication.js';
+import { sentPacket } from '../../support/packets/packet-arbitraries.js';
+import { decodeWhole } from '../../support/packets/packet-bytes.js';
+import { plain } from '../../support/packets/plain-packet.js';
+import { publicationOf, publishPacket } from '../../support/packets/publication.js';
 
 const now = Date.UTC(2024, 0);
 

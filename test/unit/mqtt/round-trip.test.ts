@@ -4,10 +4,10 @@ import fc from 'fast-check';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import { encodeProperties, PROPERTY_RULES, propertiesLength } from '../../../src/mqtt/properties.js';
-import { propertiesOf, sentPacket } from '../../support/packet-arbitraries.js';
-import { decodeWhole } from '../../support/packet-bytes.js';
-import { plain } from '../../support/plain-packet.js';
-import { decodeProperties } from '../../support/property-block.js';
+import { propertiesOf, sentPacket } from '../../support/packets/packet-arbitraries.js';
+import { decodeWhole } from '../../support/packets/packet-bytes.js';
+import { plain } from '../../support/packets/plain-packet.js';
+import { decodeProperties } from '../../support/packets/property-block.js';
 
 test('every packet comes back from its bytes as it was', () => {
   fc.assert(

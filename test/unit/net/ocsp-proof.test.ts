@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ocspFault } from '../../../src/net/ocsp-proof.js';
-import { type KeyPair, makeCertificates } from '../../support/certificates.js';
+import { skipWithout } from '../../support/brokers/debian.js';
 import { makeFolder } from '../../support/cleanup.js';
-import { skipWithout } from '../../support/debian.js';
-import { OcspAuthority } from '../../support/ocsp-responder.js';
+import { type KeyPair, makeCertificates } from '../../support/network/certificates.js';
+import { OcspAuthority } from '../../support/network/ocsp-responder.js';
 
 const skip = skipWithout('/usr/bin/openssl');
 const hourMs = 3600_000;

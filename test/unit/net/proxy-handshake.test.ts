@@ -5,7 +5,14 @@ import type { TlsSession } from '../../../src/auth/authenticator.js';
 import type { Detached, Transport } from '../../../src/broker/ports.js';
 import { type ProxyDemands, ProxyHandshake } from '../../../src/net/proxy-handshake.js';
 import type { SocketOrigin } from '../../../src/net/socket-transport.js';
-import { binaryHeader, sslTlv, tcpHeader, textHeader, tlv, unixHeader } from '../../support/proxy-headers.js';
+import {
+  binaryHeader,
+  sslTlv,
+  tcpHeader,
+  textHeader,
+  tlv,
+  unixHeader,
+} from '../../support/network/proxy-headers.js';
 
 const HANDSHAKE_MS = 30_000;
 const DESCRIPTOR = 77;

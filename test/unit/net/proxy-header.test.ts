@@ -16,7 +16,7 @@ import {
   textHeader,
   tlv,
   unixHeader,
-} from '../../support/proxy-headers.js';
+} from '../../support/network/proxy-headers.js';
 
 /** Bytes of the longest headers. */
 const LONGEST = { 1: 107, 2: 516 } as const;

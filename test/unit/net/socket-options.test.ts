@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import koffi from 'koffi';
 import { setTcpOptions } from '../../../src/net/socket-options.js';
 import { afterTest } from '../../support/cleanup.js';
-import { freePort } from '../../support/free-port.js';
+import { freePort } from '../../support/network/free-port.js';
 
 const skip = process.platform !== 'linux' && 'the numbers of the options are those of Linux';
 

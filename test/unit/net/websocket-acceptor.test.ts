@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import type { SocketOrigin } from '../../../src/net/socket-transport.js';
 import { WebSocketAcceptor } from '../../../src/net/websocket-acceptor.js';
 import type { WebSocketTransport } from '../../../src/net/websocket-transport.js';
-import { upgradeRequest } from '../../support/frame-socket.js';
+import { upgradeRequest } from '../../support/clients/frame-socket.js';
 
 const origin: SocketOrigin = { listener: 0, remoteAddress: '192.0.2.1', remotePort: 40_000 };
 const HANDSHAKE_MS = 30_000;

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import type { TransportUser } from '../../../src/broker/ports.js';
 import { WebSocketAcceptor } from '../../../src/net/websocket-acceptor.js';
 import type { WebSocketTransport } from '../../../src/net/websocket-transport.js';
-import { FrameSocket, frame, Opcode } from '../../support/frame-socket.js';
+import { FrameSocket, frame, Opcode } from '../../support/clients/frame-socket.js';
 import { until } from '../../support/within.js';
 
 const PACKET_SIZE_MAX = 1_000_000;

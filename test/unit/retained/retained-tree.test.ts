@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { RetainedTree } from '../../../src/retained/retained-tree.js';
 import { topicMatchesFilter } from '../../../src/topic/topic-filter.js';
-import { fewFilter, fewTopic } from '../../support/topic-arbitraries.js';
+import { fewFilter, fewTopic } from '../../support/packets/topic-arbitraries.js';
 
 function message(topic: string, payload = ''): Publication {
   return Publication.create({ topic, payload: Buffer.from(payload), qos: 0, retain: true });

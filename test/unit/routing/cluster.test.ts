@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { Cluster } from '../../../src/routing/cluster.js';
 import { WINDOW_BYTES } from '../../../src/routing/link.js';
-import { congest, type TestLink, testLink } from '../../support/links.js';
+import { congest, type TestLink, testLink } from '../../support/brokers/links.js';
 
 function clusterOf(...workers: number[]): { cluster: Cluster; links: Map<number, TestLink> } {
   const cluster = new Cluster();

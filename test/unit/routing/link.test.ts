@@ -5,7 +5,7 @@ import { Publication } from '../../../src/mqtt/publication.js';
 import { WINDOW_BYTES } from '../../../src/routing/link.js';
 import type { LinkMessage } from '../../../src/routing/messages.js';
 import { RecordFlag } from '../../../src/routing/wire.js';
-import { congest, TestPort, testLink } from '../../support/links.js';
+import { congest, TestPort, testLink } from '../../support/brokers/links.js';
 
 const small = Publication.create({ topic: 'small', payload: Buffer.alloc(10), qos: 0, retain: false });
 

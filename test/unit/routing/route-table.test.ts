@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { type Interest, type Route, RouteTable } from '../../../src/routing/route-table.js';
 import type { Subscription } from '../../../src/session/subscription.js';
 import { parseSharedFilter, topicMatchesFilter } from '../../../src/topic/topic-filter.js';
-import { durableSubscriptionTo, subscriptionTo } from '../../support/sessions.js';
-import { fewFilter, fewTopic } from '../../support/topic-arbitraries.js';
+import { durableSubscriptionTo, subscriptionTo } from '../../support/brokers/sessions.js';
+import { fewFilter, fewTopic } from '../../support/packets/topic-arbitraries.js';
 
 const filter = fc.oneof(
   { weight: 3, arbitrary: fewFilter },

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { OutgoingBuffer } from '../../../src/mqtt/outgoing-buffer.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { packedRecords, packRecord, RecordFlag, unpackRecords } from '../../../src/routing/wire.js';
-import { plain } from '../../support/plain-packet.js';
+import { plain } from '../../support/packets/plain-packet.js';
 
 const { retain, keep, deliver, group } = RecordFlag;
 

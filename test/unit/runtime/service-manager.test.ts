@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ServiceManager, type Timers } from '../../../src/runtime/service-manager.js';
-import { python, skipWithout } from '../../support/debian.js';
-import { ServiceManager as Receiver } from '../../support/service-manager.js';
+import { python, skipWithout } from '../../support/brokers/debian.js';
+import { ServiceManager as Receiver } from '../../support/brokers/service-manager.js';
 import { until } from '../../support/within.js';
 
 const more = { pid: process.pid, state: ['EXTEND_TIMEOUT_USEC=30000000'] };

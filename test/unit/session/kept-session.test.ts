@@ -4,9 +4,9 @@ import { describe, test } from 'node:test';
 import type { Qos } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import type { Session } from '../../../src/session/session.js';
-import { MemoryKeeper } from '../../support/memory-keeper.js';
-import { testSession } from '../../support/sessions.js';
-import { TestPeer } from '../../support/test-peer.js';
+import { testSession } from '../../support/brokers/sessions.js';
+import { TestPeer } from '../../support/brokers/test-peer.js';
+import { MemoryKeeper } from '../../support/store/memory-keeper.js';
 
 function deliver(session: Session, qos: Qos, ...payloads: string[]): void {
   for (const payload of payloads) {

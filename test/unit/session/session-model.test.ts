@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Qos } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
-import { MemoryKeeper } from '../../support/memory-keeper.js';
-import { testSession } from '../../support/sessions.js';
-import { TestPeer } from '../../support/test-peer.js';
+import { testSession } from '../../support/brokers/sessions.js';
+import { TestPeer } from '../../support/brokers/test-peer.js';
+import { MemoryKeeper } from '../../support/store/memory-keeper.js';
 
 const MAX_QUEUED = 4;
 const MAX_INFLIGHT = 3;

@@ -3,8 +3,8 @@ import { describe, test } from 'node:test';
 import type { Qos } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import type { Session, SessionLimits } from '../../../src/session/session.js';
-import { subscriptionTo, type TestSession, testSession } from '../../support/sessions.js';
-import { TestPeer } from '../../support/test-peer.js';
+import { subscriptionTo, type TestSession, testSession } from '../../support/brokers/sessions.js';
+import { TestPeer } from '../../support/brokers/test-peer.js';
 
 const now = Date.UTC(2024, 0);
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LmdbBrokerStore } from '../../../src/store/broker-store.js';
-import { message, openStore, publication, session } from '../../support/stores.js';
+import { message, openStore, publication, session } from '../../support/store/stores.js';
 
 /** Long enough that nothing is written by itself. */
 const groupCommitMs = 60_000;

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { BrokerRuns } from '../../support/broker-runs.js';
+import { BrokerRuns } from '../../support/brokers/broker-runs.js';
 import { Random } from '../../support/random.js';
-import { DAMAGES, type Damage } from '../../support/store-damages.js';
+import { DAMAGES, type Damage } from '../../support/store/store-damages.js';
 
 /** A saved store with 40 sessions, retained and queued messages, as bytes. */
 async function soundStore(t: TestContext): Promise<Buffer> {

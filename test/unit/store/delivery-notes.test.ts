@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LmdbBrokerStore } from '../../../src/store/broker-store.js';
 import type { SessionQueue } from '../../../src/store/session-queue.js';
-import { delivery, message, openStore, session } from '../../support/stores.js';
+import { delivery, message, openStore, session } from '../../support/store/stores.js';
 
 const receiver = 'subscriber t';
 

@@ -9,11 +9,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Store } from '../../../src/store/store.js';
 import { afterTest } from '../../support/cleanup.js';
-import type { WriterNews } from '../../support/store-writer.js';
-import { temporaryFolder } from '../../support/stores.js';
-import { WrittenNumbers } from '../../support/written-numbers.js';
+import type { WriterNews } from '../../support/store/store-writer.js';
+import { temporaryFolder } from '../../support/store/stores.js';
+import { WrittenNumbers } from '../../support/store/written-numbers.js';
 
-const WRITER = fileURLToPath(new URL('../../support/store-writer.js', import.meta.url));
+const WRITER = fileURLToPath(new URL('../../support/store/store-writer.js', import.meta.url));
 
 /** Blocks of 1 KiB that a file of the writer may have: to it, the disk is full then. */
 const FILE_BLOCKS = 300;

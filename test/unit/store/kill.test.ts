@@ -10,11 +10,11 @@ import { migrate } from '../../../src/store/migrations.js';
 import { Store } from '../../../src/store/store.js';
 import { checkStore } from '../../../src/store/store-check.js';
 import { afterTest } from '../../support/cleanup.js';
-import type { WriterNews, WriterOptions } from '../../support/store-writer.js';
-import { temporaryFolder } from '../../support/stores.js';
-import { WrittenNumbers } from '../../support/written-numbers.js';
+import type { WriterNews, WriterOptions } from '../../support/store/store-writer.js';
+import { temporaryFolder } from '../../support/store/stores.js';
+import { WrittenNumbers } from '../../support/store/written-numbers.js';
 
-const WRITER = fileURLToPath(new URL('../../support/store-writer.js', import.meta.url));
+const WRITER = fileURLToPath(new URL('../../support/store/store-writer.js', import.meta.url));
 const ROUNDS = 10;
 
 function startWriter(t: TestContext, options: WriterOptions): ChildProcess {

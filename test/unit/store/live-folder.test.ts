@@ -3,7 +3,7 @@ import { existsSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { findLiveFolder, memoryFolders } from '../../../src/store/live-folder.js';
-import { temporaryFolder } from '../../support/stores.js';
+import { temporaryFolder } from '../../support/store/stores.js';
 
 const noMemory = existsSync('/dev/shm') ? false : 'no /dev/shm';
 

@@ -8,7 +8,7 @@ import {
   migrate,
   UnknownLayoutError,
 } from '../../../src/store/migrations.js';
-import { openStore } from '../../support/stores.js';
+import { openStore } from '../../support/store/stores.js';
 
 function step(from: number, ran: number[]): Migration {
   return {

@@ -7,7 +7,7 @@ import type { Residence } from '../../../src/session/keeper.js';
 import type { QueueEntry } from '../../../src/store/queue-entry.js';
 import { Store } from '../../../src/store/store.js';
 import type { StoredSession } from '../../../src/store/stored-session.js';
-import { delivery, message, openFillableStore, session, text } from '../../support/stores.js';
+import { delivery, message, openFillableStore, session, text } from '../../support/store/stores.js';
 
 const LARGE = 'p'.repeat(300);
 

@@ -6,7 +6,7 @@ import { RetainedTails } from '../../../src/store/retained-tails.js';
 import type { RetainedWalk } from '../../../src/store/retained-walk.js';
 import type { Store } from '../../../src/store/store.js';
 import { topicMatchesFilter } from '../../../src/topic/topic-filter.js';
-import { message, openStore, publication, text } from '../../support/stores.js';
+import { message, openStore, publication, text } from '../../support/store/stores.js';
 
 function all(walk: RetainedWalk, limit = 1000): string[] {
   const topics: string[] = [];

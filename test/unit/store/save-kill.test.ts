@@ -9,11 +9,11 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { LiveNote } from '../../../src/store/live-note.js';
 import { hashOf, SavedFile } from '../../../src/store/saved-file.js';
-import { BrokerRuns } from '../../support/broker-runs.js';
+import { BrokerRuns } from '../../support/brokers/broker-runs.js';
 import { afterTest } from '../../support/cleanup.js';
-import { publication, temporaryFolder } from '../../support/stores.js';
+import { publication, temporaryFolder } from '../../support/store/stores.js';
 
-const SAVER = fileURLToPath(new URL('../../support/store-saver.js', import.meta.url));
+const SAVER = fileURLToPath(new URL('../../support/store/store-saver.js', import.meta.url));
 const ROUNDS = 5;
 
 test('a process killed while it saves leaves the last save or the one under way', async (t) => {

@@ -5,8 +5,8 @@ import { LmdbBrokerStore } from '../../../src/store/broker-store.js';
 import type { QueueEntry } from '../../../src/store/queue-entry.js';
 import type { Store } from '../../../src/store/store.js';
 import type { StoredSession } from '../../../src/store/stored-session.js';
-import { BrokerFixture } from '../../support/broker-fixture.js';
-import { delivery, message, openStore, session, text } from '../../support/stores.js';
+import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { delivery, message, openStore, session, text } from '../../support/store/stores.js';
 
 const LARGE = 'p'.repeat(300);
 

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { SubscriptionRecord } from '../../../src/model/session-record.js';
 import type { TableName } from '../../../src/store/environment.js';
 import type { Store } from '../../../src/store/store.js';
-import { delivery, message, openFillableStore, openStore, session } from '../../support/stores.js';
+import { delivery, message, openFillableStore, openStore, session } from '../../support/store/stores.js';
 
 function subscription(filter: string, fields: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
   return {

@@ -15,11 +15,11 @@ import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { StoreUnavailableError } from '../../../src/store/startup.js';
-import { BrokerRuns } from '../../support/broker-runs.js';
-import { readSample } from '../../support/mosquitto-db-samples.js';
+import { BrokerRuns } from '../../support/brokers/broker-runs.js';
 import { Program } from '../../support/program.js';
 import { builtFolder } from '../../support/project.js';
-import { temporaryFolder } from '../../support/stores.js';
+import { readSample } from '../../support/store/mosquitto-db-samples.js';
+import { temporaryFolder } from '../../support/store/stores.js';
 
 describe('autosave mode', () => {
   test('begins with nothing, and saves at an orderly end', async (t) => {

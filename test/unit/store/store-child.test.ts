@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { BrokerRuns } from '../../support/broker-runs.js';
+import { BrokerRuns } from '../../support/brokers/broker-runs.js';
 
 test('where descriptors have run out, a check says nothing of the store, and the broker goes on', async (t) => {
   const run = await new BrokerRuns(t).start();

@@ -6,11 +6,11 @@ import { Worker } from 'node:worker_threads';
 import { migrate } from '../../../src/store/migrations.js';
 import { checkStore } from '../../../src/store/store-check.js';
 import { afterTest } from '../../support/cleanup.js';
-import type { WriterNews } from '../../support/store-writer.js';
-import { openStore, temporaryFolder } from '../../support/stores.js';
-import { WrittenNumbers } from '../../support/written-numbers.js';
+import type { WriterNews } from '../../support/store/store-writer.js';
+import { openStore, temporaryFolder } from '../../support/store/stores.js';
+import { WrittenNumbers } from '../../support/store/written-numbers.js';
 
-const WRITER = new URL('../../support/store-writer.js', import.meta.url);
+const WRITER = new URL('../../support/store/store-writer.js', import.meta.url);
 
 class WriterThread {
   readonly numbers: WrittenNumbers;

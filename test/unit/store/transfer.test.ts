@@ -5,8 +5,8 @@ import type { WholeSession } from '../../../src/model/queued-record.js';
 import type { DatabaseContent } from '../../../src/mosquitto-db/content.js';
 import { readDatabase } from '../../../src/mosquitto-db/to-model.js';
 import { exportContent, importContent } from '../../../src/store/transfer.js';
-import { readSample, SAMPLE_NAMES, SAMPLES_READ_AT } from '../../support/mosquitto-db-samples.js';
-import { message, openStore, session } from '../../support/stores.js';
+import { readSample, SAMPLE_NAMES, SAMPLES_READ_AT } from '../../support/store/mosquitto-db-samples.js';
+import { message, openStore, session } from '../../support/store/stores.js';
 
 for (const name of SAMPLE_NAMES) {
   test(`what ${name} holds comes out of a store as it went in`, async (t) => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { afterTest } from '../../support/cleanup.js';
-import { resetSocket } from '../../support/reset-socket.js';
+import { resetSocket } from '../../support/network/reset-socket.js';
 
 async function openPair(t: TestContext): Promise<{ socket: Socket; peer: Socket }> {
   const server = createServer();

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { topicMatchesFilter } from '../../../src/topic/topic-filter.js';
 import { TopicTrie } from '../../../src/topic/topic-trie.js';
-import { fewFilter, fewTopic } from '../../support/topic-arbitraries.js';
+import { fewFilter, fewTopic } from '../../support/packets/topic-arbitraries.js';
 
 function matches(trie: TopicTrie<string>, topic: string): string[] {
   const found: string[] = [];

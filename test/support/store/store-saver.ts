@@ -1,0 +1,26 @@
+/** A process that stores one session after the other and saves after each, and tells the number that was saved. */
+import { ChangeCounter } from '../../../src/store/autosave.js';
+import { prepareStore } from '../../../src/store/startup.js';
+import { StoreKeeper } from '../../../src/store/store-keeper.js';
+import { session } from './stores.js';
+
+const [path, memory, first] = process.argv.slice(2) as [string, string, string];
+const prepared = await prepareStore({
+  persistence: true,
+  path,
+  durable: false,
+  memoryFolders: [memory],
+  now: Date.now,
+  log: () => {},
+});
+const keeper = new StoreKeeper(prepared, {
+  interval: 0,
+  onChanges: false,
+  changes: new ChangeCounter(),
+  now: Date.now,
+  flushWorkers: async () => {},
+});
+for (let number = Number(first); ; number += 1) {
+  keeper.store.sessions.create(session(String(number).padStart(6, '0')));
+  if (await keeper.autosave.save()) process.send!(number);
+}
