@@ -1,8 +1,8 @@
 /** Completions of the commands' options for bash, zsh and fish, made from the option table. */
-import type { ProgramName } from '../src/cli/client-settings.js';
-import { optionsOf } from '../src/cli/option-parser.js';
-import type { OptionArgument, OptionRow } from '../src/cli/option-table.js';
-import { PROPERTY_COMMANDS, propertyNames } from '../src/cli/property-option.js';
+import type { ProgramName } from '../src/cli/clients/options/client-settings.js';
+import { optionsOf } from '../src/cli/clients/options/option-parser.js';
+import type { OptionArgument, OptionRow } from '../src/cli/clients/options/option-table.js';
+import { PROPERTY_COMMANDS, propertyNames } from '../src/cli/clients/options/property-option.js';
 
 export const PROGRAMS: readonly ProgramName[] = ['mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr'];
 
@@ -17,7 +17,7 @@ export function completionFiles(): Map<string, string> {
   return files;
 }
 
-const GENERATED = 'Made from the option table by `npm run generate`.';
+const GENERATED = 'Made by scripts/gen-completions.ts from the option table.';
 
 /** Options that make sense more than once. */
 const REPEATABLE = new Set(['-D', '-T', '-U', '-t']);

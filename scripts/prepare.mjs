@@ -36,10 +36,10 @@ const buildInputs = ['tsconfig.json', 'package.json', 'package-lock.json', 'scri
 export const programs = {
   'src/main.js': 'src/midge.cjs',
   'workers/connection-worker.js': 'workers/connection-worker.cjs',
-  'src/store/store-check-program.js': 'src/store/store-check-program.cjs',
-  'src/cli/pub.js': 'src/cli/mosquitto_pub.cjs',
-  'src/cli/sub.js': 'src/cli/mosquitto_sub.cjs',
-  'src/cli/rr.js': 'src/cli/mosquitto_rr.cjs',
+  'src/store/file/store-check-program.js': 'src/store/file/store-check-program.cjs',
+  'src/cli/clients/pub.js': 'src/cli/mosquitto_pub.cjs',
+  'src/cli/clients/sub.js': 'src/cli/mosquitto_sub.cjs',
+  'src/cli/clients/rr.js': 'src/cli/mosquitto_rr.cjs',
 };
 const buildFolder = join(root, 'dist');
 const stampFile = join(buildFolder, '.build.json');

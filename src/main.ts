@@ -5,13 +5,13 @@
 import { hostname } from 'node:os';
 import { configIsGood, parseCommandLine, type RunCommand } from './config/cli-args.js';
 import { configExitCode, loadConfig } from './config/load-config.js';
-import { nodeConfigSource } from './config/node-config-source.js';
+import { nodeConfigSource } from './runtime/shared/node-config-source.js';
 import type { Settings } from './config/settings.js';
 import { bootstrapLogOptions, Logger } from './log/logger.js';
 import * as lines from './log/mosquitto-lines.js';
-import { BrokerProcess } from './runtime/broker-process.js';
-import { daemonise } from './runtime/daemon.js';
-import { VERSION } from './runtime/version.js';
+import { BrokerProcess } from './runtime/main/broker-process.js';
+import { daemonise } from './runtime/process/daemon.js';
+import { VERSION } from './runtime/process/version.js';
 
 void main(process.argv.slice(2)).then((exitCode) => {
   if (exitCode !== undefined) process.exitCode = exitCode;
@@ -20,7 +20,7 @@ void main(process.argv.slice(2)).then((exitCode) => {
 /** @returns the exit code, or `undefined` while the broker runs */
 async function main(args: readonly string[]): Promise<number | undefined> {
   const [word, ...rest] = args;
-  if (word === 'db') return (await import('./cli/db.js')).runDbCommand(rest);
+  if (word === 'db') return (await import('./cli/midge/db.js')).runDbCommand(rest);
   if (word === 'acl') return explainAccess(rest);
   const command = parseCommandLine(args, VERSION);
   switch (command.kind) {
@@ -37,8 +37,8 @@ async function main(args: readonly string[]): Promise<number | undefined> {
 /** `midge acl explain …` */
 async function explainAccess(args: readonly string[]): Promise<number> {
   const [{ aclExplain }, { machineFiles }] = await Promise.all([
-    import('./cli/acl-explain.js'),
-    import('./cli/acl-explain-files.js'),
+    import('./cli/midge/acl-explain.js'),
+    import('./cli/midge/acl-explain-files.js'),
   ]);
   const [verb, ...question] = args;
   const { exitCode, stdout, stderr } = aclExplain(verb === 'explain' ? question : args, machineFiles);

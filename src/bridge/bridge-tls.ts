@@ -12,7 +12,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { OS_CERTIFICATE_FILES } from '../net/os-certificates.js';
-import { nodeErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../system/system-error.js';
 import { opensslReason } from '../net/tls-context.js';
 
 /** The lowest version to take. */

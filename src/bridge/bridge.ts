@@ -1,7 +1,7 @@
 /**
  * One bridge: a client of another broker that lives inside this one [mosq: connection].
  *
- *            ┌──────────────────────── waiting ◄─────────────────────────────┐
+ *            ┌──────────────────────── back-off ◄────────────────────────────┐
  *            ▼                                                               │ failed, refused, lost
  *   claiming ──► (lazy: resting) ──► dialling ──► connecting ──► connected ──┤
  *                     ▲   └─ threshold ─▲                                    │ lazy and idle
@@ -15,7 +15,7 @@ import type { Broker } from '../broker/broker.js';
 import type { BridgeSettings } from '../config/settings.js';
 import * as bridgeLines from '../log/bridge-lines.js';
 import { clientDisconnected } from '../log/mosquitto-lines.js';
-import { Counter } from '../metrics/counters.js';
+import { Counter } from '../sys/counters.js';
 import type { ConnackPacket, SubackPacket } from '../mqtt/packets.js';
 import { reasonText } from '../mqtt/reason-codes.js';
 import { BacklogAge } from './backlog-age.js';

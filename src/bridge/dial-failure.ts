@@ -1,7 +1,7 @@
 /** Why a bridge could not connect, in words that tell an operator where to look. */
 import type { BridgeAddress } from '../config/option-types.js';
 import { DialError } from '../net/dial.js';
-import { nodeErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../system/system-error.js';
 
 const SYSTEM_CLAUSES: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'refuses connections: nothing listens there'],

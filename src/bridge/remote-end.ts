@@ -6,7 +6,7 @@ import type { Broker } from '../broker/broker.js';
 import { RetainedDelivery, retainedPace } from '../broker/retained-delivery.js';
 import type { BridgeSettings } from '../config/settings.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { Counter } from '../metrics/counters.js';
+import { Counter } from '../sys/counters.js';
 import type { AckPacket, ConnackPacket, Qos } from '../mqtt/packets.js';
 import { Publication } from '../mqtt/publication.js';
 import type { Peer, Session } from '../session/session.js';

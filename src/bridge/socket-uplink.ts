@@ -6,7 +6,7 @@ import type { BridgeSettings } from '../config/settings.js';
 import { type DialError, dial } from '../net/dial.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { setTcpOptions } from '../net/socket-options.js';
-import { nodeErrorText } from '../net/system-error.js';
+import { nodeErrorText } from '../system/system-error.js';
 import { bridgeTlsTarget } from './bridge-tls.js';
 import { dialFailureText } from './dial-failure.js';
 import type { Channel, ChannelEvents, Uplink } from './uplink.js';

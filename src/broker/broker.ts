@@ -11,11 +11,11 @@ import { Registry } from '../base/registry.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { Counter, type CounterName } from '../metrics/counters.js';
+import { Counter, type CounterName } from '../sys/counters.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { FlushList } from '../mqtt/outgoing-buffer.js';
 import { Publication } from '../mqtt/publication.js';
-import { RetainedTree } from '../retained/retained-tree.js';
+import { RetainedTree } from '../topic/retained-tree.js';
 import { Cluster } from '../routing/cluster.js';
 import { RouteTable } from '../routing/route-table.js';
 import type { KeptContents, SessionKeeper } from '../session/keeper.js';
@@ -80,7 +80,7 @@ export class Broker implements SessionEvents {
   readonly routes = new RouteTable();
   readonly cluster = new Cluster();
   /** Retained messages of `$SYS`: the broker's own, in every worker, never stored. */
-  readonly sysRetained = new RetainedTree();
+  readonly sysRetained = new RetainedTree<Publication>();
   readonly store: BrokerStore;
   readonly sessions = new Registry<Session>();
   readonly connections = new PlacedList<Connection>();

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { OPEN_ACL } from '../auth/acl-check.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
-import { Counter } from '../metrics/counters.js';
+import { Counter } from '../sys/counters.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { encodePacket } from '../mqtt/encode.js';
 import { PacketError } from '../mqtt/packet-error.js';

@@ -13,7 +13,7 @@ import type { ListenerSettings } from '../config/settings.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
-import { Counter } from '../metrics/counters.js';
+import { Counter } from '../sys/counters.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { Framer } from '../mqtt/framer.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';

@@ -1,5 +1,5 @@
 /** Counters that are a state rather than a count of events: taken once a second. */
-import { Counter } from '../metrics/counters.js';
+import { Counter } from '../sys/counters.js';
 import type { Broker } from './broker.js';
 
 export function gauge(broker: Broker): void {

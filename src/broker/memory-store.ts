@@ -1,6 +1,6 @@
 /** A store that forgets with its process: for a broker core that runs alone, as in tests. */
 import type { Publication } from '../mqtt/publication.js';
-import { RetainedTree } from '../retained/retained-tree.js';
+import { RetainedTree } from '../topic/retained-tree.js';
 import type { BrokerStore, RetainedCursor, RetainedMessages } from './ports.js';
 
 export class MemoryStore implements BrokerStore {
@@ -39,7 +39,7 @@ export class MemoryStore implements BrokerStore {
 }
 
 class RetainedInMemory implements RetainedMessages {
-  readonly #tree = new RetainedTree();
+  readonly #tree = new RetainedTree<Publication>();
 
   get count(): number {
     return this.#tree.size;
@@ -77,7 +77,7 @@ class RetainedInMemory implements RetainedMessages {
 }
 
 /** What matches at this moment, to be read in pieces. */
-export function retainedCursor(tree: RetainedTree, filter: string): RetainedCursor {
+export function retainedCursor(tree: RetainedTree<Publication>, filter: string): RetainedCursor {
   const matched: Publication[] = [];
   tree.match(filter, (message) => matched.push(message));
   return {

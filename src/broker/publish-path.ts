@@ -7,7 +7,7 @@ import { OPEN_ACL } from '../auth/acl-check.js';
 import { decodeUtf8 } from '../base/utf8.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { Counter } from '../metrics/counters.js';
+import { Counter } from '../sys/counters.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { PacketError } from '../mqtt/packet-error.js';
 import { NO_ALIAS, type Once, type Publication, readPublish } from '../mqtt/publication.js';

@@ -5,7 +5,7 @@
  */
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { Counter } from '../metrics/counters.js';
+import { Counter } from '../sys/counters.js';
 import { encodePacket } from '../mqtt/encode.js';
 import type { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';

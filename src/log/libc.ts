@@ -3,7 +3,7 @@
  * the log does without.
  */
 import { constants } from 'node:fs';
-import { createRequire } from 'node:module';
+import { loadCLibrary } from '../system/c-library.js';
 
 /** syslog(3) facility LOG_DAEMON; LOG_LOCAL0 to LOG_LOCAL7 follow one another from 16 on. */
 const LOG_DAEMON = 3;
@@ -37,8 +37,7 @@ let libc: Libc | null | undefined;
 
 function loadLibc(): Libc | null {
   try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    const library = koffi.load(null);
+    const { libc: library } = loadCLibrary();
     return {
       openlog: library.func('void openlog(void* ident, int option, int facility)'),
       // Declared without the variadic arguments, which are never given.

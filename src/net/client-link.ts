@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { ClientConnection } from '../client/client-connection.js';
-import { monotonicMs } from './monotonic-clock.js';
+import { monotonicMs } from '../system/monotonic-clock.js';
 
 /** Bytes that may wait to be sent before producers are asked to wait too. */
 const UNSENT_BYTES_MAX = 256 * 1024;

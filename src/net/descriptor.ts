@@ -4,7 +4,7 @@
  * the duplicate. No byte is copied.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
-import { loadCLibrary } from './c-library.js';
+import { loadCLibrary } from '../system/c-library.js';
 
 /** fcntl(2) on Linux: duplicate, and close in programs started by this one. */
 const F_DUPFD_CLOEXEC = 1030;

@@ -1,6 +1,6 @@
 /** Options of a TCP socket that Node has no method for: set with setsockopt(2), on Linux. */
 import type { Socket } from 'node:net';
-import { loadCLibrary } from './c-library.js';
+import { loadCLibrary } from '../system/c-library.js';
 
 export interface TcpKeepAlive {
   readonly idleSeconds: number;

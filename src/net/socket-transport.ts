@@ -4,7 +4,7 @@ import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { socketOf, takeDescriptor } from './descriptor.js';
-import { nodeErrorText } from './system-error.js';
+import { nodeErrorText } from '../system/system-error.js';
 import { LINGER_MS } from './time-limits.js';
 
 /**

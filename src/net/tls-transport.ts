@@ -7,7 +7,7 @@ import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { pumpSocket } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
-import { nodeErrorText } from './system-error.js';
+import { nodeErrorText } from '../system/system-error.js';
 import { LINGER_MS } from './time-limits.js';
 
 export class TlsTransport implements Transport {

@@ -1,6 +1,6 @@
 /** Datagrams to a Unix socket, which Node has nothing for: socket(2) and sendto(2), on Linux. */
 import { getSystemErrorName } from 'node:util';
-import { loadCLibrary } from './c-library.js';
+import { loadCLibrary } from '../system/c-library.js';
 
 /** <sys/socket.h> on Linux. */
 const AF_UNIX = 1;

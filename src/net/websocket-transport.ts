@@ -10,7 +10,7 @@ import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket, DisconnectReason } from '../log/mosquitto-lines.js';
 import { RelayPump } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
-import { nodeErrorText } from './system-error.js';
+import { nodeErrorText } from '../system/system-error.js';
 
 const SEND = { binary: true, compress: false, fin: true };
 

@@ -1,6 +1,5 @@
 /**
- * What one thread says to another: control messages as objects, publishes in packed batches. Only the bytes of a
- * relayed connection have messages of their own, in `net/relay.ts`.
+ * Everything that one thread says to another: control messages as objects, publishes in packed batches.
  *
  * Three unions: main → worker, worker → main, worker → worker (a link). Each port keeps the order in which its
  * messages were posted; nothing is ever lost between living threads. Receivers end in `assertNever`.
@@ -64,7 +63,7 @@ export interface StorePlace {
   standIn: StandIn | undefined;
   /** Milliseconds that acknowledgements may wait for others, to write less often; 0 = none. */
   groupCommitMs: number;
-  /** Counts changes for `autosave_on_changes` (`store/autosave.ts`). */
+  /** Counts changes for `autosave_on_changes` (`store/file/autosave.ts`). */
   changes: SharedArrayBuffer;
 }
 
@@ -75,7 +74,7 @@ export interface WorkerStart {
   files: FileTexts;
   /** Mask of the log types that are wanted. */
   logMask: number;
-  /** Float64 counters of this worker (`metrics/counters.ts`), read by main. */
+  /** Float64 counters of this worker (`sys/counters.ts`), read by main. */
   counters: SharedArrayBuffer;
   /** To and from main. */
   port: MessagePort;

@@ -6,11 +6,11 @@ import type { SessionRecord, SubscriptionRecord } from '../model/session-record.
 import type { StandIn } from '../model/store-mode.js';
 import type { Once, Publication } from '../mqtt/publication.js';
 import type { KeptDelivery, KeptEntry, MessageKeeper, Residence, SessionKeeper } from '../session/keeper.js';
-import type { RetainedStore } from './retained-store.js';
-import type { SessionQueue } from './session-queue.js';
-import { KeptMessage } from './shared-messages.js';
+import type { RetainedStore } from './retained/retained-store.js';
+import type { SessionQueue } from './sessions/session-queue.js';
+import { KeptMessage } from './sessions/shared-messages.js';
 import type { Store } from './store.js';
-import type { StoredSession } from './stored-session.js';
+import type { StoredSession } from './sessions/stored-session.js';
 
 export class LmdbBrokerStore implements BrokerStore {
   readonly knowsSessions: boolean = true;

@@ -4,10 +4,10 @@ import type { StoredMessage } from '../model/message.js';
 import type { QueuedRecord, WholeSession } from '../model/queued-record.js';
 import type { DatabaseContent } from '../mosquitto-db/content.js';
 import { Publication } from '../mqtt/publication.js';
-import type { QueueEntry } from './queue-entry.js';
-import type { SessionQueue } from './session-queue.js';
-import type { LoadedSession } from './session-store.js';
-import type { KeptMessage } from './shared-messages.js';
+import type { QueueEntry } from './sessions/queue-entry.js';
+import type { SessionQueue } from './sessions/session-queue.js';
+import type { LoadedSession } from './sessions/session-store.js';
+import type { KeptMessage } from './sessions/shared-messages.js';
 import type { Store } from './store.js';
 
 /** Records between two commits. */

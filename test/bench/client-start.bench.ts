@@ -6,7 +6,7 @@
  * them alike. The broker is a few lines of this process.
  */
 import { existsSync } from 'node:fs';
-import type { ProgramName } from '../../src/cli/client-settings.js';
+import type { ProgramName } from '../../src/cli/clients/options/client-settings.js';
 import { COMMAND_ENVIRONMENT, debianCommand, ourCommand } from '../support/clients/client-commands.js';
 import { LineSink } from '../support/clients/wire-record.js';
 import { runCommand } from '../support/run-command.js';

@@ -3,7 +3,7 @@ import { copyBytes } from '../../src/base/copy-bytes.js';
 import { OutgoingBuffer } from '../../src/mqtt/outgoing-buffer.js';
 import { Publication } from '../../src/mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../../src/mqtt/publish-writer.js';
-import { RetainedTree } from '../../src/retained/retained-tree.js';
+import { RetainedTree } from '../../src/topic/retained-tree.js';
 import { RouteTable } from '../../src/routing/route-table.js';
 import { subscriptionTo, testSession } from '../support/brokers/sessions.js';
 import { publicationOf, publishPacket } from '../support/packets/publication.js';
@@ -85,7 +85,7 @@ function retaining(): Benchmark[] {
   const messages = Array.from({ length: filterCount }, (_, i) =>
     Publication.create({ topic: topicOf(i), payload: Buffer.from('21.5'), qos: 0, retain: true }),
   );
-  const tree = new RetainedTree();
+  const tree = new RetainedTree<Publication>();
   for (const message of messages) tree.set(message);
   const matching = (name: string, filter: string): Benchmark => ({
     name,

@@ -334,7 +334,7 @@ test('a user that may not read the program', { skip: !isRoot && 'only for root' 
   }
   cpSync(join(projectFolder, 'package.json'), join(folder, 'package.json'));
   symlinkSync(join(projectFolder, 'node_modules'), join(folder, 'node_modules'));
-  const program = join(folder, 'dist', 'src', 'runtime', 'privileges.js');
+  const program = join(folder, 'dist', 'src', 'runtime', 'process', 'privileges.js');
   const start = async (config: string): Promise<Program> => {
     const file = writeSecret(folder, 'broker.conf', `${config}\nlistener ${await freePort()} 127.0.0.1\n`);
     const main = join(folder, 'dist', 'src', 'midge.cjs');

@@ -11,7 +11,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createWebSocketStream, WebSocketServer } from 'ws';
-import type { ProgramName } from '../../src/cli/client-settings.js';
+import type { ProgramName } from '../../src/cli/clients/options/client-settings.js';
 import { type Broker, startMosquitto } from '../support/brokers/broker.js';
 import { skipWithout } from '../support/brokers/debian.js';
 import { afterTest, makeFolder } from '../support/cleanup.js';

@@ -1,6 +1,6 @@
 /**
  * HTTP listeners: what the API says, who may ask, which files are served and which are not, and what becomes of
- * clients that want too much. The limits in time are in the unit tests of `net/http-server.ts`.
+ * clients that want too much. The limits in time are in the unit tests of `http-api/http-server.ts`.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

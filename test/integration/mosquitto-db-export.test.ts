@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { runDbCommand } from '../../src/cli/db.js';
+import { runDbCommand } from '../../src/cli/midge/db.js';
 import type { DatabaseContent } from '../../src/mosquitto-db/content.js';
 import { writeDatabase } from '../../src/mosquitto-db/from-model.js';
 import { readDatabase } from '../../src/mosquitto-db/to-model.js';

@@ -22,7 +22,7 @@ import { makeFolder } from '../support/cleanup.js';
 import { Program } from '../support/program.js';
 import { builtFolder } from '../support/project.js';
 
-const program = [process.execPath, join(builtFolder, 'src', 'cli', 'passwd.js')];
+const program = [process.execPath, join(builtFolder, 'src', 'cli', 'passwd', 'passwd.js')];
 const debianProgram = '/usr/bin/mosquitto_passwd';
 
 interface Outcome {

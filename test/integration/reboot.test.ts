@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { findLiveFolder, memoryFolders } from '../../src/store/live-folder.js';
+import { findLiveFolder, memoryFolders } from '../../src/store/file/live-folder.js';
 import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { DurableClient } from '../support/clients/durable-client.js';
 import { RawClient } from '../support/clients/raw-client.js';

@@ -38,8 +38,8 @@ class Project {
     for (const path of [...scripts, ...settings]) cpSync(join(projectFolder, path), join(this.folder, path));
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
     this.write('src/main.ts', mainSource);
-    const others = ['workers/connection-worker', 'src/store/store-check-program', 'src/cli/pub'];
-    for (const entry of [...others, 'src/cli/sub', 'src/cli/rr']) this.write(`${entry}.ts`, 'export {};\n');
+    const others = ['workers/connection-worker', 'src/store/file/store-check-program', 'src/cli/clients/pub'];
+    for (const entry of [...others, 'src/cli/clients/sub', 'src/cli/clients/rr']) this.write(`${entry}.ts`, 'export {};\n');
     this.write('test/unit/first.test.ts', testSource);
   }
 

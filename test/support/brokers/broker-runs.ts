@@ -2,10 +2,10 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { ChangeCounter } from '../../../src/store/autosave.js';
-import { type PreparedStore, prepareStore, type StartupOptions } from '../../../src/store/startup.js';
+import { ChangeCounter } from '../../../src/store/file/autosave.js';
+import { type PreparedStore, prepareStore, type StartupOptions } from '../../../src/store/file/startup.js';
 import { Store } from '../../../src/store/store.js';
-import { StoreKeeper } from '../../../src/store/store-keeper.js';
+import { StoreKeeper } from '../../../src/store/file/store-lifecycle.js';
 import { afterTest } from '../cleanup.js';
 import { message, publication, session, temporaryFolder, text } from '../store/stores.js';
 

@@ -1,7 +1,7 @@
 /** Our commands and Debian's, to run them with the same arguments. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ProgramName } from '../../../src/cli/client-settings.js';
+import type { ProgramName } from '../../../src/cli/clients/options/client-settings.js';
 import { builtFolder } from '../project.js';
 
 /** Neither user's option files nor locale must matter. */

@@ -8,7 +8,7 @@
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { ProgramName } from '../../../src/cli/client-settings.js';
+import type { ProgramName } from '../../../src/cli/clients/options/client-settings.js';
 import type { Packet } from '../../../src/mqtt/packets.js';
 import { type CommandEnd, runCommand } from '../run-command.js';
 import { COMMAND_ENVIRONMENT, debianCommand, ourCommand } from './client-commands.js';

@@ -1,7 +1,7 @@
 /** A process that stores one session after the other and saves after each, and tells the number that was saved. */
-import { ChangeCounter } from '../../../src/store/autosave.js';
-import { prepareStore } from '../../../src/store/startup.js';
-import { StoreKeeper } from '../../../src/store/store-keeper.js';
+import { ChangeCounter } from '../../../src/store/file/autosave.js';
+import { prepareStore } from '../../../src/store/file/startup.js';
+import { StoreKeeper } from '../../../src/store/file/store-lifecycle.js';
 import { session } from './stores.js';
 
 const [path, memory, first] = process.argv.slice(2) as [string, string, string];

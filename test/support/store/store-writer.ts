@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { StoreMode } from '../../../src/model/store-mode.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { isLeftByFailedCommit } from '../../../src/store/environment.js';
-import type { QueueEntry } from '../../../src/store/queue-entry.js';
+import type { QueueEntry } from '../../../src/store/sessions/queue-entry.js';
 import { Store } from '../../../src/store/store.js';
 import { delivery, message, session } from './stores.js';
 

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { exampleFile } from '../../../scripts/config-docs.js';
+import { fileURLToPath } from 'node:url';
+import { exampleFile, optionsPage } from '../../../scripts/config-docs.js';
 import { loadConfig } from '../../../src/config/load-config.js';
-import { nodeConfigSource } from '../../../src/config/node-config-source.js';
+import { nodeConfigSource } from '../../../src/runtime/shared/node-config-source.js';
 import { findOption, optionGroups, optionNames, optionSchema } from '../../../src/config/option-schema.js';
 import { type OptionRow, settingName } from '../../../src/config/option-types.js';
 import { fixture, memorySource, settingsOf, texts } from './config-support.js';
@@ -171,7 +172,17 @@ describe('files', () => {
   });
 });
 
-describe('deploy/mosquitto.conf.example', () => {
+describe('generated files are what the table makes of them; else run node dist/scripts/gen-config-docs.js', () => {
+  const root = fileURLToPath(new URL('../../../../', import.meta.url));
+
+  test('src/config/OPTIONS.md', () => {
+    assert.equal(readFileSync(`${root}src/config/OPTIONS.md`, 'utf8'), optionsPage());
+  });
+
+  test('deploy/mosquitto.conf.example', () => {
+    assert.equal(readFileSync(`${root}deploy/mosquitto.conf.example`, 'utf8'), exampleFile());
+  });
+
   test('the defaults that the example shows are the defaults', () => {
     const shown = exampleFile()
       .split('\n')

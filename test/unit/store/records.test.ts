@@ -13,14 +13,14 @@ import {
   RecordSize,
   sharedIdsOf,
   withoutMissing,
-} from '../../../src/store/queue-records.js';
+} from '../../../src/store/sessions/queue-records.js';
 import { DamagedRecordError } from '../../../src/store/record-bytes.js';
 import {
   decodeSession,
   decodeSubscription,
   encodeSession,
   encodeSubscription,
-} from '../../../src/store/session-records.js';
+} from '../../../src/store/sessions/session-records.js';
 
 /** Plain objects, as the decoders make them. */
 const plain = <T>(fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>

@@ -1,0 +1,67 @@
+/** Prints the messages that mosquitto_sub and mosquitto_rr receive, in the way that the options ask for. */
+import type { PublishPacket } from '../../../mqtt/packets.js';
+import type { ClientSettings } from '../options/client-settings.js';
+import { compileFormat, expandFormat, type MessageFormat } from './message-format.js';
+import { now } from './wall-clock.js';
+
+const NEWLINE = Buffer.from('\n');
+const NOTHING = Buffer.alloc(0);
+
+/** In watch mode the first topic has the second line of the screen. */
+const WATCH_LINE_FIRST = 2;
+
+export class MessagePrinter {
+  readonly #settings: ClientSettings;
+  readonly #format: MessageFormat | undefined;
+  readonly #complain: (text: string) => void;
+  readonly #watchLines = new Map<string, number>();
+
+  /**
+   * @param complain told what cannot be printed in the format asked for
+   * @throws UsageError for what is no format
+   */
+  constructor(settings: ClientSettings, complain: (text: string) => void) {
+    this.#settings = settings;
+    this.#format = settings.format === undefined ? undefined : compileFormat(settings.format);
+    this.#complain = complain;
+  }
+
+  /** The bytes for a message; none for some empty ones. */
+  bytes(message: PublishPacket): Uint8Array {
+    const line = this.#line(message);
+    if (!this.#settings.watch) return line;
+    return Buffer.concat([this.#moveToLine(message.topic), line, this.#moveBelowLast()]);
+  }
+
+  #line(message: PublishPacket): Uint8Array {
+    const { verbose, noNewline, pretty } = this.#settings;
+    const format = this.#format;
+    const newline = noNewline ? NOTHING : NEWLINE;
+    if (format !== undefined) {
+      const text = expandFormat(format, { message, now: now(), pretty, complain: this.#complain });
+      return Buffer.concat([text, newline]);
+    }
+    if (message.payload.length > 0) {
+      const topic = verbose ? Buffer.from(`${message.topic} `) : NOTHING;
+      return Buffer.concat([topic, message.payload, newline]);
+    }
+    return verbose && !noNewline ? Buffer.from(`${message.topic} (null)\n`) : NOTHING;
+  }
+
+  #moveToLine(topic: string): Buffer {
+    let line = this.#watchLines.get(topic);
+    if (line === undefined) {
+      line = this.#watchLines.size + WATCH_LINE_FIRST;
+      this.#watchLines.set(topic, line);
+    }
+    return moveTo(line);
+  }
+
+  #moveBelowLast(): Buffer {
+    return moveTo(this.#watchLines.size + WATCH_LINE_FIRST);
+  }
+}
+
+function moveTo(line: number): Buffer {
+  return Buffer.from(`\x1b[${line};1H`);
+}

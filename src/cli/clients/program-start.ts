@@ -1,0 +1,61 @@
+/** How each command starts: options file, command line, help, and errors in them. */
+import { programArguments } from './options/argument-text.js';
+import { ClientRun } from './client-run.js';
+import { type ClientSettings, checkSettings, defaultSettings, type ProgramName } from './options/client-settings.js';
+import { connectPacket, dialTarget } from './options/connect-options.js';
+import { parseOptions } from './options/option-parser.js';
+import { optionsFileWords } from './options/options-file.js';
+import { toProperties } from './options/property-option.js';
+import { flushOutput, print, printError } from './output/stdio.js';
+import { SetupError, UsageError, usageErrorText } from './options/usage-error.js';
+
+/** Exit code for all that is wrong before the connection. */
+const FAILURE = 1;
+
+/** @param run goes on from settings that are complete and checked */
+export async function startProgram(
+  program: ProgramName,
+  run: (settings: ClientSettings) => Promise<void>,
+): Promise<void> {
+  try {
+    const settings = defaultSettings(program);
+    const words = programArguments();
+    const request = parseOptions(settings, optionsFileWords(program, words)) ?? parseOptions(settings, words);
+    if (request !== undefined) {
+      await showText(program, request);
+      return;
+    }
+    checkSettings(settings);
+    await run(settings);
+  } catch (error) {
+    await showError(program, error);
+  }
+}
+
+/** @throws UsageError, SetupError */
+export async function prepareRun(settings: ClientSettings): Promise<ClientRun> {
+  return new ClientRun(settings, {
+    connect: connectPacket(settings),
+    target: await dialTarget(settings),
+    disconnectProperties: toProperties('disconnect', settings.properties.disconnect),
+  });
+}
+
+async function showText(program: ProgramName, request: 'help' | 'version'): Promise<void> {
+  const { usageText, versionText } = await import('./options/usage-text.js');
+  print(request === 'help' ? usageText(program) : versionText(program));
+  flushOutput();
+  process.exit(FAILURE);
+}
+
+async function showError(program: ProgramName, error: unknown): Promise<void> {
+  if (error instanceof UsageError) {
+    printError(usageErrorText(program, error));
+    if (error.hint === 'usage') await showText(program, 'help');
+  } else if (error instanceof SetupError) {
+    printError(error.message);
+  } else {
+    throw error;
+  }
+  process.exit(FAILURE);
+}

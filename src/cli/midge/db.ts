@@ -1,0 +1,234 @@
+/**
+ * `midge db`: looks into stores and `mosquitto.db` files and makes one of the other. Works on files of their own:
+ * what it reads is copied first and read in a child process where it could be damaged, what it writes is new.
+ */
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { DatabaseFormatError } from '../../mosquitto-db/chunk-reader.js';
+import type { DatabaseContent } from '../../mosquitto-db/content.js';
+import { writeDatabase } from '../../mosquitto-db/from-model.js';
+import { readDatabase } from '../../mosquitto-db/to-model.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
+import { copyStore } from '../../store/environment.js';
+import { migrate } from '../../store/file/migrations.js';
+import { SavedFile, syncFile } from '../../store/file/saved-file.js';
+import { Store } from '../../store/store.js';
+import { checkInChild } from '../../store/file/store-child.js';
+import { exportContent, importContent } from '../../store/transfer.js';
+import { DB_USAGE, parseDbArguments } from './db-arguments.js';
+
+const EXIT_DONE = 0;
+const EXIT_FAILED = 1;
+const EXIT_WRONG_USE = 3;
+
+/** What the command writes its lines to. */
+export interface DbOutput {
+  stdout: (text: string) => void;
+  stderr: (text: string) => void;
+}
+
+/**
+ * @param args what follows `midge db`
+ * @returns the exit code
+ */
+export async function runDbCommand(
+  args: readonly string[],
+  output: DbOutput = standardOutput,
+): Promise<number> {
+  const command = parseDbArguments(args);
+  if (command === undefined) {
+    output.stderr(DB_USAGE);
+    return EXIT_WRONG_USE;
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'midge-db-'));
+  const run = new DbRun(output, scratch);
+  try {
+    switch (command.kind) {
+      case 'stats':
+        return await run.stats(command.file);
+      case 'check':
+        return await run.check(command.file);
+      case 'import':
+        return await run.import(command.from, command.to, command.dryRun);
+      case 'export':
+        return await run.export(command.from, command.to, command.dryRun);
+    }
+  } catch (error) {
+    if (!(error instanceof DbFault) && !isSystemError(error)) throw error;
+    output.stderr(`Error: ${error instanceof DbFault ? error.message : cLibraryErrorText(error)}\n`);
+    return EXIT_FAILED;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+const standardOutput: DbOutput = {
+  stdout: (text) => void process.stdout.write(text),
+  stderr: (text) => void process.stderr.write(text),
+};
+
+/** Ends the command with one line. */
+class DbFault extends Error {}
+
+/** A file's content, and what does not read of it. */
+interface ReadFile {
+  format: string;
+  content: DatabaseContent;
+  problems: string[];
+}
+
+class DbRun {
+  readonly #output: DbOutput;
+  readonly #scratch: string;
+
+  constructor(output: DbOutput, scratch: string) {
+    this.#output = output;
+    this.#scratch = scratch;
+  }
+
+  async stats(file: string): Promise<number> {
+    const read = await this.#read(file);
+    this.#output.stdout(statsText(read, statSync(file).size));
+    return EXIT_DONE;
+  }
+
+  async check(file: string): Promise<number> {
+    const { problems } = await this.#read(file);
+    for (const problem of problems) this.#output.stdout(`${problem}\n`);
+    this.#output.stdout(problems.length === 0 ? `${file} is sound.\n` : `${file} is damaged.\n`);
+    return problems.length === 0 ? EXIT_DONE : EXIT_FAILED;
+  }
+
+  async import(from: string, to: string, dryRun: boolean): Promise<number> {
+    if (new SavedFile(from).kind() !== 'mosquitto') throw new DbFault(`${from} is not a mosquitto.db.`);
+    const read = await this.#read(from);
+    this.#tell(read, to, dryRun);
+    if (!dryRun) await this.#writeStore(read.content, to);
+    return EXIT_DONE;
+  }
+
+  async export(from: string, to: string, dryRun: boolean): Promise<number> {
+    if (new SavedFile(from).kind() !== 'other') throw new DbFault(`${from} is not a store of Midge's.`);
+    const read = await this.#read(from);
+    this.#tell(read, to, dryRun);
+    if (!dryRun) {
+      refuseExisting(to);
+      writeFileSync(to, writeDatabase(read.content, Date.now()), { mode: 0o600, flag: 'wx' });
+      await syncFile(to);
+    }
+    return EXIT_DONE;
+  }
+
+  #tell({ content, problems }: ReadFile, to: string, dryRun: boolean): void {
+    for (const problem of problems) this.#output.stderr(`Warning: skipped: ${problem}\n`);
+    const { retained, sessions, subscriptions, queued } = countContent(content);
+    this.#output.stdout(
+      `${dryRun ? 'Would write' : 'Writing'} ${to}: ${retained} retained messages, ${sessions} sessions, ` +
+        `${subscriptions} subscriptions, ${queued} queued messages.\n`,
+    );
+  }
+
+  async #read(file: string): Promise<ReadFile> {
+    const kind = new SavedFile(file).kind();
+    if (kind === 'missing') throw new DbFault(`${file} does not exist.`);
+    if (kind === 'empty') throw new DbFault(`${file} is empty.`);
+    return kind === 'mosquitto' ? readMosquittoFile(file) : this.#readStore(file);
+  }
+
+  async #readStore(file: string): Promise<ReadFile> {
+    // A copy of what is being written to would be worthless.
+    if (!new SavedFile(file).isAtRest()) throw new DbFault(`${file} is in use, or its broker was killed.`);
+    const copy = join(this.#scratch, 'copy.mdb');
+    copyFileSync(file, copy);
+    const result = await checkInChild(copy, 'durable');
+    if (result.verdict === 'unreadable') throw new DbFault(`${file} cannot be read: ${result.reason}.`);
+    const store = new Store({ path: copy, mode: 'durable', now: Date.now });
+    try {
+      return { format: 'a store of Midge', content: exportContent(store), problems: result.report.problems };
+    } finally {
+      await store.close();
+    }
+  }
+
+  async #writeStore(content: DatabaseContent, to: string): Promise<void> {
+    refuseExisting(to);
+    const path = join(this.#scratch, 'imported.mdb');
+    const store = new Store({ path, mode: 'transient', now: Date.now });
+    await migrate(store.environment);
+    await importContent(store, content);
+    await store.close();
+    const folder = mkdtempSync(join(dirname(to), '.midge-db-'));
+    try {
+      const compact = join(folder, basename(to));
+      await copyStore(path, compact);
+      await syncFile(compact);
+      renameSync(compact, to);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+function readMosquittoFile(file: string): ReadFile {
+  try {
+    const { content, report } = readDatabase(readFileSync(file), Date.now());
+    return { format: `mosquitto.db, version ${report.version}`, content, problems: report.problems };
+  } catch (error) {
+    if (error instanceof DatabaseFormatError) throw new DbFault(`${file}: ${error.message}.`);
+    throw error;
+  }
+}
+
+function refuseExisting(path: string): void {
+  if (existsSync(path)) throw new DbFault(`${path} exists already.`);
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}
+
+interface ContentCounts {
+  retained: number;
+  sessions: number;
+  subscriptions: number;
+  queued: number;
+  /** A message counts in every queue in which it is. */
+  payloadBytes: number;
+}
+
+function countContent({ retained, sessions }: DatabaseContent): ContentCounts {
+  const queued = sessions.flatMap(({ queue }) => queue);
+  const messages = [...retained, ...queued.map(({ message }) => message)];
+  return {
+    retained: retained.length,
+    sessions: sessions.length,
+    subscriptions: sessions.reduce((sum, { subscriptions }) => sum + subscriptions.length, 0),
+    queued: queued.length,
+    payloadBytes: messages.reduce((sum, { payload }) => sum + payload.length, 0),
+  };
+}
+
+function statsText({ format, content, problems }: ReadFile, fileBytes: number): string {
+  const { retained, sessions, subscriptions, queued, payloadBytes } = countContent(content);
+  return [
+    `format             ${format}`,
+    `file bytes         ${fileBytes}`,
+    `retained messages  ${retained}`,
+    `sessions           ${sessions}`,
+    `subscriptions      ${subscriptions}`,
+    `queued messages    ${queued}`,
+    `payload bytes      ${payloadBytes}`,
+    `damaged records    ${problems.length}`,
+    '',
+  ].join('\n');
+}

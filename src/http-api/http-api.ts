@@ -1,0 +1,328 @@
+/**
+ * Listeners with `protocol http_api`: the broker's state in JSON, and the files of `http_dir` [mosq: HTTP API].
+ *
+ *   connection ──► TLS, as for any listener ──► method ──► who is it ──► may it read the path ──► API or file
+ *                                               405        401           401                      404
+ *
+ * All of it is on main, which knows the state and has no messages to carry. The requests are few and cheap: files are
+ * read and passwords hashed off this thread, and `CONNECTIONS_MAX` bounds the rest. Loaded only where a listener asks
+ * for it.
+ */
+import { closeSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Admission, Entry, Handover } from '../broker/ports.js';
+import type { ListenerSettings, Settings } from '../config/settings.js';
+import type { Log, LogType } from '../log/log.js';
+import * as lines from '../log/mosquitto-lines.js';
+import { ReasonCode } from '../mqtt/reason-codes.js';
+import { socketOf } from '../net/descriptor.js';
+import { sendFile } from './http-files.js';
+import { type HttpConnection, HttpServer } from './http-server.js';
+import { RelayStream, RelayTransport } from '../net/relay.js';
+import type { SocketOrigin } from '../net/socket-transport.js';
+import { nodeErrorText } from '../system/system-error.js';
+import { isTls } from '../net/tls-context.js';
+import type { FileTexts, PassedConnection } from '../routing/messages.js';
+import { writeTlsKeylog } from '../runtime/shared/tls-keylog.js';
+import { TlsListeners } from '../runtime/shared/tls-listeners.js';
+import { WorkerAccess } from '../runtime/shared/client-access.js';
+
+/** For the rules of access. */
+const CLIENT_ID = 'http-api';
+
+/** Of all HTTP listeners together, beside `max_connections`: they are for a few people and programs that watch. */
+const CONNECTIONS_MAX = 100;
+
+export interface HttpApiOptions {
+  settings: Settings;
+  files: FileTexts;
+  version: string;
+  /** The `$SYS` tree now. */
+  sysTree: () => Record<string, number>;
+  tlsKeylog: number | null;
+  log: Log;
+  /** A connection of this listener is gone. */
+  closed: (listener: number) => void;
+}
+
+/** What an answer says, but for files. */
+interface Answer {
+  status: number;
+  body: string;
+  type?: string;
+  headers?: Readonly<Record<string, string>>;
+}
+
+const NOT_FOUND: Answer = { status: 404, body: 'Not found.' };
+const NOT_AUTHORISED: Answer = {
+  status: 401,
+  body: 'Not authorised',
+  headers: { 'WWW-Authenticate': 'Basic realm="Mosquitto API", charset="UTF-8"' },
+};
+
+export class HttpApi {
+  readonly #options: HttpApiOptions;
+  readonly #access: WorkerAccess;
+  readonly #tls: TlsListeners;
+  readonly #server: HttpServer;
+  #settings: Settings;
+  #open = 0;
+  /** Whom a connection was let in as, by which header field: a page with twenty files takes one password hash. */
+  readonly #admitted = new WeakMap<HttpConnection, { authorization: string | undefined; entry: Entry }>();
+  /** Connections on which a request was refused, and the log says so. */
+  readonly #told = new WeakSet<HttpConnection>();
+
+  constructor(options: HttpApiOptions) {
+    const { settings, files, tlsKeylog } = options;
+    this.#options = options;
+    this.#settings = settings;
+    this.#access = new WorkerAccess(ofHttpListeners(settings), files);
+    this.#tls = new TlsListeners(ofHttpListeners(settings), files, {
+      secured: (socket, origin, session) => this.#server.accept(socket, origin, session),
+      failed: (origin, reason) => this.#refused(origin, reason),
+      keylog: tlsKeylog === null ? null : (line) => writeTlsKeylog(tlsKeylog, line),
+    });
+    this.#server = new HttpServer({
+      answer: (request, response, connection) => this.#answer(request, response, connection),
+      closed: ({ listener }) => this.#closed(listener),
+    });
+  }
+
+  /** SIGHUP. Requests from now on are answered by the new rules, on open connections, too. */
+  reload(settings: Settings, files: FileTexts): void {
+    this.#settings = settings;
+    this.#access.replace(ofHttpListeners(settings), files);
+    this.#tls.replace(ofHttpListeners(settings), files);
+  }
+
+  close(): void {
+    this.#server.close();
+  }
+
+  /** Takes up a connection that was accepted. */
+  serve({ handover, listener, remoteAddress, remotePort }: PassedConnection): void {
+    const origin = { listener, remoteAddress, remotePort };
+    this.#open += 1;
+    const stream = this.#openStream(handover, origin);
+    if (stream === null) {
+      this.#closed(listener);
+    } else if (this.#open > CONNECTIONS_MAX) {
+      stream.on('error', () => {});
+      stream.destroy();
+      if (this.#settings.connectionMessages) {
+        this.#options.log.write('notice', lines.maxConnectionsExceeded(remoteAddress));
+      }
+      this.#closed(listener);
+    } else if (this.#tls.isFor(listener)) {
+      this.#tls.accept(stream, origin);
+    } else {
+      this.#server.accept(stream, origin, null);
+    }
+  }
+
+  /** @returns `null` where the peer is gone already */
+  #openStream(handover: Handover, origin: SocketOrigin): Duplex | null {
+    if (typeof handover !== 'number') return new RelayStream(new RelayTransport(handover, origin));
+    const { socketPath } = this.#settings.listeners[origin.listener]!;
+    try {
+      return socketOf(handover, socketPath === undefined ? 'tcp' : 'unix').setNoDelay(); // answers are whole
+    } catch {
+      closeSync(handover);
+      return null;
+    }
+  }
+
+  #closed(listener: number): void {
+    this.#open -= 1;
+    this.#options.closed(listener);
+  }
+
+  /** A handshake of TLS has failed. */
+  #refused({ listener, remoteAddress, remotePort }: SocketOrigin, reason: string): void {
+    this.#closed(listener);
+    if (!this.#settings.connectionMessages) return;
+    const client = { clientId: null, address: remoteAddress, port: remotePort, reason };
+    this.#options.log.write('notice', lines.clientDisconnected(client));
+  }
+
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: HttpConnection,
+  ): Promise<void> {
+    response.setHeader('Access-Control-Allow-Origin', '*');
+    try {
+      const answer = await this.#answerTo(request, response, connection);
+      if (answer !== null && !connection.isGone) send(response, answer);
+    } catch (error) {
+      if (connection.isGone) return;
+      const text = `Error: The request for '${request.url}' over HTTP failed: ${nodeErrorText(error)}.`;
+      this.#options.log.write('error', text);
+      if (response.headersSent) response.destroy();
+      else send(response, { status: 500, body: 'Internal error.' });
+    }
+  }
+
+  /** @returns `null` where it was answered already */
+  async #answerTo(
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: HttpConnection,
+  ): Promise<Answer | null> {
+    const { method, headers } = request;
+    if (method !== 'GET' && method !== 'HEAD') {
+      return { status: 405, body: 'Invalid HTTP Method', headers: { Allow: 'GET, HEAD' } };
+    }
+    const path = pathOf(request.url!);
+    if (path === null) return { status: 400, body: 'Invalid path.' };
+    const refusal = await this.#refusalOf(path, headers.authorization, connection);
+    if (refusal !== null) return refusal;
+    if (path.startsWith('/api/')) return this.#api(path);
+    return (await this.#file(path, request, response, connection)) ? null : NOT_FOUND;
+  }
+
+  /** @returns `null` where the client may read what the path names */
+  async #refusalOf(
+    path: string,
+    authorization: string | undefined,
+    connection: HttpConnection,
+  ): Promise<Answer | null> {
+    const { listener, remoteAddress } = connection.origin;
+    if (authorization === undefined && !admitsWithoutPassword(this.#settings.listeners[listener]!)) {
+      return NOT_AUTHORISED; // so a browser finds out that it has to ask for a password: no failure of anybody
+    }
+    const admission = await this.#admit(authorization, connection);
+    if (!admission.admitted) {
+      this.#options.log.write('notice', lines.loginRefused(CLIENT_ID, remoteAddress, admission.why));
+      if (admission.reasonCode !== ReasonCode.serverBusy) return NOT_AUTHORISED;
+      return { status: 503, body: 'Too busy.', headers: { 'Retry-After': '5' } };
+    }
+    const rights = this.#access.aclOf(listener, admission.username, admission.clientId);
+    if (rights === null || rights.canRead(path)) return null;
+    const why = `it may not read '${path}': ${rights.explain(path, 'read').why}`;
+    this.#sayOnce(connection, 'notice', lines.loginRefused(CLIENT_ID, remoteAddress, why));
+    return NOT_AUTHORISED;
+  }
+
+  async #admit(authorization: string | undefined, connection: HttpConnection): Promise<Admission> {
+    const before = this.#admitted.get(connection);
+    if (before !== undefined && before.authorization === authorization) {
+      if (await this.#access.isStillAdmitted(before.entry)) return before.entry.admission;
+    }
+    const { listener, remoteAddress } = connection.origin;
+    const request = {
+      clientId: CLIENT_ID,
+      ...credentialsOf(authorization),
+      authenticationMethod: undefined,
+      identity: connection.tls?.identity,
+      address: remoteAddress,
+      isGone: () => connection.isGone,
+    };
+    const login = { listener, request };
+    const admission = await this.#access.login(login);
+    if (admission.admitted) this.#admitted.set(connection, { authorization, entry: { login, admission } });
+    return admission;
+  }
+
+  #api(path: string): Answer {
+    switch (path) {
+      case '/api/v1/version':
+        return { status: 200, body: this.#options.version };
+      case '/api/v1/listeners':
+        return json({ listeners: this.#settings.listeners.map(shownListener) });
+      case '/api/v1/systree':
+        return json(this.#options.sysTree());
+      default:
+        return NOT_FOUND;
+    }
+  }
+
+  /** @returns whether there is one; that it cannot be read is for the log only */
+  async #file(
+    path: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: HttpConnection,
+  ): Promise<boolean> {
+    const folder = this.#settings.listeners[connection.origin.listener]!.httpDir;
+    if (folder === undefined) return false;
+    try {
+      return await sendFile({ folder, path, request, response, progress: () => connection.progress() });
+    } catch (error) {
+      if (response.headersSent || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+      const text = `Warning: '${path}' of http_dir "${folder}" cannot be read: ${nodeErrorText(error)}.`;
+      this.#sayOnce(connection, 'warning', text);
+      return false;
+    }
+  }
+
+  /** Nothing slows these requests down, so that one connection could fill the log with them. */
+  #sayOnce(connection: HttpConnection, type: LogType, text: string): void {
+    if (!this.#told.has(connection)) this.#options.log.write(type, text);
+    this.#told.add(connection);
+  }
+}
+
+/**
+ * What this thread needs of the settings: nothing is compiled for the listeners that workers serve. The client id is
+ * the broker's own choice, so `clientid_prefixes` does not keep anybody out.
+ */
+function ofHttpListeners(settings: Settings): Settings {
+  const others = { certfile: undefined, pskHint: undefined, passwordFile: undefined, aclFile: undefined };
+  const listeners = settings.listeners.map((listener) =>
+    listener.protocol === 'http_api' ? listener : { ...listener, ...others },
+  );
+  return { ...settings, listeners, clientidPrefixes: undefined };
+}
+
+function admitsWithoutPassword(listener: ListenerSettings): boolean {
+  const { allowAnonymous, useIdentityAsUsername, useSubjectAsUsername } = listener;
+  return allowAnonymous || (isTls(listener) && (useIdentityAsUsername || useSubjectAsUsername));
+}
+
+/** Decoded, without what follows a `?`. @returns `null` where it is no path */
+function pathOf(url: string): string | null {
+  const [written] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1); // proxies may send the whole URL
+  try {
+    const path = decodeURIComponent(written!);
+    return path.startsWith('/') ? path : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Of the scheme Basic [RFC 7617]; others are as good as none. */
+function credentialsOf(authorization = ''): { username: string | undefined; password: Buffer | undefined } {
+  const encoded = /^basic +([a-z0-9+/=_-]+) *$/i.exec(authorization)?.[1];
+  if (encoded === undefined) return { username: undefined, password: undefined };
+  const bytes = Buffer.from(encoded, 'base64');
+  const colon = bytes.indexOf(':');
+  if (colon === -1) return { username: bytes.toString(), password: undefined };
+  return { username: bytes.toString('utf8', 0, colon), password: bytes.subarray(colon + 1) };
+}
+
+function shownListener(listener: ListenerSettings): object {
+  const { port, socketPath, protocol, certfile, requireCertificate, allowAnonymous } = listener;
+  return {
+    ...(socketPath === undefined ? { port } : { path: socketPath }),
+    protocol: protocol === 'http_api' ? 'httpapi' : protocol,
+    tls: isTls(listener),
+    mtls: certfile !== undefined && requireCertificate,
+    allow_anonymous: allowAnonymous,
+  };
+}
+
+function json(value: unknown): Answer {
+  return { status: 200, body: JSON.stringify(value), type: 'application/json' };
+}
+
+function send(response: ServerResponse, { status, body, type, headers }: Answer): void {
+  response.writeHead(status, {
+    'Content-Type': type ?? 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    ...headers,
+  });
+  response.end(body);
+}

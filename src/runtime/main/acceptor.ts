@@ -1,0 +1,230 @@
+/**
+ * Main's listening sockets: accepts, checks the limits on connections, and passes each socket's descriptor on to
+ * the workers.
+ */
+import { rmSync } from 'node:fs';
+import type { Server, Socket } from 'node:net';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { listenerName } from '../../config/reload-diff.js';
+import type { ListenerSettings, Settings } from '../../config/settings.js';
+import type { Log } from '../../log/log.js';
+import * as lines from '../../log/mosquitto-lines.js';
+import { type Arrival, setNoDelayOfArrivals } from '../../net/arrival.js';
+import { type ListenAddress, listen, listenAddresses } from '../../net/listener.js';
+import { pumpSocket } from '../../net/relay.js';
+import { nodeErrorText } from '../../system/system-error.js';
+import type { PassedConnection } from '../../routing/messages.js';
+
+export class Acceptor {
+  #settings: Settings;
+  readonly #log: Log;
+  #pass: ((connection: PassedConnection) => void) | null = null;
+  /** Accepted while nobody could serve them. */
+  #waiting: PassedConnection[] = [];
+  readonly #servers: { server: Server; address: ListenAddress; index: number }[] = [];
+  /** Open connections by listener. */
+  readonly #open: number[];
+  #accepted = 0;
+  #isOpen = false;
+
+  constructor(settings: Settings, log: Log) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#open = settings.listeners.map(() => 0);
+  }
+
+  /** Connections accepted since the start. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** Whether the broker can run: all listeners are open, or in local-only mode at least one. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Opens every listener. */
+  async open(): Promise<void> {
+    const { listeners, localOnly } = this.#settings;
+    let failed = 0;
+    for (const [index, listener] of listeners.entries()) {
+      const missing = missingTransport(listener);
+      if (missing !== null) {
+        this.#log.write(
+          'error',
+          `Error: The ${listenerName(listener)} is not opened: ${missing} is not available in this version.`,
+        );
+        continue;
+      }
+      if (await this.#openListener(index, listener)) continue;
+      failed += 1;
+      if (!localOnly) return;
+    }
+    this.#isOpen = failed < listeners.length;
+  }
+
+  /** Passes connections on from now on, first those that came already. */
+  serve(pass: (connection: PassedConnection) => void): void {
+    this.#pass = pass;
+    for (const connection of this.#waiting) pass(connection);
+    this.#waiting = [];
+  }
+
+  /** Connections wait from now on until `serve`. */
+  hold(): void {
+    this.#pass = null;
+  }
+
+  /** The paths of its unix sockets. */
+  get unixSockets(): string[] {
+    return this.#servers.flatMap(({ address }) => (address.family === 'unix' ? [address.path] : []));
+  }
+
+  reload(settings: Settings): void {
+    for (const [index, listener] of settings.listeners.entries()) {
+      this.#reportTransport(index, missingTransport(this.#settings.listeners[index]!), listener);
+    }
+    this.#settings = settings;
+    for (const { server } of this.#servers) setNoDelayOfArrivals(server, settings.setTcpNodelay);
+  }
+
+  /** @param before what was missing, if anything */
+  #reportTransport(index: number, before: string | null, listener: ListenerSettings): void {
+    const missing = missingTransport(listener);
+    if (missing === before) return;
+    const name = listenerName(listener);
+    if (missing !== null) {
+      const text = `Error: The ${name} takes no new connections: ${missing} is not available in this version.`;
+      this.#log.write('error', text);
+    } else if (!this.#servers.some((open) => open.index === index)) {
+      this.#log.write('warning', `Warning: The ${name} is opened only after a restart.`);
+    }
+  }
+
+  /** A connection of this listener is gone. */
+  closed(listener: number): void {
+    this.#open[listener]! -= 1;
+  }
+
+  /** Stops accepting, and removes unix sockets. */
+  close(): void {
+    for (const { server, address } of this.#servers) {
+      server.close();
+      if (address.family === 'unix') removeSocket(address.path);
+    }
+    this.#servers.length = 0;
+  }
+
+  async #openListener(index: number, listener: ListenerSettings): Promise<boolean> {
+    let addresses: ListenAddress[];
+    try {
+      addresses = await listenAddresses(listener);
+    } catch (error) {
+      this.#log.write('error', lines.errorCreatingListener(nodeErrorText(error)));
+      return false;
+    }
+    let opened = 0;
+    let said = '';
+    for (const address of addresses) {
+      const line = openingLine(address, listener.protocol);
+      if (line !== said) this.#log.write('information', line);
+      said = line;
+      try {
+        const server = await listen(address, {
+          arrived: (arrival) => this.#accept(index, arrival),
+          failed: () => this.#log.write('warning', lines.systemSocketCountExceeded()),
+        });
+        setNoDelayOfArrivals(server, this.#settings.setTcpNodelay);
+        this.#servers.push({ server, address, index });
+        opened += 1;
+      } catch (error) {
+        if (isMissingFamily(error, listener)) continue;
+        this.#reportFailure(error as NodeJS.ErrnoException, address);
+        return false;
+      }
+    }
+    return opened > 0;
+  }
+
+  #reportFailure(error: NodeJS.ErrnoException, address: ListenAddress): void {
+    this.#log.write('error', lines.error(nodeErrorText(error)));
+    const where = address.family === 'unix' ? `socket ${address.path}` : `port ${address.port}`;
+    if (error.code === 'EADDRINUSE') {
+      this.#log.write('error', `Another program is using ${where}; \`ss -ltnp\` shows which.`);
+    } else if (error.code === 'EACCES' && address.family !== 'unix') {
+      this.#log.write(
+        'error',
+        `Ports below 1024 need the right to bind them: start as root with the "user" option,`,
+      );
+      this.#log.write('error', `or give it to node: setcap 'CAP_NET_BIND_SERVICE=+ep ${process.execPath}'`);
+    }
+  }
+
+  #accept(index: number, arrival: Arrival): void {
+    const listener = this.#settings.listeners[index]!;
+    const { globalMaxConnections, connectionMessages } = this.#settings;
+    const { remoteAddress, remotePort } = arrival;
+    if (missingTransport(listener) !== null) {
+      arrival.drop(); // since a reload, which told of it
+      return;
+    }
+    const total = this.#open.reduce((sum, open) => sum + open, 0);
+    if (
+      (listener.maxConnections > 0 && this.#open[index]! >= listener.maxConnections) ||
+      (globalMaxConnections > 0 && total >= globalMaxConnections)
+    ) {
+      if (connectionMessages) this.#log.write('notice', lines.maxConnectionsExceeded(remoteAddress));
+      arrival.drop();
+      return;
+    }
+    const taken = arrival.take();
+    const handover = typeof taken === 'number' ? taken : relay(taken);
+    if (handover === -1) {
+      this.#log.write('warning', lines.systemSocketCountExceeded());
+      return;
+    }
+    this.#accepted += 1;
+    this.#open[index]! += 1;
+    // Of a proxy's connection the client is not known yet, and nothing is said [mosq: enable_proxy_protocol].
+    if (connectionMessages && listener.enableProxyProtocol === undefined) {
+      this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, listener.port));
+    }
+    const connection = { handover, listener: index, remoteAddress, remotePort, received: null, tls: null };
+    if (this.#pass === null) this.#waiting.push(connection);
+    else this.#pass(connection);
+  }
+}
+
+/** In a folder of root's it has to stay, and is replaced at the next start. */
+function removeSocket(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {}
+}
+
+/** Keeps the socket here and gives out a port to it. */
+function relay(socket: Socket): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  pumpSocket(socket, port1);
+  return port2;
+}
+
+/** A machine without IPv6 (or IPv4) can serve the other family, where no address was asked for. */
+function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return listener.host === undefined && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL');
+}
+
+/** What is asked for and not there yet; plain MQTT in its place would only puzzle the clients. */
+function missingTransport({ protocol, enableProxyProtocol }: ListenerSettings): string | null {
+  return protocol === 'http_api' && enableProxyProtocol !== undefined
+    ? 'protocol http_api together with enable_proxy_protocol'
+    : null;
+}
+
+function openingLine(address: ListenAddress, protocol: ListenerSettings['protocol']): string {
+  if (address.family === 'unix') return lines.openingUnixListenSocket(address.path);
+  if (protocol === 'websockets') return lines.openingWebSocketsListenSocket(address.port);
+  if (protocol === 'http_api') return lines.openingHttpApiListenSocket(address.port);
+  return lines.openingListenSocket(address.family, address.port);
+}

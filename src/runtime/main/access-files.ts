@@ -1,0 +1,135 @@
+/**
+ * Main reads the files that decide about access, and finds out whether the workers will be able to use them:
+ * `password_file`, `acl_file`, `psk_file`. At the start and at a reload nothing else happens before all of them are
+ * right.
+ */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { type FileProblem, problemLines } from '../../auth/access-file.js';
+import { aclFileRefused, aclFileUnopened, parseAclFile } from '../../auth/acl-file.js';
+import { type BrokerUser, notAFile, permissionWarnings } from '../../auth/file-permissions.js';
+import { needsArgon2, parsePasswordFile, passwordFileUnopened } from '../../auth/password-file.js';
+import { argon2Fault } from '../../auth/password-hash.js';
+import { parsePskFile, pskFileRefused, pskFileUnopened } from '../../auth/psk-file.js';
+import type { ListenerSettings, Settings } from '../../config/settings.js';
+import type { Log } from '../../log/log.js';
+import { nodeErrorText } from '../../system/system-error.js';
+import { ExitCode } from '../process/exit-code.js';
+
+/** @returns 0, or the exit code with which a start ends; everything found is logged */
+type Check = (file: string, text: string, log: Log) => Promise<number>;
+
+/** One of the options that name a file. */
+interface FileOption {
+  fileOf: (listener: ListenerSettings) => string | undefined;
+  /** Mosquitto's line where it cannot be opened. */
+  unopened: (file: string) => string;
+  /** Mosquitto's last line for any fault of it. */
+  refused: ((file: string) => string) | null;
+  check: Check;
+}
+
+const FILE_OPTIONS: readonly FileOption[] = [
+  {
+    fileOf: ({ passwordFile }) => passwordFile,
+    unopened: passwordFileUnopened,
+    refused: null,
+    check: checkPasswords,
+  },
+  { fileOf: ({ aclFile }) => aclFile, unopened: aclFileUnopened, refused: aclFileRefused, check: checkAcl },
+  { fileOf: ({ pskFile }) => pskFile, unopened: pskFileUnopened, refused: pskFileRefused, check: checkPsk },
+];
+
+/**
+ * Reads and checks every file, and logs what is wrong or doubtful; the texts go into `texts`.
+ * @returns 0, or an exit code: 13 where one cannot be opened, 3 where its content is wrong [mosq: password_file]
+ */
+export async function readAccessFiles(
+  settings: Settings,
+  texts: Map<string, string>,
+  user: BrokerUser,
+  log: Log,
+): Promise<number> {
+  let code = 0;
+  for (const option of FILE_OPTIONS) {
+    const files = new Set(settings.listeners.map(option.fileOf));
+    for (const file of files) {
+      if (file === undefined) continue;
+      const text = readSecret(file, option, user, log);
+      const fault = text === null ? ExitCode.accessFile : await option.check(file, text, log);
+      if (fault !== 0 && option.refused !== null) log.write('error', option.refused(file));
+      if (text !== null) texts.set(file, text);
+      code ||= fault;
+    }
+  }
+  return code;
+}
+
+/** @returns `null` where it cannot be opened, which is logged */
+function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log): string | null {
+  // Not through a symbolic link, as Mosquitto 2.1 [mosq: MOSQUITTO_UNSAFE_ALLOW_SYMLINKS], and not waiting for a pipe
+  const followsLinks = process.env.MOSQUITTO_UNSAFE_ALLOW_SYMLINKS !== undefined;
+  let descriptor: number;
+  try {
+    descriptor = openSync(
+      file,
+      constants.O_RDONLY | constants.O_NONBLOCK | (followsLinks ? 0 : constants.O_NOFOLLOW),
+    );
+  } catch (error) {
+    log.write('error', option.unopened(file));
+    log.write('error', whyUnopened(error as NodeJS.ErrnoException, user));
+    return null;
+  }
+  try {
+    const permissions = fstatSync(descriptor);
+    if (!permissions.isFile()) {
+      log.write('error', notAFile(file));
+      log.write('error', option.unopened(file));
+      return null;
+    }
+    for (const line of permissionWarnings(file, permissions, user)) log.write('warning', line);
+    return readFileSync(descriptor, 'utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function whyUnopened(error: NodeJS.ErrnoException, user: BrokerUser): string {
+  if (error.code === 'ELOOP') {
+    return 'It is a symbolic link: name the file itself, or set MOSQUITTO_UNSAFE_ALLOW_SYMLINKS in the environment.';
+  }
+  const advice = error.code === 'EACCES' ? ` The broker runs as ${user.userName}.` : '';
+  return `The reason: ${nodeErrorText(error)}.${advice}`;
+}
+
+async function checkPasswords(file: string, text: string, log: Log): Promise<number> {
+  const parsed = parsePasswordFile(file, text);
+  if (!parsed.ok) return refuse(parsed.errors, log);
+  warn(parsed.warnings, log);
+  const fault = needsArgon2(parsed.passwords) ? await argon2Fault() : null;
+  if (fault === null) return 0;
+  log.write('error', `password-file: Error: '${file}' cannot be used: ${fault}.`);
+  return ExitCode.configuration;
+}
+
+async function checkAcl(file: string, text: string, log: Log): Promise<number> {
+  const parsed = parseAclFile(file, text);
+  if (!parsed.ok) return refuse(parsed.errors, log);
+  warn(parsed.warnings, log);
+  return 0;
+}
+
+async function checkPsk(file: string, text: string, log: Log): Promise<number> {
+  const parsed = parsePskFile(file, text);
+  if (!parsed.ok) return refuse(parsed.errors, log);
+  warn(parsed.warnings, log);
+  return 0;
+}
+
+function refuse(errors: readonly FileProblem[], log: Log): number {
+  for (const line of errors.flatMap(problemLines)) log.write('error', line);
+  return ExitCode.configuration;
+}
+
+function warn(warnings: readonly FileProblem[], log: Log): void {
+  for (const line of warnings.flatMap(problemLines)) log.write('warning', line);
+}

@@ -1,0 +1,377 @@
+/**
+ * The broker as a process: log, listeners, workers and signals, and the order in which they come and go. What
+ * happens on a connection happens in the workers.
+ */
+import { rmSync } from 'node:fs';
+import { compareSettings, type SettingsDiff } from '../../config/reload-diff.js';
+import type { Settings } from '../../config/settings.js';
+import { LOG_MESSAGE_EXPIRY_SECONDS } from '../../log/destinations.js';
+import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../../log/logger.js';
+import * as lines from '../../log/mosquitto-lines.js';
+import { Publication } from '../../mqtt/publication.js';
+import { canPassDescriptors } from '../../net/descriptor.js';
+import type { FileTexts, PassedConnection } from '../../routing/messages.js';
+import { packedRecords, RecordFlag } from '../../routing/wire.js';
+import { isLeftByFailedCommit } from '../../store/environment.js';
+import { StoreUnavailableError } from '../../store/file/startup.js';
+import { Acceptor } from './acceptor.js';
+import { readAccessFiles } from './access-files.js';
+import { currentUser } from '../process/broker-user.js';
+import { CertificateWatch } from './certificate-watch.js';
+import { writePidFile } from '../process/daemon.js';
+import { ExitCode } from '../process/exit-code.js';
+import { HeldLog } from '../process/held-log.js';
+import type { HttpApi } from '../../http-api/http-api.js';
+import { dropPrivileges } from '../process/privileges.js';
+import { inOrderOf, refusedListeners, reloadReport, untilRestart } from './reload-report.js';
+import { ServiceManager } from '../process/service-manager.js';
+import { StoreHost } from './store-host.js';
+import { Supervisor } from './supervisor.js';
+import { SysPublisher } from './sys-publisher.js';
+import { readTlsFiles } from './tls-files.js';
+import { openTlsKeylog } from '../shared/tls-keylog.js';
+import { VERSION } from '../process/version.js';
+
+/** What `systemctl status` says. */
+const RUNNING = `midge version ${VERSION} is running`;
+const NOT_RELOADED = 'Running as before: the new configuration is not in force';
+
+export interface BrokerProcessOptions {
+  settings: Settings;
+  /** Reads the configuration again; `undefined` where it has errors, which are logged then. */
+  reread: () => Settings | undefined;
+  logging: CommandLineLogging;
+  /** `--tls-keylog` */
+  tlsKeylogFile: string | undefined;
+  logger: Logger;
+}
+
+/** What has to be there before the first worker. */
+interface Prepared {
+  acceptor: Acceptor;
+  store: StoreHost;
+  files: FileTexts;
+  tlsKeylog: number | null;
+  serviceManager: ServiceManager;
+}
+
+export class BrokerProcess {
+  #settings: Settings;
+  #reloading: 'no' | 'yes' | 'once more' = 'no';
+  #files: FileTexts;
+  readonly #options: BrokerProcessOptions;
+  readonly #logger: Logger;
+  readonly #serviceManager: ServiceManager;
+  #store: StoreHost;
+  readonly #supervisor: Supervisor;
+  readonly #acceptor: Acceptor;
+  readonly #sys: SysPublisher;
+  readonly #certificates: CertificateWatch;
+  readonly #tlsKeylog: number | null;
+  /** `null` as long as no listener asks for it: brokers without one need not hold what serves it. */
+  #http: HttpApi | null = null;
+  #stopping = false;
+  /** The store is being changed. */
+  #changing: Promise<void> = Promise.resolve();
+
+  private constructor(options: BrokerProcessOptions, prepared: Prepared) {
+    const { settings, logger } = options;
+    const { acceptor, store, files, tlsKeylog, serviceManager } = prepared;
+    this.#options = options;
+    this.#settings = settings;
+    this.#logger = logger;
+    this.#serviceManager = serviceManager;
+    this.#store = store;
+    this.#files = files;
+    this.#tlsKeylog = tlsKeylog;
+    this.#certificates = new CertificateWatch(logger);
+    this.#acceptor = acceptor;
+    this.#supervisor = new Supervisor({
+      settings,
+      files,
+      log: logger,
+      logMask: logger.mask,
+      tlsKeylog,
+      writeLines: (written) => logger.writeLines(written),
+      connectionClosed: (listener) => this.#acceptor.closed(listener),
+      begunAnew: () => this.#sys.republish(),
+    });
+    const source = {
+      supervisor: this.#supervisor,
+      sockets: () => this.#acceptor.accepted,
+      store: () => this.#store.figures(),
+    };
+    this.#sys = new SysPublisher(source, `midge version ${VERSION}`);
+  }
+
+  /** Brings everything up. @returns 0, or the exit code with which the start failed */
+  static async start(options: BrokerProcessOptions): Promise<number> {
+    const serviceManager = new ServiceManager(process.env, options.logger);
+    // Ports below 1024 are for root to bind; everything else is done as the user that the broker runs as.
+    const opening = new HeldLog();
+    const acceptor = new Acceptor(options.settings, opening);
+    await acceptor.open();
+    const code = await BrokerProcess.#start(options, acceptor, opening, serviceManager);
+    if (code !== 0) acceptor.close();
+    return code;
+  }
+
+  static async #start(
+    options: BrokerProcessOptions,
+    acceptor: Acceptor,
+    opening: HeldLog,
+    serviceManager: ServiceManager,
+  ): Promise<number> {
+    const { settings, logger, logging } = options;
+    const { user, pidFile } = settings;
+    const sockets = acceptor.unixSockets;
+    if (!dropPrivileges({ user, environment: process.env, sockets, log: logger })) {
+      return ExitCode.configuration;
+    }
+    if (pidFile !== undefined && !writePidFile(pidFile, logger)) return ExitCode.pidFile;
+    logger.reconfigure(logOptionsFromSettings(settings, logging));
+    sayHello(settings, logger);
+    opening.release(logger);
+    if (!acceptor.isOpen) return ExitCode.listener;
+    const { files, code } = await readFiles(settings, logger);
+    if (code !== 0) return code;
+    const tlsKeylog = openTlsKeylog(options.tlsKeylogFile, logger);
+    if (tlsKeylog === undefined) return ExitCode.failure;
+    let broker: BrokerProcess | null = null;
+    let store: StoreHost;
+    try {
+      store = await StoreHost.open(settings, logger, {
+        flushWorkers: async () => broker?.flushStores(),
+        standInIsOver: () => broker?.changeStore(),
+        workerCommits: () => broker?.workerCommits ?? 0,
+      });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      logger.write('error', `Error: ${error.message}`);
+      return ExitCode.failure;
+    }
+    broker = new BrokerProcess(options, { acceptor, store, files, tlsKeylog, serviceManager });
+    await broker.#serve();
+    return 0;
+  }
+
+  /** Has every worker write what it holds. */
+  flushStores(): Promise<void> {
+    return this.#supervisor.flushStores();
+  }
+
+  /** Transactions that the workers have committed to the store. */
+  get workerCommits(): number {
+    return this.#supervisor.count('storeCommits');
+  }
+
+  async #serve(): Promise<void> {
+    this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
+    await this.#startWorkers();
+    await this.#loadHttp(this.#settings);
+    this.#sys.start(this.#settings.sysInterval);
+    this.#acceptor.serve((connection) => this.#pass(connection));
+    this.#certificates.start(this.#settings, this.#files);
+    this.#handleSignals();
+    this.#write('information', lines.running(VERSION));
+    this.#serviceManager.ready(RUNNING);
+    this.#serviceManager.watch(() => !this.#supervisor.isStalled);
+  }
+
+  /** Workers serve all connections but those of HTTP, which main serves itself. */
+  #pass(connection: PassedConnection): void {
+    if (this.#settings.listeners[connection.listener]!.protocol === 'http_api') this.#http!.serve(connection);
+    else this.#supervisor.serve(connection);
+  }
+
+  /** @param settings in force soon, if not already */
+  async #loadHttp(settings: Settings): Promise<void> {
+    if (this.#http !== null || !settings.listeners.some(({ protocol }) => protocol === 'http_api')) return;
+    const { HttpApi } = await import('../../http-api/http-api.js');
+    this.#http = new HttpApi({
+      settings: this.#settings,
+      files: this.#files,
+      version: VERSION,
+      sysTree: () => this.#sys.numbers(),
+      tlsKeylog: this.#tlsKeylog,
+      log: this.#logger,
+      closed: (listener) => this.#acceptor.closed(listener),
+    });
+  }
+
+  #startWorkers(): Promise<void> {
+    return this.#supervisor.start(this.#store.place, clientIds(this.#store.sessions()));
+  }
+
+  /** The store could not be used, and can be now. */
+  changeStore(): void {
+    if (this.#stopping) return;
+    this.#changing = this.#changeStore().catch((error) => this.#fail(error));
+  }
+
+  /** Listeners stay open meanwhile; those who come wait. */
+  async #changeStore(): Promise<void> {
+    this.#logger.write(
+      'notice',
+      'The store can be used now: all clients are disconnected, and served from it when they come back.',
+    );
+    this.#acceptor.hold();
+    this.#sys.stop();
+    if (!(await this.#supervisor.stop())) throw new Error('a worker does not end');
+    await this.#supervisor.clear();
+    await this.#store.close();
+    this.#store = await StoreHost.open(this.#settings, this.#logger, {
+      flushWorkers: () => this.flushStores(),
+      standInIsOver: () => this.changeStore(),
+      workerCommits: () => this.workerCommits,
+    });
+    await this.#startWorkers();
+    this.#sys.republish();
+    this.#sys.start(this.#settings.sysInterval);
+    this.#acceptor.serve((connection) => this.#pass(connection));
+  }
+
+  /** Orderly end: wills out, everything flushed and closed. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#serviceManager.stopping();
+    await this.#changing;
+    this.#write('information', lines.terminating(VERSION));
+    await this.#end();
+    const { pidFile } = this.#settings;
+    if (pidFile !== undefined) rmSync(pidFile, { force: true });
+    await this.#logger.close();
+  }
+
+  async #end(): Promise<void> {
+    this.#sys.stop();
+    this.#certificates.stop();
+    this.#acceptor.close();
+    this.#http?.close();
+    await this.#supervisor.stop();
+    await this.#store.close();
+  }
+
+  /** SIGHUP: everything is read first, and only if all of it is right anything changes. */
+  async reload(): Promise<void> {
+    if (this.#stopping) return;
+    if (this.#reloading !== 'no') {
+      this.#reloading = 'once more';
+      return;
+    }
+    this.#serviceManager.reloading();
+    let hasReloaded = false;
+    do {
+      this.#reloading = 'yes';
+      this.#write('information', lines.reloadingConfig());
+      hasReloaded = await this.#reload();
+    } while ((this.#reloading as string) === 'once more');
+    this.#reloading = 'no';
+    this.#serviceManager.ready(hasReloaded ? RUNNING : NOT_RELOADED);
+  }
+
+  /** @returns whether what the configuration says now is in force */
+  async #reload(): Promise<boolean> {
+    const read = this.#options.reread();
+    if (read === undefined) {
+      this.#write('error', 'Error: The configuration has errors; nothing was changed.');
+      return false;
+    }
+    const { files, code } = await readFiles(read, this.#logger);
+    if (code !== 0) {
+      this.#write('error', 'Error: A file that the configuration names has errors; nothing was changed.');
+      return false;
+    }
+    const changes = compareSettings(this.#settings, read);
+    const refusal = refusedListeners(changes);
+    for (const [type, text] of refusal) this.#logger.write(type, text);
+    if (refusal.length > 0) return false;
+    await this.#loadHttp(read);
+    if (this.#stopping) return false;
+    this.#apply(untilRestart(inOrderOf(this.#settings, read), changes), files, changes);
+    return true;
+  }
+
+  #apply(settings: Settings, files: FileTexts, changes: SettingsDiff): void {
+    const before = this.#files;
+    this.#settings = settings;
+    this.#files = files;
+    this.#logger.reconfigure(logOptionsFromSettings(settings, this.#options.logging));
+    this.#supervisor.reload(settings, files, this.#logger.mask);
+    this.#acceptor.reload(settings);
+    this.#http?.reload(settings, files);
+    this.#store.reload(settings);
+    this.#sys.start(settings.sysInterval);
+    this.#certificates.start(settings, files);
+    for (const [type, text] of reloadReport(changes, before, files)) this.#logger.write(type, text);
+  }
+
+  #handleSignals(): void {
+    const stop = (): void => {
+      void this.stop().then(() => process.exit(0));
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    process.on('SIGHUP', () => void this.reload());
+    process.on('SIGUSR1', () => this.#store.save());
+    process.on('SIGUSR2', () => this.#supervisor.printSubscriptions());
+    process.on('uncaughtException', (error) => this.#fail(error));
+    process.on('unhandledRejection', (error) => {
+      if (!isLeftByFailedCommit(error)) this.#fail(error);
+    });
+  }
+
+  /** A fault of ours in main: said, and the end; whoever started the broker starts it again. */
+  #fail(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#write('error', `Error: The broker failed and ends: ${text.split('\n').join(' | ')}`);
+    this.#logger.flushSync();
+    process.exit(ExitCode.failure);
+  }
+
+  #write(type: 'error' | 'warning' | 'information', text: string): void {
+    this.#logger.write(type, text);
+  }
+
+  #publishLogLine(topic: string, payload: string): void {
+    const message = Publication.create({
+      topic,
+      payload: Buffer.from(payload),
+      qos: 2,
+      retain: false,
+      expiresAt: Date.now() + LOG_MESSAGE_EXPIRY_SECONDS * 1000,
+    });
+    this.#supervisor.publish(packedRecords([message], RecordFlag.deliver));
+  }
+}
+
+function sayHello({ configFile, localOnly }: Settings, logger: Logger): void {
+  logger.write('information', lines.starting(VERSION));
+  logger.write(
+    'information',
+    configFile === undefined ? lines.usingDefaultConfig() : lines.configLoaded(configFile),
+  );
+  if (!canPassDescriptors()) {
+    logger.write(
+      'warning',
+      'Warning: The koffi package does not work on this machine: bytes are copied between threads instead of passing sockets.',
+    );
+  }
+  if (localOnly) for (const line of lines.startingInLocalOnlyMode()) logger.write('warning', line);
+}
+
+/** The texts of all files that the settings name, and 0 or the exit code that is due for a fault of them. */
+async function readFiles(
+  settings: Settings,
+  logger: Logger,
+): Promise<{ files: Map<string, string>; code: number }> {
+  const files = new Map<string, string>();
+  const accessCode = await readAccessFiles(settings, files, currentUser(), logger);
+  const tlsCode = readTlsFiles(settings, files, logger);
+  return { files, code: accessCode || tlsCode };
+}
+
+function* clientIds(sessions: Iterable<{ clientId: string }>): Generator<string> {
+  for (const { clientId } of sessions) yield clientId;
+}

@@ -1,0 +1,134 @@
+/**
+ * Which client id lives on which worker. Main is the one place where claims are put in order, so two connections of
+ * one client never both believe to own its session. Pure: what has to be said to workers comes back as effects.
+ *
+ *   claim, id unknown or already on that worker ─► granted
+ *   claim, id elsewhere, session not needed     ─► discard there, granted when done
+ *   claim, id elsewhere, session wanted         ─► the connection is sent to where the session is
+ */
+import { Registry } from '../../base/registry.js';
+import type { Claim, ClaimAnswer } from '../../routing/messages.js';
+
+interface Entry {
+  worker: number;
+  /** The session may be stored. It was once, and whether it still is only the worker knows. */
+  durable: boolean;
+  /**
+   * By the number of the claim, the wills that are to be sent if the worker dies; `null` = none. Usually there is one
+   * at most, and two while a connection takes over another. Those of durable sessions are stored with them.
+   */
+  wills: Map<number, Uint8Array> | null;
+  /** Claims that wait until the worker has discarded the session; `null` = it is not to. */
+  waiting: { worker: number; claim: Claim }[] | null;
+}
+
+export interface DirectoryEffects {
+  answer(worker: number, answer: ClaimAnswer): void;
+  discard(worker: number, clientId: string): void;
+}
+
+export class ClientDirectory {
+  readonly #entries = new Registry<Entry>();
+  readonly #effects: DirectoryEffects;
+  /** Client ids known at the most; 0 or less = no limit [mosq: global_max_clients]. */
+  clientsMax: number;
+
+  constructor(effects: DirectoryEffects, clientsMax: number) {
+    this.#effects = effects;
+    this.clientsMax = clientsMax;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The worker on which the session of a client id lives. */
+  workerOf(clientId: string): number | undefined {
+    return this.#entries.get(clientId)?.worker;
+  }
+
+  claim(worker: number, claim: Claim): void {
+    const { clientId } = claim;
+    const entry = this.#entries.get(clientId);
+    if (entry === undefined) {
+      if (this.clientsMax > 0 && this.#entries.size >= this.clientsMax) {
+        this.#effects.answer(worker, { id: claim.id, verdict: 'full' });
+        return;
+      }
+      const created = { worker, durable: false, wills: null, waiting: null };
+      this.#entries.set(clientId, created);
+      this.#grant(created, claim);
+    } else if (entry.waiting !== null) {
+      entry.waiting.push({ worker, claim });
+    } else {
+      this.#claimKnown(entry, worker, claim);
+    }
+  }
+
+  #claimKnown(entry: Entry, worker: number, claim: Claim): void {
+    if (entry.worker === worker) {
+      this.#grant(entry, claim);
+    } else if (entry.durable && !claim.cleanStart) {
+      this.#effects.answer(worker, { id: claim.id, verdict: 'elsewhere', worker: entry.worker });
+    } else {
+      entry.waiting = [{ worker, claim }];
+      this.#effects.discard(entry.worker, claim.clientId);
+    }
+  }
+
+  #grant(entry: Entry, { id, durable, will }: Claim): void {
+    if (durable) entry.durable = true;
+    else if (will !== null) (entry.wills ??= new Map()).set(id, will);
+    this.#effects.answer(entry.worker, { id, verdict: 'granted' });
+  }
+
+  /** The worker has ended the session, as it was told: whoever waits for the id gets it. */
+  discarded(clientId: string): void {
+    const entry = this.#entries.get(clientId);
+    if (entry === undefined || entry.waiting === null) return;
+    const { waiting } = entry;
+    this.#entries.delete(clientId);
+    for (const { worker, claim } of waiting) this.claim(worker, claim);
+  }
+
+  /** A session ended by itself. A session that is being discarded ends with `discarded`. */
+  released(worker: number, clientId: string): void {
+    const entry = this.#entries.get(clientId);
+    if (entry?.worker === worker && entry.waiting === null) this.#entries.delete(clientId);
+  }
+
+  /** The will of that claim is sent or deleted; a later claim's will stands. */
+  willDone(worker: number, clientId: string, claim: number): void {
+    const entry = this.#entries.get(clientId);
+    if (entry?.worker === worker) entry.wills?.delete(claim);
+  }
+
+  /** A stored session, at the start: it lives on this worker from now on. */
+  restore(worker: number, clientId: string): void {
+    this.#entries.set(clientId, { worker, durable: true, wills: null, waiting: null });
+  }
+
+  /**
+   * A worker died. Its stored sessions are taken up by the worker that replaces it under the same number; of the
+   * others nothing is left but the wills, which nobody else will send now.
+   */
+  workerDied(worker: number): { wills: Uint8Array[]; sessions: string[] } {
+    const wills: Uint8Array[] = [];
+    const sessions: string[] = [];
+    for (const [clientId, entry] of this.#entries) {
+      entry.waiting = entry.waiting?.filter((waiting) => waiting.worker !== worker) ?? null;
+      if (entry.worker !== worker) continue;
+      wills.push(...(entry.wills?.values() ?? []));
+      entry.wills = null;
+      if (!entry.durable) {
+        this.#entries.delete(clientId);
+        for (const { worker: other, claim } of entry.waiting ?? []) this.claim(other, claim);
+        continue;
+      }
+      sessions.push(clientId);
+      if (entry.waiting?.length === 0) entry.waiting = null;
+      else if (entry.waiting !== null) this.#effects.discard(worker, clientId);
+    }
+    return { wills, sessions };
+  }
+}

@@ -1,0 +1,62 @@
+/** Notices workers that stand still: a worker that runs shows it once a second. */
+import type { Log } from '../../log/log.js';
+import { Counter } from '../../sys/counters.js';
+import type { WorkerEntry } from './worker-handle.js';
+
+/** Milliseconds without a sign of life after which a worker counts as stalled. */
+const STALL_MS = 10_000;
+
+/** Milliseconds between two looks after which main itself, or the machine, has stood still: nobody is to blame. */
+const PAUSE_MS = 5000;
+
+interface Pulse {
+  ticks: number;
+  /** When it was seen to change, on the clock of `performance.now()`. */
+  at: number;
+  isStalled: boolean;
+}
+
+export class StallWatch {
+  readonly #log: Log;
+  #pulses = new Map<WorkerEntry, Pulse>();
+  #lookedAt = 0;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** A worker stood still when it was looked last. */
+  get isStalled(): boolean {
+    for (const { isStalled } of this.#pulses.values()) if (isStalled) return true;
+    return false;
+  }
+
+  /** About once a second. @param entries the workers that live @param now of the clock of `performance.now()` */
+  look(entries: readonly WorkerEntry[], now: number): void {
+    const wasAway = now - this.#lookedAt > PAUSE_MS;
+    this.#lookedAt = now;
+    const pulses = new Map<WorkerEntry, Pulse>();
+    for (const entry of entries) if (entry.ready) pulses.set(entry, this.#feel(entry, now, wasAway));
+    this.#pulses = pulses;
+  }
+
+  #feel(entry: WorkerEntry, now: number, wasAway: boolean): Pulse {
+    const ticks = entry.counters[Counter.ticks]!;
+    const pulse = this.#pulses.get(entry);
+    if (pulse === undefined) return { ticks, at: now, isStalled: false };
+    const silentMs = now - pulse.at;
+    if (ticks !== pulse.ticks) {
+      if (pulse.isStalled) {
+        this.#log.write('notice', `Worker ${entry.worker} goes on, after ${Math.round(silentMs / 1000)} s.`);
+      }
+      return { ticks, at: now, isStalled: false };
+    }
+    if (wasAway && !pulse.isStalled) return { ...pulse, at: now };
+    const isStalled = silentMs >= STALL_MS;
+    if (isStalled && !pulse.isStalled) {
+      const seconds = Math.round(silentMs / 1000);
+      this.#log.write('error', `Error: Worker ${entry.worker} has stood still for ${seconds} s.`);
+    }
+    return { ...pulse, isStalled };
+  }
+}

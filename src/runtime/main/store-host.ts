@@ -1,0 +1,250 @@
+/**
+ * Main's side of the store: finds what there is at the start, keeps the live file open, has it saved as
+ * `autosave_interval` says, and puts everything away at the end.
+ */
+import { readFileSync, rmdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { listenerName } from '../../config/reload-diff.js';
+import type { Settings } from '../../config/settings.js';
+import type { Log } from '../../log/log.js';
+import * as lines from '../../log/mosquitto-lines.js';
+import type { SessionRecord } from '../../model/session-record.js';
+import type { StorePlace } from '../../routing/messages.js';
+import { ChangeCounter } from '../../store/file/autosave.js';
+import { memoryFolders } from '../../store/file/live-folder.js';
+import type { KeptFile } from '../../store/file/saved-file.js';
+import { type PreparedStore, prepareStore, type StartupOptions } from '../../store/file/startup.js';
+import { StoreKeeper } from '../../store/file/store-lifecycle.js';
+
+/** How often it is looked whether a save is due, or something else to be done. */
+const TICK_MS = 1000;
+
+/** Seconds between attempts to use a store that could not be used. */
+const RETRY_S = 5;
+
+const NOT_SAVED = 'Error: Not everything could be saved; what is in memory stays for the next start.';
+const NOT_KEPT = 'Error: Not everything could be saved; what came after the last save is lost.';
+const STAND_IN_LOST = 'Error: The store could not be used to the end; what was not acknowledged is lost.';
+
+export interface StoreUsers {
+  /** Has every worker write what it holds. */
+  flushWorkers: () => Promise<unknown>;
+  /** Transactions that the workers have committed. */
+  workerCommits: () => number;
+  /** The store could not be used, and can be now: this one is to be closed and opened anew. */
+  standInIsOver: () => void;
+}
+
+export class StoreHost {
+  readonly place: StorePlace;
+  readonly #prepared: PreparedStore;
+  readonly #keeper: StoreKeeper;
+  readonly #timer: NodeJS.Timeout;
+  #settings: Settings;
+  readonly #log: Log;
+  readonly #startedAt = Date.now();
+  readonly #standInIsOver: () => void;
+  readonly #workerCommits: () => number;
+  readonly #writtenBefore = bytesWritten();
+  #isTrying = false;
+  #triedAt = Date.now();
+  #isClosed = false;
+
+  /**
+   * Finds and checks what is stored. Has to be complete before the first worker starts.
+   * @throws {StoreUnavailableError} where there is no place even for what is not kept
+   */
+  static async open(settings: Settings, log: Log, users: StoreUsers): Promise<StoreHost> {
+    const prepared = await prepareStore({
+      ...startupOptions(settings),
+      mayStandIn: true,
+      log: (level, text) => log.write(level, text),
+    });
+    return new StoreHost(settings, log, prepared, users);
+  }
+
+  private constructor(
+    settings: Settings,
+    log: Log,
+    prepared: PreparedStore,
+    { flushWorkers, standInIsOver, workerCommits }: StoreUsers,
+  ) {
+    this.#standInIsOver = standInIsOver;
+    this.#workerCommits = workerCommits;
+    const { autosaveInterval, autosaveOnChanges, groupCommitInterval } = settings;
+    const changes = new ChangeCounter();
+    this.#settings = settings;
+    this.#log = log;
+    this.#prepared = prepared;
+    this.#keeper = new StoreKeeper(prepared, {
+      interval: autosaveInterval,
+      onChanges: autosaveOnChanges,
+      changes,
+      flushWorkers,
+      now: Date.now,
+      onSaved: ({ bytes, durationMs }) =>
+        log.write(
+          'information',
+          `Saved ${bytes} bytes to ${settings.persistenceFile} in ${Math.round(durationMs)} ms.`,
+        ),
+      onFailure: (error) => log.write('error', lines.errorSavingDatabase(`${error.message}.`)),
+      onRecovery: () => log.write('notice', 'The database can be saved again.'),
+      onKept: (file) => logKept(file, settings, log),
+    });
+    this.place = {
+      path: prepared.path,
+      mode: prepared.mode,
+      standIn: prepared.standIn,
+      groupCommitMs: prepared.mode === 'durable' ? groupCommitInterval : 0,
+      changes: changes.memory,
+    };
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  /** The sessions that were stored when the broker ended. */
+  sessions(): Generator<SessionRecord> {
+    return this.#keeper.store.sessions.list();
+  }
+
+  reload(settings: Settings): void {
+    this.#settings = settings;
+    this.#keeper.autosave.configure(settings.autosaveInterval, settings.autosaveOnChanges);
+  }
+
+  /** SIGUSR1. */
+  save(): void {
+    if (!this.#settings.persistence) return;
+    this.#sayThatItSaves();
+    void this.#keeper.autosave.save();
+  }
+
+  /** When all workers have closed theirs. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    if (this.#settings.persistence && this.place.standIn === undefined) this.#sayThatItSaves();
+    const kept = await this.#keeper.end();
+    removeIfEmpty(dirname(this.place.path));
+    if (!kept) this.#log.write('error', this.#whatIsLost());
+  }
+
+  #whatIsLost(): string {
+    if (this.place.standIn !== undefined) return STAND_IN_LOST;
+    return this.#prepared.isTemporary ? NOT_KEPT : NOT_SAVED;
+  }
+
+  /** What `$SYS/broker/store/…` shows, by topic. */
+  figures(): Record<string, string | number> {
+    const { autosave, store } = this.#keeper;
+    const { last } = autosave;
+    store.refresh();
+    const days = Math.max((Date.now() - this.#startedAt) / 86_400_000, 1 / 24);
+    const isOnDisk = this.#prepared.mode === 'durable' || this.#prepared.mode === 'deferred';
+    const written = isOnDisk ? bytesWritten() - this.#writtenBefore : autosave.bytesWritten;
+    return {
+      'store/mode': this.#prepared.mode,
+      'store/sessions': store.sessions.count,
+      'store/retained': store.retained.count,
+      'store/records': store.records,
+      'store/bytes': store.environment.bytes,
+      'store/commits': store.statistics().commits + this.#workerCommits(),
+      'store/bytes_per_day': Math.round(written / days),
+      'store/alarm': this.#prepared.alarms.join(' '),
+      'store/save/failing': autosave.failing ? 1 : 0,
+      ...(last !== undefined && {
+        'store/save/time': Math.floor(last.finishedAt / 1000),
+        'store/save/duration_ms': Math.round(last.durationMs),
+        'store/save/bytes': last.bytes,
+      }),
+    };
+  }
+
+  /** While something stands in for the store: is the cause gone? */
+  async #tryStore(): Promise<void> {
+    if (this.#isTrying || (Date.now() - this.#triedAt) / 1000 < RETRY_S) return;
+    this.#isTrying = true;
+    const usable = await (this.place.standIn === 'copy'
+      ? this.#keeper.autosave.save()
+      : isUsable(this.#settings));
+    this.#isTrying = false;
+    this.#triedAt = Date.now();
+    if (!usable || this.#isClosed) return;
+    clearInterval(this.#timer);
+    this.#standInIsOver();
+  }
+
+  #tick(): void {
+    const { autosave } = this.#keeper;
+    if (this.place.standIn !== undefined) void this.#tryStore();
+    else if (this.#settings.persistence && autosave.isDue && !autosave.isRunning) this.#sayThatItSaves();
+    this.#keeper.tick();
+  }
+
+  /** Where the saved file is the live store, nothing is copied. */
+  #sayThatItSaves(): void {
+    if (this.#prepared.mode === 'durable') return;
+    this.#log.write('information', lines.savingDatabase(this.#settings.persistenceFile));
+  }
+}
+
+function logKept({ label, path }: KeptFile, { persistenceFile }: Settings, log: Log): void {
+  if (label === 'imported') log.write('notice', `The database that was imported is kept as ${path}.`);
+  else
+    log.write(
+      'warning',
+      `Warning: ${persistenceFile} was changed by somebody else while the broker ran. The broker has saved its own state there; what it found is kept as ${path}. To use that, stop the broker first.`,
+    );
+}
+
+function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {
+  return {
+    persistence: settings.persistence,
+    path: settings.persistence ? persistencePath(settings) : transientName(settings),
+    durable: isDurable(settings),
+    memoryFolders: memoryFolders(process.env),
+    now: Date.now,
+  };
+}
+
+/** Whether the file of the durable mode can be opened, and made where there is none. */
+async function isUsable(settings: Settings): Promise<boolean> {
+  try {
+    await prepareStore({ ...startupOptions(settings), log: () => {} });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What this process has made the disks write, the log included; 0 where the system does not tell. */
+function bytesWritten(): number {
+  try {
+    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** The folder of a live store in memory goes with it. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // there is something in it: it is the folder of the kept file, or the live store stays
+  }
+}
+
+/** [mosq: persistence_location] */
+function persistencePath({ persistenceLocation, persistenceFile }: Settings): string {
+  return resolve(persistenceLocation, persistenceFile);
+}
+
+/** Also what keeps nothing shares a store among its workers; its listeners tell it from other brokers' here. */
+function transientName({ listeners }: Settings): string {
+  return listeners.map(listenerName).join(', ');
+}
+
+function isDurable({ persistenceMode, autosaveOnChanges, autosaveInterval }: Settings): boolean {
+  return persistenceMode === 'durable' || (autosaveOnChanges && autosaveInterval === 1);
+}

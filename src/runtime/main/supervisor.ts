@@ -1,0 +1,380 @@
+/**
+ * Main's side of the workers: starts them in the pool, connects each with all others, spreads connections over
+ * them, keeps the directory of client ids, adds workers while load asks for it, and replaces one that dies.
+ */
+import { availableParallelism } from 'node:os';
+import { receiveMessageOnPort } from 'node:worker_threads';
+import { assertNever } from '../../base/assert.js';
+import type { Settings } from '../../config/settings.js';
+import type { Log, LogLine } from '../../log/log.js';
+import type { CounterName } from '../../sys/counters.js';
+import { WORKERS_MAX } from '../../routing/cluster.js';
+import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
+import { BridgeAssignment } from './bridge-assignment.js';
+import { ClientDirectory } from './client-directory.js';
+import { LoadWatch, MemoryWatch } from './load-watch.js';
+import { StallWatch } from './stall-watch.js';
+import type { WorkerEntry } from './worker-handle.js';
+import { WorkerMail } from './worker-mail.js';
+import { WorkerPool } from './worker-pool.js';
+
+const WATCH_MS = 1000;
+/** Milliseconds to wait before a dead worker is replaced, so that one that always dies does not spin. */
+const REPLACE_MS = 100;
+/** Milliseconds the workers have for an orderly end. */
+const STOP_MS = 10_000;
+
+export interface SupervisorOptions {
+  settings: Settings;
+  files: FileTexts;
+  log: Log;
+  logMask: number;
+  /** Lines from workers, with their own time. */
+  writeLines: (lines: LogLine[]) => void;
+  tlsKeylog: number | null;
+  /** A connection accepted on this listener is gone. */
+  connectionClosed: (listener: number) => void;
+  /** The only worker died, and another one has begun, which knows nothing of what was kept in memory. */
+  begunAnew: () => void;
+}
+
+export class Supervisor {
+  #settings: Settings;
+  #files: FileTexts;
+  readonly #log: Log;
+  #logMask: number;
+  readonly #options: SupervisorOptions;
+  #store: StorePlace | undefined;
+  readonly #workersMax: number;
+  readonly #pool = new WorkerPool();
+  readonly #mail = new WorkerMail(() => this.#pool.living);
+  #directory: ClientDirectory;
+  readonly #bridges = new BridgeAssignment();
+  readonly #replacements = new Set<NodeJS.Timeout>();
+  /** Accepted while no worker was ready. */
+  #unserved: PassedConnection[] = [];
+  /** What waits for a worker that can serve. */
+  #onReady: (() => void)[] = [];
+  #stopping = false;
+  #watch: NodeJS.Timeout | undefined;
+  readonly #load = new LoadWatch();
+  readonly #memory = new MemoryWatch();
+  readonly #stalls: StallWatch;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+    this.#files = options.files;
+    this.#log = options.log;
+    this.#logMask = options.logMask;
+    this.#stalls = new StallWatch(options.log);
+    const { workerThreads } = options.settings;
+    this.#workersMax =
+      workerThreads === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : workerThreads;
+    this.#directory = this.#newDirectory();
+  }
+
+  #newDirectory(): ClientDirectory {
+    return new ClientDirectory(this.#mail, this.#settings.globalMaxClients);
+  }
+
+  /**
+   * Starts the first worker, or as many as configured; resolves when connections may come. Once more after `stop`,
+   * with another store.
+   * @param stored client ids of the stored sessions, which are spread over the workers
+   */
+  async start(store: StorePlace, stored: Iterable<string>): Promise<void> {
+    this.#stopping = false;
+    this.#store = store;
+    this.#pool.open();
+    this.#directory = this.#newDirectory();
+    const first = this.#settings.workerThreads === 'auto' ? 1 : this.#workersMax;
+    const ready = new Promise<void>((resolve) => {
+      this.#onReady.push(resolve);
+    });
+    const shares: string[][] = Array.from({ length: first }, () => []);
+    let next = 0;
+    for (const clientId of stored) {
+      this.#directory.restore(next, clientId);
+      shares[next]!.push(clientId);
+      next = (next + 1) % first;
+    }
+    this.#assignBridges(first);
+    for (const [worker, share] of shares.entries()) this.#startWorker(worker, share);
+    await ready;
+    this.#watch = setInterval(() => this.#watchLoad(), WATCH_MS);
+  }
+
+  /** Gives an accepted connection to the worker with the least to do. */
+  serve(connection: PassedConnection): void {
+    const target = this.#pool.leastLoaded();
+    if (target === undefined) {
+      this.#unserved.push(connection);
+      return;
+    }
+    target.countConnection(connection.listener, 1);
+    this.#mail.connection(target.worker, connection);
+  }
+
+  /** Routes packed records to every subscriber, whatever its worker. */
+  publish(records: Uint8Array): void {
+    this.#pool.living.find((entry) => entry.ready)?.tell({ kind: 'publish', records });
+  }
+
+  reload(settings: Settings, files: FileTexts, logMask: number): void {
+    this.#settings = settings;
+    this.#files = files;
+    this.#logMask = logMask;
+    this.#directory.clientsMax = settings.globalMaxClients;
+    this.#assignBridges(this.#pool.living.length);
+    for (const entry of this.#pool.living) {
+      entry.tell({ kind: 'reload', settings, files, logMask });
+      if (entry.ready) this.#tellBridges(entry);
+    }
+  }
+
+  printSubscriptions(): void {
+    for (const entry of this.#pool.living) entry.tell({ kind: 'print-subscriptions' });
+  }
+
+  /** Has every worker write what it holds to the store. */
+  async flushStores(): Promise<void> {
+    if (this.#stopping) return; // each closes its own
+    const flushed = this.#pool.living.map(
+      (entry) =>
+        new Promise<void>((resolve) => {
+          entry.flushed.push(resolve);
+          entry.tell({ kind: 'flush' });
+        }),
+    );
+    await Promise.all(flushed);
+  }
+
+  /** A worker stands still: it serves nobody. */
+  get isStalled(): boolean {
+    return this.#stalls.isStalled;
+  }
+
+  /** A counter's sum over all workers, living and dead. */
+  count(name: CounterName): number {
+    return this.#pool.count(name);
+  }
+
+  get retainedMessages(): number {
+    return this.#pool.retainedMessages;
+  }
+
+  /** Sessions, connected or not. */
+  get clients(): number {
+    return this.#directory.size;
+  }
+
+  /**
+   * Asks every worker to send wills, flush and close; never waits longer than `STOP_MS`.
+   * @returns whether all of them have
+   */
+  async stop(): Promise<boolean> {
+    this.#stopping = true;
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+    for (const timer of this.#replacements) clearTimeout(timer);
+    this.#replacements.clear();
+    this.#pool.giveUpPlaces();
+    const stopped = this.#pool.living.map(
+      (entry) =>
+        new Promise<void>((resolve) => {
+          entry.stopped = resolve;
+          entry.tell({ kind: 'stop' });
+        }),
+    );
+    const patience = new Promise<false>((resolve) => setTimeout(() => resolve(false), STOP_MS).unref());
+    return Promise.race([Promise.all(stopped).then(() => true), patience]);
+  }
+
+  /** After `stop`: the threads are gone, and what was meant for them waits for those of the next `start`. */
+  async clear(): Promise<void> {
+    await this.#pool.close();
+    this.#unserved.push(...this.#mail.takeBackAll());
+    this.#onReady = [];
+  }
+
+  // ----------------------------------------------------------------- workers
+
+  #assignBridges(workerCount: number): void {
+    const { bridges } = this.#settings;
+    this.#bridges.assign(bridges, workerCount, (clientId) => this.#directory.workerOf(clientId));
+  }
+
+  #tellBridges(entry: WorkerEntry): void {
+    entry.tell({ kind: 'bridges', bridges: this.#bridges.of(entry.worker) });
+  }
+
+  /** @param sessions client ids of the stored sessions that it takes up */
+  #startWorker(worker: number, sessions: string[]): void {
+    const { entry, ended } = this.#pool.start(worker, {
+      settings: this.#settings,
+      files: this.#files,
+      logMask: this.#logMask,
+      store: this.#store!,
+      sessions,
+      tlsKeylog: this.#options.tlsKeylog,
+    });
+    entry.port.on('message', (message: WorkerToMain) => this.#receive(entry, message));
+    for (const { listener } of this.#mail.connectionsFor(worker)) entry.countConnection(listener, 1);
+    ended.then(
+      () => this.#ended(entry, undefined),
+      (error: unknown) => this.#ended(entry, error),
+    );
+    this.#mail.send(); // what has waited for a worker of this number
+  }
+
+  /** A worker's task is over: asked for, or by a fault. */
+  #ended(entry: WorkerEntry, error: unknown): void {
+    this.#receiveRest(entry);
+    this.#pool.remove(entry);
+    entry.stopped?.();
+    for (const resolve of entry.flushed.splice(0)) resolve();
+    if (this.#stopping) {
+      this.#unserved.push(...entry.notTaken());
+      return;
+    }
+    this.#replace(entry, error);
+  }
+
+  /** A worker died: its wills go out, and another one takes its place, its sessions and what it had not served. */
+  #replace(entry: WorkerEntry, error: unknown): void {
+    const why = error instanceof Error ? (error.stack ?? error.message) : String(error ?? 'it ended');
+    this.#log.write(
+      'error',
+      `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
+    );
+    for (const other of this.#pool.living) other.tell({ kind: 'peer-removed', worker: entry.worker });
+    const lost = [...entry.notTaken(), ...this.#mail.takeBack(entry.worker)];
+    for (const { listener } of lost) entry.countConnection(listener, -1);
+    for (const [listener, open] of entry.connectionsOf.entries()) {
+      for (let i = 0; i < open; i += 1) this.#options.connectionClosed(listener);
+    }
+    const { wills, sessions } = this.#directory.workerDied(entry.worker);
+    const wasOnly = this.#pool.leastLoaded() === undefined;
+    this.#pool.keepPlace(entry);
+    const timer = setTimeout(() => {
+      this.#replacements.delete(timer);
+      this.#startWorker(entry.worker, sessions);
+      this.#whenReady(() => {
+        if (wasOnly) this.#options.begunAnew();
+        for (const will of wills) this.publish(will);
+        for (const connection of lost) this.serve(connection);
+      });
+    }, REPLACE_MS);
+    this.#replacements.add(timer);
+  }
+
+  /** What the worker said last has been posted, but may not have arrived. */
+  #receiveRest(entry: WorkerEntry): void {
+    for (let next = receiveMessageOnPort(entry.port); next !== undefined; ) {
+      this.#receive(entry, next.message as WorkerToMain);
+      next = receiveMessageOnPort(entry.port);
+    }
+  }
+
+  #whenReady(action: () => void): void {
+    if (this.#pool.leastLoaded() !== undefined) action();
+    else this.#onReady.push(action);
+  }
+
+  #receive(entry: WorkerEntry, message: WorkerToMain): void {
+    switch (message.kind) {
+      case 'together':
+        for (const one of message.messages) this.#receive(entry, one);
+        return;
+      case 'ready':
+        this.#workerBegun(entry);
+        return;
+      case 'log':
+        this.#options.writeLines(message.lines);
+        return;
+      case 'claims':
+        for (const claim of message.claims) this.#directory.claim(entry.worker, claim);
+        return;
+      case 'wills-done':
+        for (const [clientId, claim] of message.wills)
+          this.#directory.willDone(entry.worker, clientId, claim);
+        return;
+      case 'released':
+        for (const clientId of message.clientIds) this.#directory.released(entry.worker, clientId);
+        return;
+      case 'discarded':
+        for (const clientId of message.clientIds) this.#directory.discarded(clientId);
+        return;
+      case 'pass':
+        this.#pass(entry, message.worker, message.connection);
+        return;
+      case 'closed':
+        for (const listener of message.listeners) {
+          entry.countConnection(listener, -1);
+          this.#options.connectionClosed(listener);
+        }
+        return;
+      case 'flushed':
+        entry.flushed.shift()?.();
+        return;
+      case 'stopped':
+        return; // its task ends next
+      default:
+        assertNever(message);
+    }
+  }
+
+  #workerBegun(entry: WorkerEntry): void {
+    entry.hasBegun = true;
+    for (const other of this.#pool.living) {
+      other.awaits.delete(entry.worker);
+      if (other.hasBegun && !other.ready && other.awaits.size === 0) this.#workerReady(other);
+    }
+  }
+
+  #workerReady(entry: WorkerEntry): void {
+    entry.ready = true;
+    if (this.#memory.isShort) entry.tell({ kind: 'memory', isShort: true });
+    this.#tellBridges(entry);
+    const fixed = this.#settings.workerThreads !== 'auto';
+    if (fixed && this.#onReady.length > 0) {
+      const ready = this.#pool.living.filter((one) => one.ready).length;
+      if (ready < this.#workersMax && !this.#watch) return;
+    }
+    for (const action of this.#onReady.splice(0)) action();
+    for (const connection of this.#unserved.splice(0)) this.serve(connection);
+    this.#mail.send(); // connections that have waited for this one
+  }
+
+  /** A connection whose session lives on another worker than the one that has read its CONNECT. */
+  #pass(from: WorkerEntry, worker: number, connection: PassedConnection): void {
+    from.countConnection(connection.listener, -1);
+    // A worker that is being replaced takes its sessions up again: the connection waits for it.
+    this.#pool.at(worker)?.countConnection(connection.listener, 1);
+    this.#mail.connection(worker, connection);
+  }
+
+  // ----------------------------------------------------------------- load
+
+  /** Once a second. */
+  #watchLoad(): void {
+    this.#watchMemory();
+    this.#stalls.look(this.#pool.living, performance.now());
+    const wantsAnother = this.#load.look(this.#pool.living);
+    if (!wantsAnother || this.#pool.size >= this.#workersMax) return;
+    this.#load.added();
+    const count = this.#pool.living.length;
+    this.#log.write('information', `Adding worker thread ${count + 1} of at most ${this.#workersMax}.`);
+    this.#startWorker(this.#pool.freeNumber, []);
+  }
+
+  #watchMemory(): void {
+    const taken = this.count('storedBytes') + this.count('waitingBytes');
+    const line = this.#memory.look(taken, this.#settings.memoryLimit);
+    if (line === undefined) return;
+    this.#log.write('warning', line);
+    const { isShort } = this.#memory;
+    for (const entry of this.#pool.living) entry.tell({ kind: 'memory', isShort });
+  }
+}

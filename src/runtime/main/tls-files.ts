@@ -1,0 +1,93 @@
+/**
+ * Main reads certificates, keys, authorities and lists of revoked certificates, and finds out whether the workers
+ * will be able to use them.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ListenerSettings, Settings } from '../../config/settings.js';
+import type { Log } from '../../log/log.js';
+import { nodeErrorText } from '../../system/system-error.js';
+import { isTls, tlsOptions } from '../../net/tls-context.js';
+import { ExitCode } from '../process/exit-code.js';
+
+type Texts = Map<string, string>;
+
+/** Names in a folder that `openssl rehash` has made: those are what OpenSSL looks for. */
+const HASHED_NAME = /^[0-9a-f]{8}\.\d+$/;
+
+/**
+ * Reads and checks the files of every listener with TLS, and logs what is wrong; the texts go into `texts`.
+ * @returns 0, or the exit code of a start [mosq: TLS options]
+ */
+export function readTlsFiles(settings: Settings, texts: Texts, log: Log): number {
+  let code = 0;
+  for (const listener of settings.listeners) {
+    if (!isTls(listener)) continue;
+    const faults = readFiles(listener, texts, log);
+    if (faults.length === 0) {
+      const options = tlsOptions(listener, texts);
+      if ('fault' in options) faults.push(options.fault);
+    }
+    for (const fault of faults) log.write('error', fault);
+    if (faults.length > 0) code = ExitCode.listener;
+    else warnOfCombinations(listener, log);
+  }
+  return code;
+}
+
+/** @returns error lines */
+function readFiles(listener: ListenerSettings, texts: Texts, log: Log): string[] {
+  const { certfile, keyfile, cafile, capath, crlfile } = listener;
+  const faults: string[] = [];
+  const read = (file: string | undefined, complaint: string): void => {
+    if (file === undefined) return;
+    try {
+      texts.set(file, readFileSync(file, 'utf8'));
+    } catch (error) {
+      faults.push(`Error: ${complaint.replace('FILE', file)} (${nodeErrorText(error)})`);
+    }
+  };
+  read(cafile, 'Unable to load CA certificates. Check cafile "FILE".');
+  read(certfile, 'Unable to load server certificate "FILE". Check certfile.');
+  read(keyfile, 'Unable to load server key file "FILE". Check keyfile.');
+  read(crlfile, 'Unable to load certificate revocation file "FILE". Check crlfile.');
+  if (capath !== undefined) {
+    try {
+      texts.set(capath, readFolder(capath, log));
+    } catch (error) {
+      faults.push(
+        `Error: Unable to load CA certificates. Check capath "${capath}". (${nodeErrorText(error)})`,
+      );
+    }
+  }
+  return faults;
+}
+
+/** Throws what the system throws. */
+function readFolder(folder: string, log: Log): string {
+  const names = readdirSync(folder).filter((name) => HASHED_NAME.test(name));
+  if (names.length === 0) {
+    log.write(
+      'warning',
+      `Warning: There are no certificates under hashed names in capath "${folder}"; \`openssl rehash ${folder}\` makes them.`,
+    );
+  }
+  return names.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
+}
+
+function warnOfCombinations(listener: ListenerSettings, log: Log): void {
+  const { requireCertificate, certfile, cafile, capath, crlfile, disableClientCertDateChecks } = listener;
+  if (!requireCertificate || certfile === undefined) return;
+  if (cafile === undefined && capath === undefined) {
+    log.write(
+      'warning',
+      'Warning: require_certificate without cafile or capath trusts no authority: no client can connect.',
+    );
+  }
+  if (disableClientCertDateChecks && crlfile !== undefined) {
+    log.write(
+      'warning',
+      'Warning: disable_client_cert_date_checks has no effect together with crlfile: expired certificates are refused.',
+    );
+  }
+}

@@ -1,0 +1,73 @@
+/** What main knows of one worker: how to reach it, which connections it was given, and how busy it is. */
+import type { MessagePort } from 'node:worker_threads';
+import { Counter } from '../../sys/counters.js';
+import type { MainToWorker, PassedConnection } from '../../routing/messages.js';
+
+/** Share of time a worker's event loop is busy from which on it is hot. */
+export const HOT_UTILISATION = 0.75;
+
+export class WorkerEntry {
+  readonly worker: number;
+  readonly port: MessagePort;
+  readonly counters: Float64Array;
+  /** It has told that it knows all others, and they it. */
+  hasBegun = false;
+  /** Numbers of workers that were being replaced when it began: what they store for, it learns from their successors. */
+  readonly awaits: Set<number>;
+  /** Connections may come to it. */
+  ready = false;
+  stopped: (() => void) | null = null;
+  /** Who waits until it has written everything. */
+  flushed: (() => void)[] = [];
+  utilisation = 0;
+  /** Connections given to it and not yet reported closed. */
+  #connections = 0;
+  /** The same by the index of their listener. */
+  readonly connectionsOf: number[] = [];
+  /** Connections sent to it, without those it is known to have taken up. */
+  readonly #handedOver: PassedConnection[] = [];
+  /** How many it is known to have taken up. */
+  #taken = 0;
+
+  constructor(worker: number, port: MessagePort, counters: Float64Array, awaits: Iterable<number>) {
+    this.worker = worker;
+    this.port = port;
+    this.counters = counters;
+    this.awaits = new Set(awaits);
+  }
+
+  tell(message: MainToWorker): void {
+    this.port.postMessage(message);
+  }
+
+  /** What it has to do, for comparison: connections count, unless it is hot already. */
+  get load(): number {
+    const isHot = this.utilisation >= HOT_UTILISATION;
+    return (isHot ? 1_000_000 * this.utilisation : 0) + this.#connections;
+  }
+
+  /** A connection comes to the worker, or leaves it. */
+  countConnection(listener: number, change: 1 | -1): void {
+    this.#connections += change;
+    this.connectionsOf[listener] = (this.connectionsOf[listener] ?? 0) + change;
+  }
+
+  handOver(connections: PassedConnection[]): void {
+    this.#forgetTaken();
+    this.#handedOver.push(...connections); // before the worker can count them
+    const ports = connections.map(({ handover }) => handover).filter((one) => typeof one !== 'number');
+    this.port.postMessage({ kind: 'connections', connections } satisfies MainToWorker, ports);
+  }
+
+  /** Connections sent to a dead worker that nobody answers for but main; those that are ports died with it. */
+  notTaken(): PassedConnection[] {
+    this.#forgetTaken();
+    return this.#handedOver.filter(({ handover }) => typeof handover === 'number');
+  }
+
+  #forgetTaken(): void {
+    const taken = this.counters[Counter.connectionsTaken]!;
+    this.#handedOver.splice(0, taken - this.#taken);
+    this.#taken = taken;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * What main has for the workers, collected over a turn of the event loop: one message of each kind a worker. What a
+ * worker is to discard or to serve that is being replaced, the next one gets under its number.
+ */
+import type { ClaimAnswer, PassedConnection } from '../../routing/messages.js';
+import type { WorkerEntry } from './worker-handle.js';
+
+export class WorkerMail {
+  readonly #living: () => readonly WorkerEntry[];
+  readonly #answers = new Map<number, ClaimAnswer[]>();
+  readonly #discards = new Map<number, string[]>();
+  readonly #connections = new Map<number, PassedConnection[]>();
+  #scheduled = false;
+
+  constructor(living: () => readonly WorkerEntry[]) {
+    this.#living = living;
+  }
+
+  answer(worker: number, answer: ClaimAnswer): void {
+    this.#collect(this.#answers, worker, answer);
+  }
+
+  discard(worker: number, clientId: string): void {
+    this.#collect(this.#discards, worker, clientId);
+  }
+
+  connection(worker: number, connection: PassedConnection): void {
+    this.#collect(this.#connections, worker, connection);
+  }
+
+  connectionsFor(worker: number): readonly PassedConnection[] {
+    return this.#connections.get(worker) ?? [];
+  }
+
+  #collect<T>(collected: Map<number, T[]>, worker: number, item: T): void {
+    const items = collected.get(worker);
+    if (items === undefined) collected.set(worker, [item]);
+    else items.push(item);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.send());
+  }
+
+  send(): void {
+    this.#scheduled = false;
+    for (const entry of this.#living()) {
+      const { worker } = entry;
+      // A session that is to be discarded may have been granted in the same turn: the grant goes first.
+      const answers = this.#answers.get(worker);
+      if (answers !== undefined) entry.tell({ kind: 'claim-answers', answers });
+      const clientIds = this.#discards.get(worker);
+      if (clientIds !== undefined) entry.tell({ kind: 'discard', clientIds });
+      this.#discards.delete(worker);
+      if (entry.ready) this.#handOver(entry);
+    }
+    this.#answers.clear();
+  }
+
+  #handOver(entry: WorkerEntry): void {
+    const connections = this.#connections.get(entry.worker);
+    if (connections === undefined) return;
+    this.#connections.delete(entry.worker);
+    entry.handOver(connections);
+  }
+
+  /** The worker died. @returns the connections that had not gone to it yet */
+  takeBack(worker: number): PassedConnection[] {
+    const connections = this.#connections.get(worker) ?? [];
+    for (const collected of [this.#connections, this.#answers, this.#discards]) collected.delete(worker);
+    return connections;
+  }
+
+  /** All workers are gone. @returns the connections that had not gone to them */
+  takeBackAll(): PassedConnection[] {
+    const connections = [...this.#connections.values()].flat();
+    for (const collected of [this.#connections, this.#answers, this.#discards]) collected.clear();
+    return connections;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * The pool of worker threads, and who is in it: workers by their numbers, linked with one another, and what all of
+ * them have counted. The number of one that died is vacant until its successor begins.
+ */
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { Counter, type CounterName, createCounters, retire } from '../../sys/counters.js';
+import { WORKERS_MAX } from '../../routing/cluster.js';
+import type { MainToWorker, WorkerStart } from '../../routing/messages.js';
+import { WorkerEntry } from './worker-handle.js';
+
+const WORKER_FILE = fileURLToPath(new URL('../../../workers/connection-worker.cjs', import.meta.url));
+
+/** What a worker is given beside its place among the others. */
+export type WorkerTask = Omit<WorkerStart, 'worker' | 'counters' | 'port' | 'peers'>;
+
+export class WorkerPool {
+  #threads: Piscina<WorkerStart, void> | undefined;
+  readonly #workers: (WorkerEntry | null)[] = new Array(WORKERS_MAX).fill(null);
+  /** Those of them that run, in the order of their numbers. */
+  #living: readonly WorkerEntry[] = [];
+  /** Numbers of workers that died and have no successor yet. */
+  readonly #vacant = new Set<number>();
+  /** What dead workers had counted. */
+  readonly #retiredCounters = new Float64Array(createCounters());
+
+  open(): void {
+    this.#threads = new Piscina({
+      filename: WORKER_FILE,
+      minThreads: 1,
+      maxThreads: WORKERS_MAX,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      // With the default a worker between tasks is parked and answers nothing.
+      atomics: 'disabled',
+      recordTiming: false,
+    });
+  }
+
+  /** The threads are gone. */
+  async close(): Promise<void> {
+    await this.#threads?.destroy();
+    this.#workers.fill(null);
+    this.#living = [];
+  }
+
+  get living(): readonly WorkerEntry[] {
+    return this.#living;
+  }
+
+  at(worker: number): WorkerEntry | null {
+    return this.#workers[worker] ?? null;
+  }
+
+  /** Workers that run or are about to. */
+  get size(): number {
+    return this.#living.length + this.#vacant.size;
+  }
+
+  get freeNumber(): number {
+    return this.#workers.findIndex((entry, worker) => entry === null && !this.#vacant.has(worker));
+  }
+
+  /** The one with the least to do, of those to which connections may come. */
+  leastLoaded(): WorkerEntry | undefined {
+    let best: WorkerEntry | undefined;
+    for (const entry of this.#living) {
+      if (!entry.ready) continue;
+      if (best === undefined || entry.load < best.load) best = entry;
+    }
+    return best;
+  }
+
+  /** Starts a worker with links to all others. @returns `ended`: its task, which is over when the worker is */
+  start(worker: number, task: WorkerTask): { entry: WorkerEntry; ended: Promise<void> } {
+    this.#vacant.delete(worker);
+    const { port1, port2 } = new MessageChannel();
+    const counters = createCounters();
+    const entry = new WorkerEntry(worker, port1, new Float64Array(counters), this.#vacant);
+    const peers = this.#living.map((other) => ({ worker: other.worker, port: link(worker, other) }));
+    this.#set(worker, entry);
+    const start: WorkerStart = { ...task, worker, counters, port: port2, peers };
+    const transferList = [port2, ...peers.map(({ port }) => port)];
+    return { entry, ended: this.#threads!.run(start, { transferList }) };
+  }
+
+  remove(entry: WorkerEntry): void {
+    this.#set(entry.worker, null);
+    entry.port.close();
+    retire(entry.counters, this.#retiredCounters);
+  }
+
+  /** Somebody comes in its place. */
+  keepPlace({ worker }: WorkerEntry): void {
+    this.#vacant.add(worker);
+  }
+
+  /** Nobody comes any more in the place of one that died. */
+  giveUpPlaces(): void {
+    this.#vacant.clear();
+  }
+
+  /** A counter's sum over all workers, living and dead. */
+  count(name: CounterName): number {
+    const cell = Counter[name];
+    let sum = this.#retiredCounters[cell]!;
+    for (const entry of this.#living) sum += entry.counters[cell]!;
+    return sum;
+  }
+
+  /** Every worker has all retained messages, so one of them is asked. */
+  get retainedMessages(): number {
+    for (const entry of this.#living) if (entry.ready) return entry.counters[Counter.retainedMessages]!;
+    return 0;
+  }
+
+  #set(worker: number, entry: WorkerEntry | null): void {
+    this.#workers[worker] = entry;
+    this.#living = this.#workers.filter((one) => one !== null);
+  }
+}
+
+/** Makes the link between a new worker and one that runs. @returns the new worker's end */
+function link(worker: number, other: WorkerEntry): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  other.port.postMessage({ kind: 'peer-added', worker, port: port1 } satisfies MainToWorker, [port1]);
+  return port2;
+}

@@ -1,0 +1,142 @@
+/**
+ * Who may connect and what they may do, in one worker: the files that main has read, compiled, and the settings they
+ * belong to. What a listener asks of its clients is decided by its own options; files that several listeners name are
+ * parsed once.
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+import { type AclChecker, type ClientAcl, compileAcl } from '../../auth/acl-check.js';
+import { parseAclFile } from '../../auth/acl-file.js';
+import { Authenticator, type ListenerAccess } from '../../auth/authenticator.js';
+import { type PasswordFile, parsePasswordFile } from '../../auth/password-file.js';
+import { assert } from '../../base/assert.js';
+import type { Access, Admission, Entry, Login } from '../../broker/ports.js';
+import type { ListenerSettings, Settings } from '../../config/settings.js';
+import { isTls } from '../../net/tls-context.js';
+import type { FileTexts } from '../../routing/messages.js';
+
+interface AclRules {
+  /** `null` without an `acl_file`. */
+  acl: AclChecker | null;
+  refusesSpecialChars: boolean;
+}
+
+interface ListenerRules extends AclRules {
+  access: ListenerAccess;
+}
+
+/** The rules for sessions of which no listener is known, where listeners differ [mosq: per_listener_settings]. */
+const NOBODY = { acl: compileAcl([]), refusesSpecialChars: false };
+
+export class WorkerAccess implements Access {
+  readonly #authenticator = new Authenticator({
+    now: () => performance.now(),
+    wait: (milliseconds) => wait(milliseconds),
+  });
+  #listeners: ListenerRules[];
+
+  constructor(settings: Settings, files: FileTexts) {
+    this.#listeners = rulesOf(settings, files);
+  }
+
+  /** New settings and files, all of which main has found to be right. */
+  replace(settings: Settings, files: FileTexts): void {
+    this.#listeners = rulesOf(settings, files);
+  }
+
+  login(login: Login): Admission | Promise<Admission> {
+    const { access } = this.#listeners[login.listener]!;
+    const answer = this.#authenticator.login(access, login.request);
+    return answer instanceof Promise ? this.#inForce(login, access, answer) : answer;
+  }
+
+  /** A reload may have come before the answer: what counts is what is in force when the client is let in. */
+  async #inForce(
+    { listener, request }: Login,
+    asked: ListenerAccess,
+    answering: Promise<Admission>,
+  ): Promise<Admission> {
+    let access = asked;
+    let answer = await answering;
+    while (answer.admitted && access !== this.#listeners[listener]!.access) {
+      access = this.#listeners[listener]!.access;
+      if (await this.#authenticator.isStillAdmitted(access, request, answer)) continue;
+      answer = await this.#authenticator.login(access, request);
+    }
+    return answer;
+  }
+
+  isStillAdmitted({ login: { listener, request }, admission }: Entry): Promise<boolean> {
+    return this.#authenticator.isStillAdmitted(this.#listeners[listener]!.access, request, admission);
+  }
+
+  aclOf(listener: number | null, username: string | undefined, clientId: string): ClientAcl | null {
+    const { acl, refusesSpecialChars } = listener === null ? this.#commonRules() : this.#listeners[listener]!;
+    if (acl === null) return null;
+    const isRefused = refusesSpecialChars && (hasSpecialChars(username ?? '') || hasSpecialChars(clientId));
+    return (isRefused ? NOBODY.acl : acl).forClient(username, clientId);
+  }
+
+  #commonRules(): AclRules {
+    const [first, ...others] = this.#listeners;
+    return others.every(({ acl }) => acl === first!.acl) ? first! : NOBODY;
+  }
+}
+
+function rulesOf(settings: Settings, files: FileTexts): ListenerRules[] {
+  const passwords = new Map<string, PasswordFile>();
+  const acls = new Map<string, AclChecker>();
+  return settings.listeners.map((listener) => ({
+    access: listenerAccess(listener, settings, parsedOnce(passwords, listener.passwordFile, passwordsOf)),
+    acl: parsedOnce(acls, listener.aclFile, aclFrom),
+    refusesSpecialChars: listener.aclRefusesSpecialChars,
+  }));
+
+  function passwordsOf(file: string): PasswordFile {
+    const parsed = parsePasswordFile(file, files.get(file)!);
+    assert(parsed.ok, 'main has checked the password file');
+    return parsed.passwords;
+  }
+
+  function aclFrom(file: string): AclChecker {
+    const parsed = parseAclFile(file, files.get(file)!);
+    assert(parsed.ok, 'main has checked the ACL file');
+    return compileAcl(parsed.rules);
+  }
+}
+
+/** [mosq: auth_plugin_deny_special_chars] */
+function hasSpecialChars(name: string): boolean {
+  return /[+#/]/.test(name);
+}
+
+function parsedOnce<T>(
+  known: Map<string, T>,
+  file: string | undefined,
+  parse: (file: string) => T,
+): T | null {
+  if (file === undefined) return null;
+  const before = known.get(file);
+  if (before !== undefined) return before;
+  const parsed = parse(file);
+  known.set(file, parsed);
+  return parsed;
+}
+
+function listenerAccess(
+  listener: ListenerSettings,
+  { clientidPrefixes, delayFailedLogins }: Settings,
+  passwords: PasswordFile | null,
+): ListenerAccess {
+  const { allowAnonymous } = listener;
+  const { useIdentityAsUsername, useSubjectAsUsername, useUsernameAsClientid } = listener;
+  return {
+    allowAnonymous,
+    passwords,
+    tls: isTls(listener) || listener.enableProxyProtocol === 2,
+    useIdentityAsUsername,
+    useSubjectAsUsername,
+    useUsernameAsClientid,
+    clientidPrefixes,
+    delayFailedLogins,
+  };
+}

@@ -1,0 +1,59 @@
+/** The bridges of one worker: main says which, and this starts, changes and removes them. */
+import { Bridge, type BridgeWorld } from '../../bridge/bridge.js';
+import { isEqual } from '../../config/option-types.js';
+import type { BridgeSettings } from '../../config/settings.js';
+
+/** Milliseconds between two looks at what is due. */
+const TICK_MS = 200;
+
+export class BridgeHost {
+  readonly #world: BridgeWorld;
+  readonly #bridges = new Map<string, Bridge>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(world: BridgeWorld) {
+    this.#world = world;
+  }
+
+  /** From here on these are the worker's bridges. Those that stay as they are are not touched. */
+  assign(bridges: readonly BridgeSettings[]): void {
+    const wanted = new Map(bridges.map((settings) => [settings.name, settings]));
+    for (const [name, bridge] of [...this.#bridges]) {
+      const settings = wanted.get(name);
+      // Another local client id is another session.
+      if (settings?.localClientid === bridge.settings.localClientid) {
+        if (!isEqual(settings, bridge.settings)) bridge.change(settings);
+      } else {
+        bridge.remove();
+        this.#bridges.delete(name);
+      }
+    }
+    for (const [name, settings] of wanted) {
+      if (!this.#bridges.has(name)) this.#start(settings);
+    }
+    this.#keepTime();
+  }
+
+  relieve(): void {
+    for (const bridge of this.#bridges.values()) bridge.relieve();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    for (const bridge of this.#bridges.values()) bridge.stop();
+  }
+
+  #start(settings: BridgeSettings): void {
+    const bridge = new Bridge(this.#world, settings);
+    this.#bridges.set(settings.name, bridge);
+    bridge.start();
+  }
+
+  #keepTime(): void {
+    clearInterval(this.#timer);
+    if (this.#bridges.size === 0) return;
+    this.#timer = setInterval(() => {
+      for (const bridge of this.#bridges.values()) bridge.tick();
+    }, TICK_MS);
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * What runs in a worker thread: the broker core, wired to sockets, to main and to the other workers. The task ends
+ * when main asks the worker to stop; if it fails, the worker is lost and main knows by the rejected task.
+ */
+import { performance } from 'node:perf_hooks';
+import type { MessagePort } from 'node:worker_threads';
+import { assertNever } from '../../base/assert.js';
+import { PacedQueue } from '../../base/paced-queue.js';
+import { socketUplink } from '../../bridge/socket-uplink.js';
+import { Broker } from '../../broker/broker.js';
+import { receiveRecords } from '../../broker/records-path.js';
+import { RetainedSweep } from '../../broker/retained-sweep.js';
+import { WorkerLog } from '../../log/log.js';
+import { Counter } from '../../sys/counters.js';
+import { FlushList } from '../../mqtt/outgoing-buffer.js';
+import { monotonicMs } from '../../system/monotonic-clock.js';
+import type {
+  ClaimAnswer,
+  MainToWorker,
+  PassedConnection,
+  WorkerStart,
+  WorkerToMain,
+} from '../../routing/messages.js';
+import { awaitUnknownSessions } from '../../routing/unknown-sessions.js';
+import { ChangeCounter } from '../../store/file/autosave.js';
+import { LmdbBrokerStore, StandInStore } from '../../store/broker-store.js';
+import { isLeftByFailedCommit } from '../../store/environment.js';
+import { Store } from '../../store/store.js';
+import { BridgeHost } from './bridge-host.js';
+import { WorkerAccess } from '../shared/client-access.js';
+import { WorkerDirectory } from './worker-directory.js';
+import { WorkerIntake } from './worker-intake.js';
+import { WorkerLinks } from './worker-links.js';
+
+const TICK_MS = 1000;
+
+/**
+ * Connections taken up, and clients let in, before packets have their turn again: hundreds that come at once must not
+ * hold up those who are here already.
+ */
+const NEWCOMERS_A_TURN = 4;
+
+/** Serves until told to stop. */
+export function runWorker(start: WorkerStart): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const host = new WorkerHost(start, resolve, reject);
+    host.begin();
+  });
+}
+
+const storeFailing = ({ message }: Error): string =>
+  `Error: The store cannot be written (${message}). What has to be stored is not acknowledged until it can.`;
+
+class WorkerHost {
+  readonly #start: WorkerStart;
+  readonly #port: MessagePort;
+  readonly #directory: WorkerDirectory;
+  readonly #access: WorkerAccess;
+  readonly #retainedSweep: RetainedSweep | null;
+  readonly #flushList = new FlushList((flush) => setImmediate(flush));
+  readonly #log: WorkerLog;
+  readonly #store: Store;
+  readonly #brokerStore: LmdbBrokerStore;
+  readonly #broker: Broker;
+  readonly #intake: WorkerIntake;
+  readonly #links: WorkerLinks;
+  readonly #bridges: BridgeHost;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  /** Passed to this worker and not taken up yet. */
+  readonly #arriving = new PacedQueue<PassedConnection>({
+    perTurn: NEWCOMERS_A_TURN,
+    nextTurn: setImmediate,
+    each: (connection) => this.#intake.serve(connection),
+  });
+  /** Main's answers to claims. */
+  readonly #answers = new PacedQueue<ClaimAnswer>({
+    perTurn: NEWCOMERS_A_TURN,
+    nextTurn: setImmediate,
+    each: (answer) => this.#directory.answered(answer),
+  });
+  readonly #counters: Float64Array;
+  #utilisation = performance.eventLoopUtilization();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(start: WorkerStart, resolve: () => void, reject: (error: unknown) => void) {
+    this.#start = start;
+    this.#port = start.port;
+    this.#counters = new Float64Array(start.counters);
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#log = new WorkerLog({
+      mask: start.logMask,
+      post: (lines) => this.#tell({ kind: 'log', lines }),
+    });
+    this.#directory = new WorkerDirectory(this.#port);
+    this.#store = new Store({
+      ...start.store,
+      now: Date.now,
+      onFailure: (error) => this.#log.write('error', storeFailing(error)),
+      onRecovery: () => this.#log.write('notice', 'The store can be written again.'),
+      onDamage: (error) =>
+        this.#log.write('error', `Error: A stored record does not read: ${error.message}.`),
+    });
+    const { standIn } = start.store;
+    this.#brokerStore =
+      standIn === undefined ? new LmdbBrokerStore(this.#store) : new StandInStore(this.#store, standIn);
+    this.#access = new WorkerAccess(start.settings, start.files);
+    this.#broker = new Broker({
+      store: this.#brokerStore,
+      changes: new ChangeCounter(start.store.changes),
+      settings: start.settings,
+      log: this.#log,
+      counters: this.#counters,
+      directory: this.#directory,
+      access: this.#access,
+      flushList: this.#flushList,
+      clock: Date.now,
+    });
+    this.#intake = new WorkerIntake(this.#broker, start);
+    this.#links = new WorkerLinks(start.worker, this.#broker, {
+      relieve: () => this.#relieve(),
+      ready: () => this.#tell({ kind: 'ready' }),
+    });
+    // One worker sweeps for all; there always is one with this number, or about to be.
+    this.#retainedSweep = start.worker === 0 ? new RetainedSweep(this.#broker.store, Date.now()) : null;
+    const { random } = Math;
+    this.#bridges = new BridgeHost({ broker: this.#broker, uplink: socketUplink, monotonicMs, random });
+  }
+
+  begin(): void {
+    // LMDB leaves rejections behind when a commit fails; the store has told of it already.
+    process.on('unhandledRejection', this.#rejected);
+    for (const clientId of this.#start.sessions) {
+      const loaded = this.#brokerStore.loadSession(clientId);
+      if (loaded === undefined) this.#directory.released(clientId);
+      else this.#broker.restoreSession(loaded);
+    }
+    // What is thrown from here on, nobody catches: a bug ends the thread with all its connections, and main knows.
+    this.#port.on('message', (message: MainToWorker) => this.#receive(message));
+    this.#links.open(this.#start.peers);
+    if (this.#start.store.standIn === 'blind') {
+      awaitUnknownSessions(this.#broker.cluster, this.#broker.routes, this.#flushList);
+    }
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#links.introduce();
+  }
+
+  #tick(): void {
+    const utilisation = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(utilisation, this.#utilisation);
+    this.#utilisation = utilisation;
+    this.#counters[Counter.utilisation] = utilization;
+    this.#counters[Counter.ticks]! += 1;
+    this.#counters[Counter.storeCommits] = this.#store.statistics().commits;
+    this.#broker.tick();
+    const { settings, now } = this.#broker;
+    this.#retainedSweep?.tick(settings.retainExpiryInterval, now);
+  }
+
+  #tell(message: WorkerToMain): void {
+    this.#port.postMessage(message);
+  }
+
+  #receive(message: MainToWorker): void {
+    switch (message.kind) {
+      case 'connections':
+        for (const connection of message.connections) this.#arriving.push(connection);
+        return;
+      case 'claim-answers':
+        for (const answer of message.answers) this.#answers.push(answer);
+        return;
+      case 'discard':
+        this.#answers.drain(); // what is to be discarded may have been granted just before
+        this.#discard(message.clientIds);
+        return;
+      case 'peer-added':
+        this.#links.add(message.worker, message.port);
+        return;
+      case 'peer-removed':
+        this.#links.remove(message.worker);
+        return;
+      case 'publish':
+        receiveRecords(this.#broker, message.records, true);
+        return;
+      case 'memory':
+        this.#broker.memoryIsShort = message.isShort;
+        return;
+      case 'reload':
+        this.#log.mask = message.logMask;
+        this.#access.replace(message.settings, message.files);
+        this.#intake.reload(message.settings, message.files);
+        this.#broker.reload(message.settings);
+        return;
+      case 'flush':
+        void this.#store.flush().then(() => this.#tell({ kind: 'flushed' }));
+        return;
+      case 'bridges':
+        this.#bridges.assign(message.bridges);
+        return;
+      case 'print-subscriptions':
+        for (const line of this.#broker.describeSubscriptions()) process.stdout.write(`${line}\n`);
+        return;
+      case 'stop':
+        this.#stop();
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  /** These clients connected to another worker with a clean start. */
+  #discard(clientIds: string[]): void {
+    const { sessions, delayedWills } = this.#broker;
+    this.#broker.refreshNow();
+    for (const clientId of clientIds) {
+      const session = sessions.get(clientId);
+      session?.peer?.takenOver(false);
+      const will = delayedWills.take(clientId);
+      if (will !== undefined) this.#broker.publishWill(clientId, will);
+      if (session !== undefined) this.#broker.removeSession(session);
+    }
+    this.#directory.flush();
+    this.#tell({ kind: 'discarded', clientIds });
+  }
+
+  /** Some link has room again. */
+  #relieve(): void {
+    for (const connection of this.#broker.connections) connection.relieve();
+    this.#bridges.relieve();
+  }
+
+  // ----------------------------------------------------------------- the end
+
+  /** Wills out, buffers flushed, connections closed; the last messages leave before the ports do. */
+  #stop(): void {
+    clearInterval(this.#timer);
+    this.#broker.stop();
+    this.#bridges.stop();
+    this.#flushList.flushAll();
+    this.#directory.flush();
+    void this.#store.close().then((committed) => {
+      if (!committed)
+        this.#log.write('error', 'Error: What was not stored yet is lost: the store cannot be written.');
+      this.#log.flush();
+      this.#tell({ kind: 'stopped' });
+      this.#resolve();
+    }, this.#reject);
+  }
+
+  readonly #rejected = (error: unknown): void => {
+    if (isLeftByFailedCommit(error)) return;
+    throw error;
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * A worker's links to the others: what they want to hear of, what they publish for its subscribers, and when a worker
+ * that begins knows all of them.
+ */
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { assertNever } from '../../base/assert.js';
+import type { Broker } from '../../broker/broker.js';
+import { receiveRecords } from '../../broker/records-path.js';
+import { Link } from '../../routing/link.js';
+import type { LinkMessage } from '../../routing/messages.js';
+import type { Interest } from '../../routing/route-table.js';
+import { RecordFlag } from '../../routing/wire.js';
+
+export interface LinkEffects {
+  /** Some link has room again. */
+  relieve(): void;
+  /** It knows all others, and they it: once. */
+  ready(): void;
+}
+
+export class WorkerLinks {
+  readonly #worker: number;
+  readonly #broker: Broker;
+  readonly #effects: LinkEffects;
+  readonly #ports = new Map<number, MessagePort>();
+  /** Links whose other side has not told all it had yet. */
+  readonly #catchingUp = new Set<number>();
+  /** All others know what this worker wants to hear of. */
+  #isKnown = false;
+  #isComplete = false;
+
+  /** @param worker the number of the one whose links these are */
+  constructor(worker: number, broker: Broker, effects: LinkEffects) {
+    this.#worker = worker;
+    this.#broker = broker;
+    this.#effects = effects;
+  }
+
+  /** Links to the workers that run already. */
+  open(peers: readonly { worker: number; port: MessagePort }[]): void {
+    for (const { worker, port } of peers) {
+      this.#catchingUp.add(worker);
+      this.#add(worker, port);
+    }
+  }
+
+  /** The others have to send what the stored sessions are waiting for, before anybody publishes. */
+  introduce(): void {
+    const { cluster, routes } = this.#broker;
+    cluster.introduce(routes.interests(), () => {
+      this.#isKnown = true;
+      this.#completeWhenCaughtUp();
+    });
+  }
+
+  /** A worker begins. */
+  add(worker: number, port: MessagePort): void {
+    this.#tellEverything(this.#add(worker, port));
+  }
+
+  /** The link to a worker that begins: a new one, or the one to the worker in whose place it comes. */
+  #add(worker: number, port: MessagePort): Link {
+    const { cluster } = this.#broker;
+    const link =
+      cluster.link(worker) ?? new Link(worker, port, this.#broker.flushList, () => this.#effects.relieve());
+    link.attach(port);
+    cluster.add(link);
+    this.#ports.set(worker, port);
+    port.on('message', (message: LinkMessage) => this.#receiveFrom(link, message));
+    return link;
+  }
+
+  /** The worker died: what is for its stored sessions is held for its successor. */
+  remove(worker: number): void {
+    const link = this.#broker.cluster.link(worker)!;
+    const port = this.#ports.get(worker)!;
+    // What it had sent may not have arrived, and its publishers may have been told that it is on its way.
+    for (let left = receiveMessageOnPort(port); left !== undefined; left = receiveMessageOnPort(port)) {
+      this.#receiveFrom(link, left.message as LinkMessage);
+    }
+    port.close();
+    this.#ports.delete(worker);
+    this.#broker.routes.keepStoredOf(worker);
+    this.#broker.cluster.hold(worker);
+    this.#effects.relieve();
+    this.#catchingUp.delete(worker);
+    this.#completeWhenCaughtUp();
+  }
+
+  /** A new worker has to know what this one wants to hear of, the `$SYS` tree, and what was held for it. */
+  #tellEverything(link: Link): void {
+    const { worker } = link;
+    const changes = this.#broker.routes.interests();
+    link.control({ kind: 'interest', sequence: 0, changes, isAll: true });
+    // Each retained message comes from one worker only: the one with the lowest number.
+    const others = [...this.#ports.keys()].filter((other) => other !== worker);
+    if (others.every((other) => other > this.#worker)) {
+      this.#broker.sysRetained.all((message) => link.publish(message, RecordFlag.keep, ''));
+    }
+    link.control({ kind: 'caught-up' });
+    link.release();
+  }
+
+  #receiveBatch(link: Link, records: Uint8Array, awaited: number): void {
+    const { store, cluster } = this.#broker;
+    const mark = store.mark();
+    let missing = 1;
+    let verdict: 'stored' | 'lost' = 'stored';
+    const done = () => {
+      missing -= 1;
+      if (missing > 0) return;
+      link.workedOff(records.length);
+      if (awaited !== 0) store.whenSettled(mark, () => link.control({ kind: verdict, batch: awaited }));
+    };
+    const failed = () => {
+      verdict = 'lost';
+      done();
+    };
+    // What a shared group's message brings to a third worker is on the account of this batch until it is there.
+    receiveRecords(this.#broker, records, false, (worker) => {
+      missing += cluster.whenStored(1 << worker, done, failed);
+    });
+    done();
+  }
+
+  #receiveFrom(link: Link, message: LinkMessage): void {
+    const { store } = this.#broker;
+    store.refresh();
+    switch (message.kind) {
+      case 'batch':
+        this.#receiveBatch(link, message.records, message.awaited);
+        return;
+      case 'stored':
+        link.stored(message.batch);
+        return;
+      case 'lost':
+        link.lost(message.batch);
+        return;
+      case 'interest':
+        this.#noteInterest(link.worker, message.changes, message.isAll);
+        // Retained messages that this worker took before have to be in sight of the one that asks.
+        store.whenRetained(() => link.control({ kind: 'confirmed', sequence: message.sequence }));
+        return;
+      case 'confirmed':
+        this.#broker.cluster.confirmed(link.worker, message.sequence);
+        return;
+      case 'credit':
+        link.credit(message.bytes);
+        return;
+      case 'caught-up':
+        this.#catchingUp.delete(link.worker);
+        this.#completeWhenCaughtUp();
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  #noteInterest(worker: number, changes: Interest[], isAll: boolean): void {
+    const { routes } = this.#broker;
+    if (isAll) routes.replaceRemote(worker, changes);
+    else for (const change of changes) routes.setRemote(worker, change);
+  }
+
+  #completeWhenCaughtUp(): void {
+    if (this.#isComplete || this.#catchingUp.size > 0 || !this.#isKnown) return;
+    this.#isComplete = true;
+    this.#effects.ready();
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * What a store begins with when the saved state is not known to be sound: the file itself, the previous save, what can
+ * be rescued, or what Mosquitto left.
+ */
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { emptyDatabase } from '../../log/mosquitto-lines.js';
+import { DatabaseFormatError } from '../../mosquitto-db/chunk-reader.js';
+import type { DatabaseContent } from '../../mosquitto-db/content.js';
+import { readDatabase } from '../../mosquitto-db/to-model.js';
+import { migrate } from './migrations.js';
+import type { FileKind, SavedFile } from './saved-file.js';
+import { Store } from '../store.js';
+import { type CheckResult, checkInChild, faultOf, rescueInChild } from './store-child.js';
+import { importContent } from '../transfer.js';
+
+export interface RecoveryOptions {
+  saved: SavedFile;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  log: (level: 'warning' | 'notice', text: string) => void;
+  /** Something of the stored data is wrong or lost. */
+  alarm: (text: string) => void;
+}
+
+export class Recovery {
+  readonly #options: RecoveryOptions;
+
+  constructor(options: RecoveryOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Finds the best there is of a saved state that is not known to be sound.
+   * @param scratch an empty folder
+   * @returns a sound store in it; `undefined` where there is nothing to start from
+   */
+  async find(scratch: string): Promise<string | undefined> {
+    const { saved, log, alarm } = this.#options;
+    const kind = kindOf(saved);
+    if (kind === 'missing') return undefined;
+    if (kind === 'empty') {
+      log('warning', emptyDatabase());
+      return undefined;
+    }
+    if (kind === 'mosquitto') return this.#importMosquittoFile(scratch);
+    const copy = join(scratch, 'saved.mdb');
+    const result = await this.#checkedCopy(saved.path, copy);
+    if (result.verdict === 'sound') return copy;
+    this.#putAside(`The store is damaged (${faultOf(result)}).`);
+    // A store of which only records are damaged is newer than the previous save.
+    const ways = [() => this.#copyOfPrevious(scratch), () => this.#rescue(copy, scratch)];
+    for (const way of result.verdict === 'partly damaged' ? ways.reverse() : ways) {
+      const path = await way();
+      if (path !== undefined) return path;
+    }
+    alarm('Nothing could be read of it: the broker starts without stored data.');
+    return undefined;
+  }
+
+  async #checkedCopy(from: string, to: string): Promise<CheckResult> {
+    try {
+      copyFileSync(from, to);
+    } catch (error) {
+      return { verdict: 'unreadable', reason: (error as Error).message };
+    }
+    return checkInChild(to, 'durable');
+  }
+
+  async #copyOfPrevious(scratch: string): Promise<string | undefined> {
+    const { previousPath } = this.#options.saved;
+    if (!existsSync(previousPath)) return undefined;
+    const copy = join(scratch, 'previous.mdb');
+    const result = await this.#checkedCopy(previousPath, copy);
+    if (result.verdict !== 'sound') return undefined;
+    this.#options.alarm('The previous save is used: what came after it is lost.');
+    return copy;
+  }
+
+  async #rescue(damaged: string, scratch: string): Promise<string | undefined> {
+    if (!existsSync(damaged)) return undefined;
+    const rescued = join(scratch, 'rescued.mdb');
+    const copy = join(scratch, 'damaged.mdb'); // to read it is to open it, which may write
+    copyFileSync(damaged, copy);
+    await rescueInChild(copy, 'durable', rescued);
+    if (!existsSync(rescued)) return undefined;
+    const result = await checkInChild(rescued, 'durable');
+    if (result.verdict !== 'sound') return undefined;
+    const { retained, sessions } = result.report.records;
+    const { queuedMessages } = result.report;
+    if (retained + sessions === 0) return undefined;
+    this.#options.alarm(
+      `Saved from it: ${retained} retained messages, ${sessions} sessions, ${queuedMessages} queued messages.`,
+    );
+    return rescued;
+  }
+
+  async #importMosquittoFile(scratch: string): Promise<string | undefined> {
+    const content = this.#readMosquittoFile();
+    if (content === undefined) return undefined;
+    const path = join(scratch, 'imported.mdb');
+    const store = new Store({ path, mode: 'transient', now: this.#options.now });
+    await migrate(store.environment);
+    await importContent(store, content);
+    await store.close();
+    return path;
+  }
+
+  #readMosquittoFile(): DatabaseContent | undefined {
+    const { saved, now, log, alarm } = this.#options;
+    try {
+      const { content, report } = readDatabase(readFileSync(saved.path), now());
+      const counts = `${content.retained.length} retained messages, ${content.sessions.length} sessions`;
+      log('notice', `Imported a Mosquitto database of version ${report.version}: ${counts}.`);
+      if (report.problems.length > 0) {
+        alarm(`${report.problems.length} of its records were skipped; the first: ${report.problems[0]}.`);
+      }
+      return content;
+    } catch (error) {
+      if (!(error instanceof DatabaseFormatError)) throw error;
+      this.#putAside(`The Mosquitto database cannot be imported: ${error.message}.`);
+      return undefined;
+    }
+  }
+
+  #putAside(why: string): void {
+    const { saved, now, alarm } = this.#options;
+    try {
+      alarm(`${why} It is kept as ${saved.putAside('damaged', now())}.`);
+    } catch (error) {
+      alarm(`${why} It cannot be put aside: ${(error as Error).message}.`);
+    }
+  }
+}
+
+/** What cannot be read is not ours to judge: it is neither missing nor Mosquitto's. */
+export function kindOf(saved: SavedFile): FileKind {
+  try {
+    return saved.kind();
+  } catch {
+    return 'other';
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Retained messages on disk, one a topic. The thread that received a message writes it; every thread reads all.
+ * What this thread has set and not committed yet is seen by it at once, by the others after the commit.
+ */
+import { Publication } from '../../mqtt/publication.js';
+import { topicMatchesFilter } from '../../topic/topic-filter.js';
+import type { Environment } from '../environment.js';
+import { retainedKey } from '../keys.js';
+import { decodeMessageInto, encodeMessage } from '../message-records.js';
+import { DamagedRecordError } from '../record-bytes.js';
+import { RetainedWalk, type WalkSource } from './retained-walk.js';
+import { notedTopics, TailNotes } from './tail-notes.js';
+import { Change, type WriteBatcher } from '../write-batcher.js';
+
+export interface RetainedContext {
+  environment: Environment;
+  batcher: WriteBatcher;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  onDamage: (error: DamagedRecordError) => void;
+}
+
+/** Those of a commit or two under load. */
+const CHANGES_A_MAP = 128;
+
+/** Milliseconds; well below those for which the note of a cleared topic rests (`retained-tails.ts`). */
+const COMMIT_MS_MAX = 300;
+
+export class RetainedStore implements WalkSource {
+  readonly environment: Environment;
+  readonly tailNotes: TailNotes;
+  readonly #context: RetainedContext;
+  readonly #changes = new UnsettledChanges();
+
+  constructor(context: RetainedContext) {
+    this.environment = context.environment;
+    this.tailNotes = new TailNotes(context.environment, context.batcher);
+    this.#context = context;
+  }
+
+  /** How many retained messages are stored. */
+  get count(): number {
+    return this.environment.entryCount('retained');
+  }
+
+  /** Replaces the topic's message. Its bytes are the caller's again afterwards. */
+  set(message: Publication): void {
+    this.#change(message.topic, encodeMessage(message));
+  }
+
+  clear(topic: string): void {
+    this.#change(topic, null);
+  }
+
+  get(topic: string): Publication | undefined {
+    const change = this.#changes.get(topic);
+    if (change === undefined) this.environment.refresh();
+    const record = change === undefined ? this.#stored(retainedKey(topic)) : change.record;
+    const message = new Publication();
+    return record !== null && record !== undefined && this.read(record, message) ? message.stay() : undefined;
+  }
+
+  /** The messages whose topics match a valid filter, in the order of their topics' levels. */
+  match(filter: string): RetainedWalk {
+    const unsettled = new Map<string, Buffer | null>();
+    for (const { topic, record } of this.#changes) {
+      if (topicMatchesFilter(topic, filter)) unsettled.set(topic, record);
+    }
+    return new RetainedWalk(this, filter, { unsettled });
+  }
+
+  /** Every message, topics that begin with `$` included. Walking it removes what has expired. */
+  all(): RetainedWalk {
+    const unsettled = new Map([...this.#changes].map(({ topic, record }) => [topic, record]));
+    return new RetainedWalk(this, '#', { unsettled, everything: true });
+  }
+
+  /** The message lies in bytes that the next read overwrites. */
+  readStored(key: Buffer, into: Publication): boolean {
+    const bytes = this.environment.tables.retained.getBinaryFast(key);
+    if (bytes === undefined) return false;
+    if (this.read(bytes, into)) return true;
+    if (this.#isExpired(into)) this.#removeExpired(into.topic);
+    return false;
+  }
+
+  /** @returns false where it has expired, or does not read */
+  read(record: Buffer, into: Publication): boolean {
+    return this.#decode(record, into) && !this.#isExpired(into);
+  }
+
+  notedTopics(filter: string): string[] {
+    this.environment.refresh();
+    return [...notedTopics(this.environment, filter)];
+  }
+
+  topicOfCutKey(key: Buffer, tails: boolean): string | undefined {
+    if (tails) return this.environment.tables.retainedTails.getBinary(key)?.toString();
+    const record = this.#stored(key);
+    const message = new Publication();
+    return record !== undefined && this.#decode(record, message) ? message.topic : undefined;
+  }
+
+  /** For `RetainedChange`: everything is committed. */
+  settled(topic: string): void {
+    this.#changes.delete(topic);
+  }
+
+  /** For `RetainedChange`: a commit took so long that the tail may be gone. */
+  doubtTail(topic: string): void {
+    this.#context.batcher.add(new TailDoubt(this.tailNotes, topic));
+  }
+
+  #change(topic: string, record: Buffer | null): void {
+    let change = this.#changes.get(topic);
+    if (change === undefined) {
+      change = new RetainedChange(this, topic);
+      this.#changes.add(change);
+    }
+    change.record = record;
+    this.#context.batcher.add(change);
+  }
+
+  #stored(key: Buffer): Buffer | undefined {
+    return this.environment.tables.retained.getBinary(key);
+  }
+
+  #isExpired({ expiresAt }: Publication): boolean {
+    return expiresAt !== 0 && expiresAt <= this.#context.now();
+  }
+
+  #decode(record: Buffer, into: Publication): boolean {
+    try {
+      decodeMessageInto(into, record);
+      return true;
+    } catch (error) {
+      if (!(error instanceof DamagedRecordError)) throw error;
+      into.expiresAt = 0; // of what nothing more is known
+      this.#context.onDamage(error);
+      return false;
+    }
+  }
+
+  /**
+   * Another thread may just have set the topic anew, so that only the transaction itself can tell whether what it
+   * removes is the expired message.
+   */
+  #removeExpired(topic: string): void {
+    const { retained } = this.environment.tables;
+    const key = retainedKey(topic);
+    const removal = this.environment.inTransaction(() => {
+      const record = retained.getBinary(key);
+      const message = new Publication();
+      if (record === undefined || !this.#decode(record, message) || !this.#isExpired(message)) return;
+      this.environment.remove(retained, key);
+      this.tailNotes.write([topic]);
+    });
+    removal.catch(() => {}); // it will be found again
+  }
+}
+
+/** The latest record of a topic, until it is settled. */
+class RetainedChange extends Change {
+  /** `null` = cleared. */
+  record: Buffer | null = null;
+  readonly #store: RetainedStore;
+  readonly topic: string;
+  /** When the last write relied on the tail being there, on the clock of `performance.now()`; 0 = it did not. */
+  #tailAssumedAt = 0;
+
+  constructor(store: RetainedStore, topic: string) {
+    super();
+    this.#store = store;
+    this.topic = topic;
+  }
+
+  override readonly weight = 500;
+
+  override write(): void {
+    const { environment, tailNotes } = this.#store;
+    const { retained } = environment.tables;
+    const key = retainedKey(this.topic);
+    const exists = retained.doesExist(key);
+    this.#tailAssumedAt = exists && this.record !== null ? performance.now() : 0;
+    if (this.record === null) environment.remove(retained, key);
+    else environment.put(retained, key, this.record);
+    // Most messages replace one. A tail that is left where another thread has just set the topic does no harm.
+    if (exists === (this.record === null)) tailNotes.add(this.topic);
+  }
+
+  override committed(): void {
+    // In so long a time another thread may have cleared the topic, and its note may have been worked off for good.
+    const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
+    if (isLate) this.#store.doubtTail(this.topic); // also where a later value waits, which finds the topic there
+    if (this.settled) this.#store.settled(this.topic);
+  }
+}
+
+/**
+ * The changes that are not settled, by topic: many come and go. In one `Map` each would outlive some collections of
+ * garbage (`base/number-map.ts` says why), so a map takes some only, and is left behind when it has emptied.
+ */
+class UnsettledChanges {
+  /** Nothing is added to this one. */
+  #earlier = new Map<string, RetainedChange>();
+  #latest = new Map<string, RetainedChange>();
+  #added = 0;
+
+  get(topic: string): RetainedChange | undefined {
+    return this.#latest.get(topic) ?? this.#earlier.get(topic);
+  }
+
+  /** A topic that has none. */
+  add(change: RetainedChange): void {
+    if (this.#added >= CHANGES_A_MAP && this.#earlier.size === 0) {
+      this.#earlier = this.#latest;
+      this.#latest = new Map();
+      this.#added = 0;
+    }
+    this.#latest.set(change.topic, change);
+    this.#added += 1;
+  }
+
+  delete(topic: string): void {
+    if (!this.#latest.delete(topic)) this.#earlier.delete(topic);
+  }
+
+  *[Symbol.iterator](): Generator<RetainedChange> {
+    yield* this.#earlier.values();
+    yield* this.#latest.values();
+  }
+}
+
+/** Has the topic's tail looked at once more. */
+class TailDoubt extends Change {
+  override readonly weight = 100;
+  readonly #notes: TailNotes;
+  readonly #topic: string;
+
+  constructor(notes: TailNotes, topic: string) {
+    super();
+    this.#notes = notes;
+    this.#topic = topic;
+  }
+
+  override write(): void {
+    this.#notes.add(this.#topic);
+  }
+
+  override committed(): void {}
+}

@@ -1,0 +1,313 @@
+/**
+ * One direction of a session's messages on disk, in their order. The disk is the queue: a message that waits takes
+ * no memory once it is committed, and whoever sends reads ahead as far as it likes.
+ *
+ *     sequence   1 2 3   4 5 6 7 | 8 9 10 11
+ *                record  record  |  tail: not settled yet, in memory
+ *
+ * Messages that are written with one transaction share records (`queue-records.ts`). A record is written again as a
+ * whole when one of its messages changes, and removed with its last one. Writes settle in the order in which they
+ * were made, so that what is not on disk for certain is a tail.
+ */
+
+import { asBuffer } from '../../base/as-buffer.js';
+import { copyBytes } from '../../base/copy-bytes.js';
+import { NumberMap } from '../../base/number-map.js';
+import type { Direction } from '../../model/queued-record.js';
+import type { Publication } from '../../mqtt/publication.js';
+import type { KeptDelivery, Residence } from '../../session/keeper.js';
+import type { DeliveryNotes } from './delivery-notes.js';
+import type { Environment, Table } from '../environment.js';
+import { queueKey, SEQUENCE_MAX, sequenceOf } from '../keys.js';
+import { QueueEntry, QueueRecord } from './queue-entry.js';
+import { QueueReader } from './queue-records.js';
+import { DamagedRecordError } from '../record-bytes.js';
+import type { KeptMessage, SharedMessages } from './shared-messages.js';
+import type { WriteBatcher } from '../write-batcher.js';
+
+/** What the queues of one thread have in common. */
+export interface QueueContext {
+  environment: Environment;
+  batcher: WriteBatcher;
+  sharedMessages: SharedMessages;
+  deliveryNotes: DeliveryNotes;
+  /** Called for a record that does not read; the queue goes on without it. */
+  onDamage: (error: DamagedRecordError) => void;
+}
+
+/** What is in a queue when its session is loaded. */
+export interface QueueContents {
+  /** Messages that are past `queued`, in their order. */
+  inFlight: QueueEntry[];
+  /** QoS 1 and 2 messages in state `queued`: those that limits count. */
+  waiting: number;
+  waitingQos0: number;
+  /** Payload bytes of all that are `queued`. */
+  waitingBytes: number;
+  /** Of the last message; 0 where there is none. */
+  lastSequence: number;
+}
+
+/** Where a record does not read, its sequences are unknown; so many are left out behind it. */
+const SEQUENCES_OF_A_RECORD_MAX = 10_000;
+
+export class SessionQueue {
+  readonly context: QueueContext;
+  readonly table: Table;
+  readonly #sessionKey: Buffer;
+  readonly direction: Direction;
+  #lastSequence = 0;
+  /** Entries from `#tailHead` on that are not settled, in their order; removed ones among them. */
+  #tail: QueueEntry[] = [];
+  #tailHead = 0;
+  /** Records of which somebody holds entries, by the sequence in their key. */
+  readonly #held = new NumberMap<QueueRecord>();
+  /** The record that the transaction being written adds to. */
+  #open: QueueRecord | null = null;
+  /** The first sequence of the record in which the last `read` ended. */
+  #readUpTo = 0;
+  /** The session is over: what is on disk is the sweeper's, and nothing is added to it. */
+  hasEnded = false;
+
+  constructor(context: QueueContext, sessionKey: Buffer, direction: Direction) {
+    this.context = context;
+    this.table = context.environment.tables.queue;
+    this.#sessionKey = sessionKey;
+    this.direction = direction;
+  }
+
+  /**
+   * Puts a message at the end.
+   * @param kept shared by all queues that get it
+   * @param residence what becomes of the entry that is returned
+   */
+  append(kept: KeptMessage, delivery: KeptDelivery, residence: Residence = 'waiting'): QueueEntry {
+    this.#lastSequence += 1;
+    const { state, packetId, qos, retain, dup, subscriptionIds } = delivery;
+    const { publication } = kept;
+    const payloadBytes = publication.payloadLength;
+    const sequence = this.#lastSequence;
+    const header = { sequence, state, packetId, qos, retain, dup, subscriptionIds, payloadBytes };
+    const entry = new QueueEntry(this, header, publication, residence !== 'stored');
+    entry.mayShare(kept);
+    this.#tail.push(entry);
+    this.context.batcher.add(entry, residence === 'passing');
+    return entry;
+  }
+
+  /**
+   * The messages in state `queued` that follow `after`, oldest first.
+   * @param after a sequence, 0 for the beginning
+   */
+  read(after: number, limit: number): QueueEntry[] {
+    const entries: QueueEntry[] = [];
+    this.#readFromDisk(after, limit, entries);
+    for (let i = this.#tailIndexAfter(after); i < this.#tail.length && entries.length < limit; i += 1) {
+      const entry = this.#tail[i]!;
+      if (!isQueued(entry)) continue;
+      this.#hold(entry);
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  /**
+   * Reads all there is, once, when the session is loaded.
+   * @param mayHaveSent more of QoS 1 may have been sent than is marked so: all of it waits again, to be sent in order
+   */
+  load(mayHaveSent: boolean): QueueContents {
+    const contents: QueueContents = {
+      inFlight: [],
+      waiting: 0,
+      waitingQos0: 0,
+      waitingBytes: 0,
+      lastSequence: 0,
+    };
+    for (const { key, value } of this.table.getRange(this.#range(0, SEQUENCE_MAX))) {
+      const first = sequenceOf(key);
+      try {
+        if (this.#count(first, value, contents)) this.#loadInFlight(first, value, contents, mayHaveSent);
+      } catch (error) {
+        this.#report(error);
+        this.#lastSequence = first + SEQUENCES_OF_A_RECORD_MAX;
+      }
+    }
+    contents.lastSequence = this.#lastSequence;
+    return contents;
+  }
+
+  /** @returns whether some of its messages are past `queued` */
+  #count(first: number, value: Uint8Array, contents: QueueContents): boolean {
+    let inFlight = false;
+    for (const reader = new QueueReader(value, first); reader.next(); ) {
+      this.#lastSequence = reader.sequence;
+      if (reader.state !== 'queued') {
+        inFlight = true;
+        continue;
+      }
+      if (reader.qos === 0) contents.waitingQos0 += 1;
+      else contents.waiting += 1;
+      contents.waitingBytes += reader.payloadBytes;
+    }
+    return inFlight;
+  }
+
+  #loadInFlight(first: number, value: Uint8Array, contents: QueueContents, mayHaveSent: boolean): void {
+    const record = this.#decode(first, value);
+    this.#held.set(first, record);
+    for (const entry of record.entries) {
+      if (entry.state === 'queued') continue;
+      if (!mayHaveSent || entry.state !== 'awaiting PUBACK') {
+        contents.inFlight.push(entry);
+        continue;
+      }
+      entry.note('queued', 0);
+      contents.waiting += 1;
+      contents.waitingBytes += entry.payloadBytes;
+    }
+  }
+
+  keyOf(sequence: number): Buffer {
+    return queueKey(this.#sessionKey, this.direction, sequence);
+  }
+
+  /** Finds a record for an entry that is written for the first time. */
+  place(entry: QueueEntry): void {
+    if (this.#open === null || !this.#open.take(entry)) {
+      this.#open = new QueueRecord(this, entry.sequence);
+      this.#open.take(entry);
+    }
+    entry.record = this.#open;
+    if (entry.isHeld) this.#held.set(this.#open.first, this.#open);
+  }
+
+  /** The entry was removed before it was written. */
+  forget(entry: QueueEntry): void {
+    this.context.batcher.cancel(entry);
+    this.settleTail();
+  }
+
+  /** All its entries are gone, on disk too. */
+  recordGone(record: QueueRecord): void {
+    this.#held.delete(record.first);
+    if (this.#open === record) this.#open = null;
+  }
+
+  /** Forgets what is not written yet: the session has ended. */
+  cancelAll(): void {
+    this.hasEnded = true;
+    for (let i = this.#tailHead; i < this.#tail.length; i += 1) this.context.batcher.cancel(this.#tail[i]!);
+    for (const record of this.#held.values()) this.context.batcher.cancel(record);
+    this.#held.clear();
+  }
+
+  /** What has settled needs no memory any more. */
+  settleTail(): void {
+    while (this.#tail[this.#tailHead]?.settled) this.#tailHead += 1;
+    if (this.#tailHead === this.#tail.length) {
+      if (this.#tailHead > 0) this.#tail = [];
+      this.#tailHead = 0;
+    } else if (this.#tailHead > 1000 && this.#tailHead * 2 > this.#tail.length) {
+      this.#tail.splice(0, this.#tailHead);
+      this.#tailHead = 0;
+    }
+  }
+
+  /** Adds what is on disk for certain. */
+  #readFromDisk(after: number, limit: number, entries: QueueEntry[]): void {
+    const end = this.#tail[this.#tailHead]?.sequence ?? SEQUENCE_MAX;
+    if (after + 1 >= end) return;
+    const start =
+      after >= this.#readUpTo && this.#readUpTo > 0 ? this.#readUpTo : this.#recordBefore(after + 1);
+    for (const key of this.table.getKeys(this.#range(start, end))) {
+      const first = sequenceOf(key);
+      const record = this.#held.get(first) ?? this.#tryDecode(first, this.#recordAt(key));
+      if (record === undefined) continue;
+      this.#held.set(first, record);
+      this.#readUpTo = first;
+      for (const entry of record.entries) {
+        if (entry.sequence <= after || !isQueued(entry)) continue;
+        if (entries.length >= limit) return;
+        entries.push(entry);
+      }
+    }
+  }
+
+  /** In a buffer of its own, taken from a pool: LMDB's copies would each be one for the garbage collector. */
+  #recordAt(key: Uint8Array): Buffer {
+    const record = this.table.getBinaryFast(asBuffer(key))!;
+    const copy = Buffer.allocUnsafe(record.length);
+    copyBytes(record, 0, record.length, copy, 0);
+    return copy;
+  }
+
+  /** Where the record begins in which a sequence is, if it is in one. */
+  #recordBefore(sequence: number): number {
+    const range = { start: this.keyOf(sequence), end: this.keyOf(0), reverse: true, limit: 1 };
+    for (const key of this.table.getKeys(range)) return sequenceOf(key);
+    return sequence;
+  }
+
+  #range(start: number, end: number): { start: Buffer; end: Buffer } {
+    return { start: this.keyOf(start), end: this.keyOf(end) };
+  }
+
+  /** Somebody has the entry from now on. */
+  #hold(entry: QueueEntry): void {
+    entry.isHeld = true;
+    if (entry.record !== null) this.#held.set(entry.record.first, entry.record);
+  }
+
+  #decode(first: number, value: Uint8Array): QueueRecord {
+    const record = new QueueRecord(this, first);
+    for (const reader = new QueueReader(value, first); reader.next(); ) {
+      const content = reader.content();
+      const isShared = content instanceof Uint8Array;
+      const publication = isShared ? this.#sharedMessage(content) : content;
+      if (publication === undefined) continue;
+      const entry = new QueueEntry(this, reader, publication, true);
+      entry.foundIn(record, isShared ? content : null);
+      record.add(entry);
+    }
+    return record;
+  }
+
+  /** @returns `undefined` where it does not read; the others of the record may */
+  #sharedMessage(id: Buffer): Publication | undefined {
+    try {
+      return this.context.sharedMessages.read(id);
+    } catch (error) {
+      this.#report(error);
+      return undefined;
+    }
+  }
+
+  #tryDecode(first: number, value: Uint8Array): QueueRecord | undefined {
+    try {
+      return this.#decode(first, value);
+    } catch (error) {
+      this.#report(error);
+      return undefined;
+    }
+  }
+
+  #report(error: unknown): void {
+    if (!(error instanceof DamagedRecordError)) throw error;
+    this.context.onDamage(error);
+  }
+
+  #tailIndexAfter(sequence: number): number {
+    let low = this.#tailHead;
+    let high = this.#tail.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#tail[middle]!.sequence <= sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function isQueued({ removed, state }: QueueEntry): boolean {
+  return !removed && state === 'queued';
+}

@@ -1,0 +1,117 @@
+/**
+ * Messages that several queues share are stored once, beside the queues, with one reference a queue. When the last
+ * reference is gone the message is removed.
+ *
+ * References are records and not a count, because the queues that share a message may belong to different
+ * threads after a restart: two threads that lower one count could both read the old number. Each removes its own
+ * reference, and looks after its commit whether any is left; the later one finds none.
+ */
+import type { Publication } from '../../mqtt/publication.js';
+import type { Environment, Table } from '../environment.js';
+import { MessageIds, prefixEnd, referenceKey } from '../keys.js';
+import { decodeMessage, encodeMessage } from '../message-records.js';
+import { DamagedRecordError } from '../record-bytes.js';
+import { Change, type WriteBatcher } from '../write-batcher.js';
+
+/** Messages up to this size are cheaper to repeat than to refer to. */
+const REPEATED_BYTES_MAX = 128;
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * A message on its way into one or more queues. The one who routes makes one of it for all the queues, which is how
+ * the store knows that they share it.
+ */
+export class KeptMessage {
+  /** In bytes that stay until all of them are written. */
+  publication: Publication;
+  /** Queues that will hold it and have not been written yet. */
+  unwritten = 0;
+  /** The shared record's id; `null` while it is not known whether there will be one. */
+  id: Buffer | null = null;
+  /** The transaction in which the shared record is. */
+  writtenIn = 0;
+
+  constructor(publication: Publication) {
+    this.publication = publication;
+  }
+}
+
+export class SharedMessages {
+  readonly #environment: Environment;
+  readonly #batcher: WriteBatcher;
+  readonly #messages: Table;
+  readonly #references: Table;
+  readonly #ids = new MessageIds();
+
+  constructor(environment: Environment, batcher: WriteBatcher) {
+    this.#environment = environment;
+    this.#batcher = batcher;
+    this.#messages = environment.tables.messages;
+    this.#references = environment.tables.references;
+  }
+
+  /**
+   * Decides where a message about to be written goes.
+   * @returns the shared record's id; `null` where it is better kept in the queue itself
+   */
+  share(kept: KeptMessage): Buffer | null {
+    if (kept.id === null && kept.unwritten > 1 && !isSmall(kept.publication)) kept.id = this.#ids.next();
+    return kept.id;
+  }
+
+  /** Writes the reference, and the message where this transaction does not have it yet. */
+  write(kept: KeptMessage, id: Buffer, queueKey: Buffer): void {
+    if (kept.writtenIn !== this.#batcher.batchNumber) {
+      kept.writtenIn = this.#batcher.batchNumber;
+      this.#environment.put(this.#messages, id, encodeMessage(kept.publication));
+    }
+    this.#environment.put(this.#references, referenceKey(id, queueKey), NOTHING);
+  }
+
+  /** @throws {DamagedRecordError} */
+  read(id: Buffer): Publication {
+    const record = this.#messages.getBinary(id);
+    if (record === undefined) throw new DamagedRecordError(`message ${id.toString('hex')} is missing`);
+    return decodeMessage(record);
+  }
+
+  /** Removes a reference, as part of the transaction; `removeUnused` has to follow its commit. */
+  removeReference(id: Buffer, queueKey: Buffer): void {
+    this.#environment.remove(this.#references, referenceKey(id, queueKey));
+  }
+
+  /** Removes the message if nothing refers to it any more. */
+  removeUnused(id: Buffer): void {
+    const references = this.#references.getKeysCount({ start: id, end: prefixEnd(id), limit: 1 });
+    if (references === 0) this.#batcher.add(new MessageRemoval(this.#environment, id));
+  }
+}
+
+class MessageRemoval extends Change {
+  override readonly weight = 64;
+  readonly #environment: Environment;
+  readonly #id: Buffer;
+
+  constructor(environment: Environment, id: Buffer) {
+    super();
+    this.#environment = environment;
+    this.#id = id;
+  }
+
+  override write(): void {
+    this.#environment.remove(this.#environment.tables.messages, this.#id);
+  }
+
+  override committed(): void {}
+}
+
+function isSmall({
+  topicStart,
+  topicEnd,
+  propertiesStart,
+  propertiesEnd,
+  payloadLength,
+}: Publication): boolean {
+  return topicEnd - topicStart + propertiesEnd - propertiesStart + payloadLength <= REPEATED_BYTES_MAX;
+}

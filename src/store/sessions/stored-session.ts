@@ -1,0 +1,134 @@
+/** One session of this thread as it is kept on disk: itself, its subscriptions, its two queues. */
+import type { SessionRecord, SubscriptionRecord } from '../../model/session-record.js';
+import { sessionsKey, subscriptionKey } from '../keys.js';
+import { type QueueContext, SessionQueue } from './session-queue.js';
+import { encodeSession, encodeSubscription } from './session-records.js';
+import type { SessionSweeper } from './session-sweeper.js';
+import { Change } from '../write-batcher.js';
+
+export interface SessionContext extends QueueContext {
+  sweeper: SessionSweeper;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** Every method makes changes, for which `Store.whenSettled` waits. */
+export class StoredSession extends Change {
+  override readonly weight = 500;
+  /** To be changed by `update` only. */
+  readonly record: Readonly<SessionRecord>;
+  /** QoS 2 messages of the client that wait for their PUBREL. */
+  readonly incoming: SessionQueue;
+  /** Messages to the client. */
+  readonly outgoing: SessionQueue;
+  readonly #context: SessionContext;
+  readonly #key: Buffer;
+  /** The number of a session that is stored under this client id and has to go. */
+  #replaced: Buffer | null;
+  /** What is on disk of it, or on its way there. */
+  #onDisk: 'nothing' | 'session' | 'end';
+  readonly #subscriptions = new Map<string, SubscriptionChange>();
+  #ended = false;
+
+  constructor(
+    context: SessionContext,
+    record: SessionRecord,
+    key: Buffer,
+    origin: { stored: boolean; replaced: Buffer | null },
+  ) {
+    super();
+    this.#context = context;
+    this.record = record;
+    this.#key = key;
+    this.#onDisk = origin.stored ? 'session' : 'nothing';
+    this.#replaced = origin.replaced;
+    this.incoming = new SessionQueue(context, key, 'incoming');
+    this.outgoing = new SessionQueue(context, key, 'outgoing');
+  }
+
+  update(fields: Partial<Omit<SessionRecord, 'clientId'>>): void {
+    Object.assign(this.record, fields);
+    this.#context.batcher.add(this);
+  }
+
+  /** Adds a subscription, or replaces the one with the same filter. */
+  subscribe(subscription: SubscriptionRecord): void {
+    this.#changeSubscription(subscription.filter, subscription);
+  }
+
+  unsubscribe(filter: string): void {
+    this.#changeSubscription(filter, null);
+  }
+
+  /** The session is over; all that belongs to it is removed, a large queue little by little. */
+  end(): void {
+    this.#ended = true;
+    this.incoming.cancelAll();
+    this.outgoing.cancelAll();
+    for (const change of this.#subscriptions.values()) this.#context.batcher.cancel(change);
+    if (this.#onDisk === 'nothing' && this.#replaced === null) this.#context.batcher.cancel(this);
+    else this.#context.batcher.add(this);
+  }
+
+  override write(): void {
+    const { environment } = this.#context;
+    const { sessions, garbage } = environment.tables;
+    const key = sessionsKey(this.record.clientId);
+    if (this.#replaced !== null) environment.put(garbage, this.#replaced, NOTHING);
+    if (this.#ended) {
+      environment.remove(sessions, key);
+      environment.put(garbage, this.#key, NOTHING);
+      this.#onDisk = 'end';
+    } else {
+      environment.put(sessions, key, encodeSession(this.record, this.#key));
+      this.#onDisk = 'session';
+    }
+  }
+
+  override committed(): void {
+    const { sweeper } = this.#context;
+    if (this.#replaced !== null) sweeper.sweep(this.#replaced);
+    this.#replaced = null;
+    if (this.#onDisk === 'end') sweeper.sweep(this.#key);
+  }
+
+  #changeSubscription(filter: string, subscription: SubscriptionRecord | null): void {
+    let change = this.#subscriptions.get(filter);
+    if (change === undefined) {
+      change = new SubscriptionChange(this.#context, subscriptionKey(this.#key, filter), () => {
+        this.#subscriptions.delete(filter);
+      });
+      this.#subscriptions.set(filter, change);
+    }
+    change.subscription = subscription;
+    this.#context.batcher.add(change);
+  }
+}
+
+/** A subscription that is not settled. */
+class SubscriptionChange extends Change {
+  override readonly weight = 300;
+  /** `null` = unsubscribed. */
+  subscription: SubscriptionRecord | null = null;
+  readonly #context: SessionContext;
+  readonly #key: Buffer;
+  readonly #onSettled: () => void;
+
+  constructor(context: SessionContext, key: Buffer, onSettled: () => void) {
+    super();
+    this.#context = context;
+    this.#key = key;
+    this.#onSettled = onSettled;
+  }
+
+  override write(): void {
+    const { environment } = this.#context;
+    const { subscriptions } = environment.tables;
+    if (this.subscription === null) environment.remove(subscriptions, this.#key);
+    else environment.put(subscriptions, this.#key, encodeSubscription(this.subscription));
+  }
+
+  override committed(): void {
+    if (this.settled) this.#onSettled();
+  }
+}

@@ -1,0 +1,127 @@
+/** Whatever moment of a save a kill, a reboot or a power cut falls on, a whole save is there. */
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { LiveNote } from '../../../../src/store/file/live-note.js';
+import { hashOf, SavedFile } from '../../../../src/store/file/saved-file.js';
+import { BrokerRuns } from '../../../support/brokers/broker-runs.js';
+import { afterTest } from '../../../support/cleanup.js';
+import { publication, temporaryFolder } from '../../../support/store/stores.js';
+
+const SAVER = fileURLToPath(new URL('../../support/store/store-saver.js', import.meta.url));
+const ROUNDS = 5;
+
+test('a process killed while it saves leaves the last save or the one under way', async (t) => {
+  const runs = new BrokerRuns(t, existsSync('/dev/shm') ? temporaryFolder(t, '/dev/shm') : undefined);
+  let saved = 0;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const child = fork(SAVER, [runs.path, runs.memory, String(saved + 1)]);
+    afterTest(t, () => child.kill('SIGKILL'));
+    const last = saved + 3 + Math.floor(Math.random() * 10);
+    child.on('message', (number: number) => {
+      saved = number;
+      if (number >= last) setTimeout(() => child.kill('SIGKILL'), Math.random() * 5);
+    });
+    await once(child, 'close');
+    runs.reboot();
+    const run = await runs.start();
+    const found = [...run.worker.sessions.list()]
+      .map(({ clientId }) => Number(clientId))
+      .sort((a, b) => a - b);
+    assert.deepEqual(run.alarms, []);
+    assert.deepEqual(
+      found,
+      found.map((_, index) => index + 1),
+    );
+    assert.ok(found.length >= saved, `${found.length} sessions, ${saved} were saved`);
+    saved = found.length;
+    await run.end();
+  }
+});
+
+test('a hash is made with rests, and is the same without', async (t) => {
+  const path = join(temporaryFolder(t), 'file');
+  const bytes = Buffer.alloc(1_000_000, 'some bytes');
+  writeFileSync(path, bytes);
+  let rests = 0;
+  const hash = await hashOf(path, async (workedMs) => {
+    assert.ok(workedMs > 0);
+    rests += 1;
+  });
+  assert.equal(hash, createHash('sha256').update(bytes).digest('hex'));
+  assert.equal(hash, await hashOf(path));
+  assert.equal(rests, 3);
+});
+
+test('an orderly end while a large store is saved at leisure', async (t) => {
+  const runs = new BrokerRuns(t);
+  const run = await runs.start();
+  run.worker.retained.set(publication('large', 'x'.repeat(12e6)));
+  await run.add('one');
+  const saving = run.keeper.autosave.save();
+  assert.equal(await run.end(), true);
+  assert.equal(await saving, true);
+  runs.reboot();
+  const next = await runs.start();
+  assert.deepEqual(next.names(), ['one']);
+  assert.equal(next.worker.retained.get('large')!.payload().length, 12e6);
+});
+
+describe('the moments of a save', () => {
+  /** A broker that saved `one`, then `two`, and was killed. */
+  async function twoSaves(t: Parameters<typeof temporaryFolder>[0]) {
+    const runs = new BrokerRuns(t);
+    const run = await runs.start();
+    await run.add('one');
+    await run.keeper.autosave.save();
+    const firstState = readFileSync(`${runs.path}.state`);
+    await run.add('two');
+    await run.keeper.autosave.save();
+    return { runs, run, firstState };
+  }
+
+  test('a copy that was not finished is thrown away', async (t) => {
+    const { runs, run } = await twoSaves(t);
+    await run.kill();
+    runs.reboot();
+    mkdirSync(`${runs.path}.new`);
+    writeFileSync(join(`${runs.path}.new`, 'mosquitto.db'), 'half a copy');
+    const next = await runs.start();
+    assert.deepEqual(next.names(), ['one', 'two']);
+    await next.add('three');
+    await next.end();
+    assert.ok(!existsSync(`${runs.path}.new`));
+    assert.deepEqual((await runs.start()).alarms, []);
+  });
+
+  test('renamed, but its hash not noted: the file is read and found sound', async (t) => {
+    const { runs, run, firstState } = await twoSaves(t);
+    await run.kill();
+    runs.reboot();
+    writeFileSync(`${runs.path}.state`, firstState);
+    const next = await runs.start();
+    assert.deepEqual(next.names(), ['one', 'two']);
+    assert.deepEqual(next.alarms, []);
+  });
+
+  for (const renamed of [false, true]) {
+    test(`killed just ${renamed ? 'after' : 'before'} the rename: the live store belongs to both`, async (t) => {
+      const { runs, run } = await twoSaves(t);
+      await run.add('three');
+      await run.kill();
+      const saved = new SavedFile(runs.path);
+      const coming = `${runs.path}.coming`;
+      copyFileSync(runs.path, coming);
+      new LiveNote(run.prepared.path).write([saved.identity()!, saved.identityOf(coming)!]);
+      if (renamed) await saved.replace(coming, 'hash', runs.now);
+      const next = await runs.start();
+      assert.deepEqual(next.names(), ['one', 'three', 'two']);
+      assert.deepEqual(next.alarms, []);
+    });
+  }
+});

@@ -1,0 +1,70 @@
+/** Notes about who has a message that another thread keeps: there as long as the message is. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LmdbBrokerStore } from '../../../../src/store/broker-store.js';
+import type { SessionQueue } from '../../../../src/store/sessions/session-queue.js';
+import { delivery, message, openStore, session } from '../../../support/store/stores.js';
+
+const receiver = 'subscriber t';
+
+function notesIn(store: ReturnType<typeof openStore>): number {
+  store.refresh();
+  return store.environment.entryCount('deliveries');
+}
+
+function keepIn(store: ReturnType<typeof openStore>, queue: SessionQueue) {
+  return queue.append(store.keep(message('t')), delivery({ state: 'awaiting PUBREL', qos: 2 }));
+}
+
+test('a receiver is new once, on every thread, until the message is gone', async (t) => {
+  const here = openStore(t);
+  const there = openStore(t, { path: here.environment.path });
+  const entry = keepIn(here, here.sessions.create(session('publisher')).incoming);
+  await here.flush();
+  const once = { messageId: entry.release(), isElsewhere: true };
+  const elsewhere = new LmdbBrokerStore(there);
+  assert.equal(elsewhere.isNewTo(receiver, once), true);
+  assert.equal(elsewhere.isNewTo(receiver, once), false, 'before the commit');
+  assert.equal(elsewhere.isNewTo('another', once), true);
+  await there.flush();
+  here.refresh();
+  const keeper = new LmdbBrokerStore(here);
+  const kept = { ...once, isElsewhere: false };
+  assert.equal(keeper.isNewTo(receiver, kept), false);
+  assert.equal(keeper.isNewTo('third', kept), true);
+  assert.equal(keeper.isNewTo('third', kept), true, 'who keeps the message notes nothing');
+  assert.equal(notesIn(here), 2);
+  entry.remove();
+  await here.flush();
+  assert.equal(notesIn(here), 0);
+});
+
+test('notes made before a restart go with the message', async (t) => {
+  const first = openStore(t);
+  const { environment } = first;
+  const entry = keepIn(first, first.sessions.create(session('publisher')).incoming);
+  const neighbour = keepIn(first, first.sessions.create(session('neighbour')).incoming);
+  for (const each of [entry, neighbour])
+    new LmdbBrokerStore(first).isNewTo(receiver, { messageId: each.release(), isElsewhere: true });
+  await first.close();
+  const second = openStore(t, { path: environment.path });
+  assert.equal(notesIn(second), 2);
+  const [loaded] = second.sessions.load('publisher')!.incoming.inFlight;
+  assert.equal(loaded!.wasReleased, true);
+  loaded!.remove();
+  await second.flush();
+  assert.equal(notesIn(second), 1);
+});
+
+test('notes go with the session of the publisher', async (t) => {
+  const store = openStore(t);
+  const publisher = store.sessions.create(session('publisher'));
+  const entry = keepIn(store, publisher.incoming);
+  new LmdbBrokerStore(store).isNewTo(receiver, { messageId: entry.release(), isElsewhere: true });
+  await store.flush();
+  publisher.end();
+  await store.flush();
+  await store.sessions.sweepingFinished();
+  await store.flush();
+  assert.equal(notesIn(store), 0);
+});
