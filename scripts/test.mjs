@@ -29,7 +29,6 @@ const pureFolders = [
   'config',
   'mosquitto-db',
   'mqtt',
-  'retained',
   'routing',
   'session',
   'sys',

@@ -5,13 +5,13 @@
 import { hostname } from 'node:os';
 import { configIsGood, parseCommandLine, type RunCommand } from './config/cli-args.js';
 import { configExitCode, loadConfig } from './config/load-config.js';
-import { nodeConfigSource } from './runtime/shared/node-config-source.js';
 import type { Settings } from './config/settings.js';
 import { bootstrapLogOptions, Logger } from './log/logger.js';
 import * as lines from './log/mosquitto-lines.js';
 import { BrokerProcess } from './runtime/main/broker-process.js';
 import { daemonise } from './runtime/process/daemon.js';
 import { VERSION } from './runtime/process/version.js';
+import { nodeConfigSource } from './runtime/shared/node-config-source.js';
 
 void main(process.argv.slice(2)).then((exitCode) => {
   if (exitCode !== undefined) process.exitCode = exitCode;

@@ -12,8 +12,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { OS_CERTIFICATE_FILES } from '../net/os-certificates.js';
-import { nodeErrorText } from '../system/system-error.js';
 import { opensslReason } from '../net/tls-context.js';
+import { nodeErrorText } from '../system/system-error.js';
 
 /** The lowest version to take. */
 const VERSIONS: Readonly<Record<NonNullable<BridgeSettings['bridgeTlsVersion']>, SecureVersion>> = {

@@ -6,10 +6,10 @@ import { Acknowledgements } from '../broker/acknowledgements.js';
 import type { Broker } from '../broker/broker.js';
 import { type Releaser, releasePublication, routePublication } from '../broker/publish-path.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { Counter } from '../sys/counters.js';
 import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
+import { Counter } from '../sys/counters.js';
 import type { RemoteConnection } from './remote-connection.js';
 import type { TopicMap } from './topic-map.js';
 

@@ -11,14 +11,11 @@ import { Registry } from '../base/registry.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { Counter, type CounterName } from '../sys/counters.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { FlushList } from '../mqtt/outgoing-buffer.js';
 import { Publication } from '../mqtt/publication.js';
-import { RetainedTree } from '../topic/retained-tree.js';
 import { Cluster } from '../routing/cluster.js';
 import { RouteTable } from '../routing/route-table.js';
-import type { KeptContents, SessionKeeper } from '../session/keeper.js';
 import {
   type DropReason,
   NEVER,
@@ -26,7 +23,10 @@ import {
   type SessionEvents,
   type SessionLimits,
 } from '../session/session.js';
+import type { KeptContents, SessionStorage } from '../session/session-storage.js';
 import { Subscription } from '../session/subscription.js';
+import { Counter, type CounterName } from '../sys/counters.js';
+import { RetainedTree } from '../topic/retained-tree.js';
 import { isSysTopic } from '../topic/topic-name.js';
 import type { Connection } from './connection.js';
 import { DenialLog } from './denials.js';
@@ -62,7 +62,7 @@ export interface BrokerWorld {
 /** A session as the store gives it back. */
 export interface RestoredSession {
   record: Readonly<SessionRecord>;
-  keeper: SessionKeeper;
+  keeper: SessionStorage;
   subscriptions: readonly SubscriptionRecord[];
   contents: KeptContents;
 }

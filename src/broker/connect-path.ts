@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto';
 import { OPEN_ACL } from '../auth/acl-check.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
-import { Counter } from '../sys/counters.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { encodePacket } from '../mqtt/encode.js';
 import { PacketError } from '../mqtt/packet-error.js';
@@ -16,6 +15,7 @@ import { ReasonCode, toConnectReturnCode } from '../mqtt/reason-codes.js';
 import type { ClaimAnswer } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { NEVER, type Session } from '../session/session.js';
+import { Counter } from '../sys/counters.js';
 import type { Connection } from './connection.js';
 import type { Admission, Login } from './ports.js';
 import { type PreparedWill, prepareWill, type WillOwner, willRecord } from './wills.js';
@@ -158,7 +158,7 @@ function decided(
   const { clientId } = login.request;
   if (admission.admitted) {
     connection.username = admission.username;
-    connection.entry = { login, admission };
+    connection.admittedLogin = { login, admission };
     admitted(admission);
     return;
   }

@@ -13,7 +13,6 @@ import type { ListenerSettings } from '../config/settings.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
-import { Counter } from '../sys/counters.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { Framer } from '../mqtt/framer.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
@@ -22,11 +21,12 @@ import { type AckPacket, type Packet, PacketType, type ProtocolVersion } from '.
 import type { Publication } from '../mqtt/publication.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Session } from '../session/session.js';
+import { Counter } from '../sys/counters.js';
 import { Acknowledgements } from './acknowledgements.js';
 import type { Broker } from './broker.js';
 import { CONNECT_SIZE_MAX, receiveConnect } from './connect-path.js';
 import { type CloseCause, leaveSession, logEnd, sendDisconnect } from './connection-end.js';
-import type { Entry, Transport } from './ports.js';
+import type { AdmittedLogin, Transport } from './ports.js';
 import { receivePublish, releasePublication } from './publish-path.js';
 import { Sender } from './sender.js';
 import { receiveSubscribe, receiveUnsubscribe } from './subscribe-path.js';
@@ -76,7 +76,7 @@ export class Connection {
   clientId = '';
   username: string | undefined = undefined;
   /** How the client was let in; `null` until then. */
-  entry: Entry | null = null;
+  admittedLogin: AdmittedLogin | null = null;
   /** Its rights; `null` = everything but the broker's own topics. */
   acl: ClientAcl | null = null;
   will: PreparedWill | null = null;
@@ -432,7 +432,7 @@ export class Connection {
       this.#grantRights();
       this.#withdrawWill();
     }
-    if (this.entry !== null) void this.#leaveUnlessAdmitted(this.entry);
+    if (this.admittedLogin !== null) void this.#leaveUnlessAdmitted(this.admittedLogin);
   }
 
   #grantRights(): void {
@@ -449,8 +449,8 @@ export class Connection {
   }
 
   /** [mosq: SIGHUP] */
-  async #leaveUnlessAdmitted(entry: Entry): Promise<void> {
-    if (await this.broker.access.isStillAdmitted(entry)) return;
+  async #leaveUnlessAdmitted(admitted: AdmittedLogin): Promise<void> {
+    if (await this.broker.access.isStillAdmitted(admitted)) return;
     this.broker.refreshNow();
     this.close({ kind: 'not admitted any more' });
   }

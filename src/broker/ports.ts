@@ -9,7 +9,7 @@ import type { SessionRecord } from '../model/session-record.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
 import type { Once, Publication } from '../mqtt/publication.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
-import type { SessionKeeper } from '../session/keeper.js';
+import type { SessionStorage } from '../session/session-storage.js';
 
 /** What a transport tells of what happens on the network. */
 export interface TransportUser {
@@ -93,7 +93,7 @@ export interface BrokerStore {
   /** Lets this thread read what others committed; first thing in every handler of another thread's message. */
   refresh(): void;
   /** @returns `null` where sessions are kept in memory only */
-  createSession(record: SessionRecord): SessionKeeper | null;
+  createSession(record: SessionRecord): SessionStorage | null;
   readonly retained: RetainedMessages;
 }
 
@@ -128,7 +128,7 @@ export interface Login {
 export type Admission = LoginAnswer;
 
 /** How a client came in. */
-export interface Entry {
+export interface AdmittedLogin {
   login: Login;
   admission: Admission & { admitted: true };
 }
@@ -138,7 +138,7 @@ export interface Access {
   /** Takes its time where passwords are hashed, or where too many attempts have failed; else it answers at once. */
   login(login: Login): Admission | Promise<Admission>;
   /** Whether a client that was let in would be let in again, as the same one: after a reload. */
-  isStillAdmitted(entry: Entry): Promise<boolean>;
+  isStillAdmitted(admitted: AdmittedLogin): Promise<boolean>;
   /**
    * The rights of a client, to be asked for again after a reload; `null` = everything but the broker's own topics.
    * @param listener index of the one it came through last; `null` where that is not known

@@ -12,8 +12,8 @@
 import { RingQueue } from '../base/ring-queue.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Route } from '../routing/route-table.js';
-import type { KeptEntry } from '../session/keeper.js';
 import type { Session } from '../session/session.js';
+import type { KeptEntry } from '../session/session-storage.js';
 import type { Subscription } from '../session/subscription.js';
 import type { Broker } from './broker.js';
 import { deliverLocally } from './publish-path.js';

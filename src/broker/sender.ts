@@ -5,13 +5,13 @@
  */
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import { Counter } from '../sys/counters.js';
 import { encodePacket } from '../mqtt/encode.js';
 import type { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
 import type { Peer, Session } from '../session/session.js';
+import { Counter } from '../sys/counters.js';
 import type { Broker } from './broker.js';
 import { RetainedDelivery, retainedPace } from './retained-delivery.js';
 

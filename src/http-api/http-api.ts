@@ -11,22 +11,22 @@
 import { closeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Admission, Entry, Handover } from '../broker/ports.js';
+import type { Admission, AdmittedLogin, Handover } from '../broker/ports.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import type { Log, LogType } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import { socketOf } from '../net/descriptor.js';
-import { sendFile } from './http-files.js';
-import { type HttpConnection, HttpServer } from './http-server.js';
 import { RelayStream, RelayTransport } from '../net/relay.js';
 import type { SocketOrigin } from '../net/socket-transport.js';
-import { nodeErrorText } from '../system/system-error.js';
 import { isTls } from '../net/tls-context.js';
 import type { FileTexts, PassedConnection } from '../routing/messages.js';
+import { ClientAccess } from '../runtime/shared/client-access.js';
 import { writeTlsKeylog } from '../runtime/shared/tls-keylog.js';
 import { TlsListeners } from '../runtime/shared/tls-listeners.js';
-import { WorkerAccess } from '../runtime/shared/client-access.js';
+import { nodeErrorText } from '../system/system-error.js';
+import { sendFile } from './http-files.js';
+import { type HttpConnection, HttpServer } from './http-server.js';
 
 /** For the rules of access. */
 const CLIENT_ID = 'http-api';
@@ -63,13 +63,16 @@ const NOT_AUTHORISED: Answer = {
 
 export class HttpApi {
   readonly #options: HttpApiOptions;
-  readonly #access: WorkerAccess;
+  readonly #access: ClientAccess;
   readonly #tls: TlsListeners;
   readonly #server: HttpServer;
   #settings: Settings;
   #open = 0;
   /** Whom a connection was let in as, by which header field: a page with twenty files takes one password hash. */
-  readonly #admitted = new WeakMap<HttpConnection, { authorization: string | undefined; entry: Entry }>();
+  readonly #admitted = new WeakMap<
+    HttpConnection,
+    { authorization: string | undefined; login: AdmittedLogin }
+  >();
   /** Connections on which a request was refused, and the log says so. */
   readonly #told = new WeakSet<HttpConnection>();
 
@@ -77,7 +80,7 @@ export class HttpApi {
     const { settings, files, tlsKeylog } = options;
     this.#options = options;
     this.#settings = settings;
-    this.#access = new WorkerAccess(ofHttpListeners(settings), files);
+    this.#access = new ClientAccess(ofHttpListeners(settings), files);
     this.#tls = new TlsListeners(ofHttpListeners(settings), files, {
       secured: (socket, origin, session) => this.#server.accept(socket, origin, session),
       failed: (origin, reason) => this.#refused(origin, reason),
@@ -208,7 +211,7 @@ export class HttpApi {
   async #admit(authorization: string | undefined, connection: HttpConnection): Promise<Admission> {
     const before = this.#admitted.get(connection);
     if (before !== undefined && before.authorization === authorization) {
-      if (await this.#access.isStillAdmitted(before.entry)) return before.entry.admission;
+      if (await this.#access.isStillAdmitted(before.login)) return before.login.admission;
     }
     const { listener, remoteAddress } = connection.origin;
     const request = {
@@ -221,7 +224,7 @@ export class HttpApi {
     };
     const login = { listener, request };
     const admission = await this.#access.login(login);
-    if (admission.admitted) this.#admitted.set(connection, { authorization, entry: { login, admission } });
+    if (admission.admitted) this.#admitted.set(connection, { authorization, login: { login, admission } });
     return admission;
   }
 

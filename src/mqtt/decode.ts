@@ -27,7 +27,7 @@ import { readProperties } from './properties.js';
 import { ConnectReturnCode, isReasonCodeAllowed, ReasonCode } from './reason-codes.js';
 
 /** Which side sent the packet: some packets only come from one. */
-export type Sender = 'client' | 'server';
+export type PacketOrigin = 'client' | 'server';
 
 const NAMES = [
   'RESERVED',
@@ -76,30 +76,30 @@ export function decodePacket(
   bodyStart: number,
   end: number,
   version: ProtocolVersion,
-  sender: Sender,
+  origin: PacketOrigin,
 ): Packet | PacketError {
   const first = buffer[start]!;
   const type = first >> 4;
-  const refusal = refuseType(type, version, sender);
+  const refusal = refuseType(type, version, origin);
   if (refusal !== undefined) return refusal;
   if (type === PacketType.connect) return decodeConnect(buffer, start, bodyStart, end);
   const wrongFlags = checkFlags(type, first & 0x0f);
   if (wrongFlags !== undefined) return wrongFlags;
   const reader = new PacketReader(buffer, bodyStart, end, NAMES[type]!);
-  const packet = readPacket(reader, first, version, sender);
+  const packet = readPacket(reader, first, version, origin);
   reader.expectEnd();
   return reader.error ?? packet;
 }
 
-/** Packets that this sender must not send, or not in this version. */
-function refuseType(type: number, version: ProtocolVersion, sender: Sender): PacketError | undefined {
+/** Packets that this origin must not send, or not in this version. */
+function refuseType(type: number, version: ProtocolVersion, origin: PacketOrigin): PacketError | undefined {
   if (type === 0 || (type === PacketType.auth && version !== 5)) {
     return new PacketError(ReasonCode.protocolError, 'RESERVED packet.');
   }
-  const refused = sender === 'client' ? SERVER_ONLY : CLIENT_ONLY;
-  const disconnectedByOldServer = type === PacketType.disconnect && sender === 'server' && version !== 5;
+  const refused = origin === 'client' ? SERVER_ONLY : CLIENT_ONLY;
+  const disconnectedByOldServer = type === PacketType.disconnect && origin === 'server' && version !== 5;
   if (!refused.has(type) && !disconnectedByOldServer) return undefined;
-  return new PacketError(ReasonCode.protocolError, `${NAMES[type]} packet from a ${sender}.`);
+  return new PacketError(ReasonCode.protocolError, `${NAMES[type]} packet from a ${origin}.`);
 }
 
 /** The lower four bits of the first byte [MQTT-2.1.3-1]; those of PUBLISH mean something. */
@@ -114,12 +114,17 @@ function checkFlags(type: number, flags: number): PacketError | undefined {
   return new PacketError(reasonCode, `${NAMES[type]} with non-zero reserved flags (${firstByte}).`);
 }
 
-function readPacket(reader: PacketReader, first: number, version: ProtocolVersion, sender: Sender): Packet {
+function readPacket(
+  reader: PacketReader,
+  first: number,
+  version: ProtocolVersion,
+  origin: PacketOrigin,
+): Packet {
   switch (first >> 4) {
     case PacketType.connack:
       return readConnack(reader, version);
     case PacketType.publish:
-      return readPublish(reader, first, version, sender);
+      return readPublish(reader, first, version, origin);
     case PacketType.puback:
       return readAcknowledgement(reader, 'puback', version);
     case PacketType.pubrec:
@@ -141,7 +146,7 @@ function readPacket(reader: PacketReader, first: number, version: ProtocolVersio
     case PacketType.pingresp:
       return { type: 'pingresp' };
     case PacketType.disconnect:
-      return readDisconnect(reader, version, sender);
+      return readDisconnect(reader, version, origin);
     default:
       return readAuth(reader);
   }
@@ -153,7 +158,7 @@ function readPublish(
   reader: PacketReader,
   first: number,
   version: ProtocolVersion,
-  sender: Sender,
+  origin: PacketOrigin,
 ): PublishPacket {
   const qos = (first >> 1) & 3;
   const dup = (first & 0x08) !== 0;
@@ -172,7 +177,7 @@ function readPublish(
   } else if (properties.topicAlias === undefined) {
     reader.violation('neither topic nor topic-alias'); // [MQTT 5.0, 3.3.2.1]
   }
-  if (sender === 'client' && properties.subscriptionIdentifiers !== undefined) {
+  if (origin === 'client' && properties.subscriptionIdentifiers !== undefined) {
     reader.violation('subscription-identifier from a client'); // [MQTT-3.3.4-6]
   }
   const payload = reader.rest();
@@ -255,13 +260,17 @@ function readPingreq(reader: PacketReader): PingreqPacket {
   return { type: 'pingreq' };
 }
 
-function readDisconnect(reader: PacketReader, version: ProtocolVersion, sender: Sender): DisconnectPacket {
+function readDisconnect(
+  reader: PacketReader,
+  version: ProtocolVersion,
+  origin: PacketOrigin,
+): DisconnectPacket {
   if (version !== 5) return { type: 'disconnect', reasonCode: 0, properties: {} };
   const reasonCode = reader.hasMore
     ? readReasonCode(reader, PacketType.disconnect)
     : ReasonCode.normalDisconnection;
   const properties = reader.hasMore ? readProperties(reader, 'disconnect') : {};
-  if (sender === 'server' && properties.sessionExpiryInterval !== undefined) {
+  if (origin === 'server' && properties.sessionExpiryInterval !== undefined) {
     reader.violation('session-expiry-interval from a server'); // [MQTT-3.14.2-2]
   }
   return { type: 'disconnect', reasonCode, properties };

@@ -12,8 +12,8 @@ import type { MessagePort } from 'node:worker_threads';
 import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
-import type { SocketOrigin } from './socket-transport.js';
 import { nodeErrorText } from '../system/system-error.js';
+import type { SocketOrigin } from './socket-transport.js';
 
 type RelayMessage =
   | { kind: 'bytes'; bytes: Uint8Array }

@@ -3,8 +3,8 @@ import type { Socket, SocketConstructorOpts } from 'node:net';
 import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
-import { socketOf, takeDescriptor } from './descriptor.js';
 import { nodeErrorText } from '../system/system-error.js';
+import { socketOf, takeDescriptor } from './descriptor.js';
 import { LINGER_MS } from './time-limits.js';
 
 /**

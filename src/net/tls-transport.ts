@@ -5,9 +5,9 @@ import { MessageChannel } from 'node:worker_threads';
 import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
+import { nodeErrorText } from '../system/system-error.js';
 import { pumpSocket } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
-import { nodeErrorText } from '../system/system-error.js';
 import { LINGER_MS } from './time-limits.js';
 
 export class TlsTransport implements Transport {

@@ -8,9 +8,9 @@ import WebSocket from 'ws';
 import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket, DisconnectReason } from '../log/mosquitto-lines.js';
+import { nodeErrorText } from '../system/system-error.js';
 import { RelayPump } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
-import { nodeErrorText } from '../system/system-error.js';
 
 const SEND = { binary: true, compress: false, fin: true };
 

@@ -14,7 +14,7 @@ import { NumberMap } from '../base/number-map.js';
 import { RingQueue } from '../base/ring-queue.js';
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
-import type { KeptContents, KeptEntry, Residence, SessionKeeper } from './keeper.js';
+import type { KeptContents, KeptEntry, Residence, SessionStorage } from './session-storage.js';
 import type { Subscription } from './subscription.js';
 
 /** `sessionExpiryInterval` of a session that never ends [MQTT 5.0, 3.1.2.11.2]. */
@@ -183,7 +183,7 @@ export class Session {
   /** In flight, but not sent before they are stored. */
   readonly #awaitingStore = new RingQueue<UnsentMessage>();
   /** Keeps the session where it outlives its connection. */
-  keeper: SessionKeeper | null = null;
+  keeper: SessionStorage | null = null;
 
   constructor(clientId: string, version: ProtocolVersion, limits: SessionLimits, events: SessionEvents) {
     this.clientId = clientId;
@@ -418,7 +418,7 @@ export class Session {
    * Takes up what was kept of the session. Called once, before anything else.
    * @param mayHaveSent messages of QoS 1 that are kept as waiting may have been sent before the broker was killed
    */
-  restore(keeper: SessionKeeper, contents: KeptContents, lastPacketId: number, mayHaveSent: boolean): void {
+  restore(keeper: SessionStorage, contents: KeptContents, lastPacketId: number, mayHaveSent: boolean): void {
     this.keeper = keeper;
     this.#lastPacketId = lastPacketId;
     if (mayHaveSent) this.#sentBefore = contents.lastSequence;
@@ -705,7 +705,7 @@ export class Session {
   }
 
   #keepQueued(
-    { outgoing }: SessionKeeper,
+    { outgoing }: SessionStorage,
     publication: Publication,
     qos: Qos,
     retain: boolean,

@@ -5,12 +5,18 @@ import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/po
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { StandIn } from '../model/store-mode.js';
 import type { Once, Publication } from '../mqtt/publication.js';
-import type { KeptDelivery, KeptEntry, MessageKeeper, Residence, SessionKeeper } from '../session/keeper.js';
+import type {
+  KeptDelivery,
+  KeptEntry,
+  MessageKeeper,
+  Residence,
+  SessionStorage,
+} from '../session/session-storage.js';
 import type { RetainedStore } from './retained/retained-store.js';
 import type { SessionQueue } from './sessions/session-queue.js';
 import { KeptMessage } from './sessions/shared-messages.js';
-import type { Store } from './store.js';
 import type { StoredSession } from './sessions/stored-session.js';
+import type { Store } from './store.js';
 
 export class LmdbBrokerStore implements BrokerStore {
   readonly knowsSessions: boolean = true;
@@ -53,7 +59,7 @@ export class LmdbBrokerStore implements BrokerStore {
     this.#store.refresh();
   }
 
-  createSession(record: SessionRecord): SessionKeeper {
+  createSession(record: SessionRecord): SessionStorage {
     return new StoredKeeper(this.#store.sessions.create(record));
   }
 
@@ -85,7 +91,7 @@ export class StandInStore extends LmdbBrokerStore {
   }
 }
 
-class StoredKeeper implements SessionKeeper {
+class StoredKeeper implements SessionStorage {
   readonly outgoing: MessageKeeper;
   readonly incoming: MessageKeeper;
   readonly #stored: StoredSession;

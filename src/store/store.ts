@@ -18,9 +18,9 @@
 import type { StoredMessage } from '../model/message.js';
 import type { StoreMode } from '../model/store-mode.js';
 import { Publication } from '../mqtt/publication.js';
-import { DeliveryNotes } from './sessions/delivery-notes.js';
 import { Environment, type TableName } from './environment.js';
 import { RetainedStore } from './retained/retained-store.js';
+import { DeliveryNotes } from './sessions/delivery-notes.js';
 import { SessionStore } from './sessions/session-store.js';
 import { SessionSweeper } from './sessions/session-sweeper.js';
 import { KeptMessage, SharedMessages } from './sessions/shared-messages.js';

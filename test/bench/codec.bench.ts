@@ -60,12 +60,12 @@ function samples(): PacketSample[] {
   );
 }
 
-function decoding({ bytes, version, sender }: PacketSample): () => number {
+function decoding({ bytes, version, origin }: PacketSample): () => number {
   const bodyStart = bytes.length < 130 ? 2 : 3;
   return () => {
     let count = 0;
     for (let i = 0; i < inARow; i += 1) {
-      count += decodePacket(bytes, 0, bodyStart, bytes.length, version, sender) === undefined ? 0 : 1;
+      count += decodePacket(bytes, 0, bodyStart, bytes.length, version, origin) === undefined ? 0 : 1;
     }
     return count;
   };

@@ -31,7 +31,7 @@ async function expectPacketRefused(scene: Scene, row: MalformedPacket): Promise<
 for (const row of malformedConnects) {
   statement(citationsOf(row), row.name, (scene) => expectConnectRefused(scene, row));
 }
-for (const row of malformedPackets.filter(({ sender }) => sender === 'client')) {
+for (const row of malformedPackets.filter(({ origin }) => origin === 'client')) {
   statement(citationsOf(row), row.name, (scene) => expectPacketRefused(scene, row));
 }
 

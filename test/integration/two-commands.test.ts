@@ -39,7 +39,8 @@ class Project {
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
     this.write('src/main.ts', mainSource);
     const others = ['workers/connection-worker', 'src/store/file/store-check-program', 'src/cli/clients/pub'];
-    for (const entry of [...others, 'src/cli/clients/sub', 'src/cli/clients/rr']) this.write(`${entry}.ts`, 'export {};\n');
+    for (const entry of [...others, 'src/cli/clients/sub', 'src/cli/clients/rr'])
+      this.write(`${entry}.ts`, 'export {};\n');
     this.write('test/unit/first.test.ts', testSource);
   }
 

@@ -1,35 +1,14 @@
-/** Imports only go down: the levels of `src/ARCHITECTURE.md`, held against the code. */
+/**
+ * Imports only go down: the code is held against the table of levels in `src/ARCHITECTURE.md`, which this test reads.
+ * The other claims of that page about folders are checked here too.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize, relative } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { projectFolder } from '../support/project.js';
 
-/** A folder may import those of lower levels only. */
-const levels: Readonly<Record<string, number>> = {
-  base: 0,
-  mqtt: 1,
-  topic: 1,
-  model: 1,
-  session: 2,
-  retained: 2,
-  auth: 2,
-  config: 2,
-  'mosquitto-db': 2,
-  log: 2,
-  metrics: 2,
-  sys: 2,
-  routing: 3,
-  broker: 4,
-  client: 4,
-  net: 5,
-  store: 5,
-  bridge: 6,
-  runtime: 7,
-  cli: 8,
-};
-
-/** Siblings of one level that may know each other, and why. */
+/** Folders of one level that may import each other, and why. */
 const siblings: Readonly<Record<string, string>> = {
   'mqtt -> topic': 'a packet with an invalid topic does not decode',
   'mqtt -> model': 'a publication turns into a stored message and back',
@@ -37,67 +16,129 @@ const siblings: Readonly<Record<string, string>> = {
   'log -> config': 'the log is opened as the settings say',
 };
 
-/** Levels in which nothing is read from the world. */
-const PURE_BELOW = 2;
+/** `L0` to this level know no clock, timer, random number, socket, process, thread or disk. */
+const PURE_LEVEL_MAX = 4;
 
-interface Import {
-  file: string;
-  from: string;
-  to: string;
+/** What a pure file may import from Node.js all the same. */
+const pureImports: Readonly<Record<string, string>> = {
+  'node:buffer': 'bytes in memory',
+};
+
+/** Pure files that may know one thing of the world, and why. `*` stands for a whole folder. */
+const impureParts: Readonly<Record<string, string>> = {
+  'log/*': 'holds the destinations of the log, which only `runtime` opens',
+  'system/*': 'says what the operating system says, and is asked by folders that are not pure',
+  'auth/password-hash.ts node:crypto': 'hashes passwords and makes their salts',
+  'auth/password-hash.ts @node-rs/argon2': 'hashes passwords',
+  'broker/connect-path.ts node:crypto': 'makes the ids of clients that bring none',
+};
+
+/** What reads the world without an import. */
+const WORLD =
+  /\b(?:set(?:Timeout|Interval|Immediate)\(|queueMicrotask\(|Date\.now\(|new Date\(\)|Math\.random\(|performance\.|process\.)/;
+
+const levels = readLevels();
+const folders = Object.keys(levels);
+const sources = readdirSync(join(projectFolder, 'src'), { recursive: true, encoding: 'utf8' }).filter(
+  (name) => name.endsWith('.ts'),
+);
+const texts = new Map(sources.map((file) => [file, readFileSync(join(projectFolder, 'src', file), 'utf8')]));
+
+/** From the rows `| L3 | `routing` | … |`: folder below `src` to level. */
+function readLevels(): Record<string, number> {
+  const page = readFileSync(join(projectFolder, 'src', 'ARCHITECTURE.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| L(\d+) \| ([^|]+) \|/gm)];
+  return Object.fromEntries(
+    rows.flatMap(([, level, cell]) =>
+      [...cell!.matchAll(/`([^`]+)`/g)].map(([, folder]) => [folder!, Number(level)]),
+    ),
+  );
 }
 
-const sources = readdirSync(join(projectFolder, 'src'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts'))
-  .map((name) => join('src', name));
-
-/** `main` for files that lie in `src` itself. */
+/** The innermost folder of the table that holds a file; a file that the table names stands for itself. */
 function folderOf(file: string): string {
-  const [, folder, inside] = file.split('/');
-  return inside === undefined ? 'main' : folder!;
+  const holding = folders.filter((folder) => file === folder || file.startsWith(`${folder}/`));
+  return holding.sort((a, b) => b.length - a.length)[0] ?? '';
 }
 
-function importsOf(file: string): { specifier: string }[] {
-  const text = readFileSync(join(projectFolder, file), 'utf8');
-  return [...text.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => ({ specifier: match[1]! }));
+function specifiersOf(file: string): string[] {
+  return [...texts.get(file)!.matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => match[1]!);
 }
 
-const imports: Import[] = sources.flatMap((file) =>
-  importsOf(file)
-    .filter(({ specifier }) => specifier.startsWith('.'))
-    .map(({ specifier }) => ({
-      file,
-      from: folderOf(file),
-      to: folderOf(relative('.', normalize(join(dirname(file), specifier)))),
-    })),
+/** As `specifiersOf`, without what is imported as types only. */
+function loadedSpecifiersOf(file: string): string[] {
+  const loading = /(?:^|\n)(?:import(?! type)|export(?! type))[^;]*?from\s*'([^']+)'|import\(\s*'([^']+)'/g;
+  return [...texts.get(file)!.matchAll(loading)].map((match) => (match[1] ?? match[2])!);
+}
+
+const imports = sources.flatMap((file) =>
+  specifiersOf(file)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => {
+      const target = normalize(join(dirname(file), specifier)).replace(/\.js$/, '.ts');
+      return { file, from: folderOf(file), target, to: folderOf(target) };
+    }),
 );
 
-test('every folder has its level', () => {
-  const folders = new Set(sources.map(folderOf));
-  folders.delete('main');
+test('every source lies in a folder of the table, and every folder of the table has sources', () => {
   assert.deepEqual(
-    [...folders].filter((folder) => levels[folder] === undefined),
+    sources.filter((file) => folderOf(file) === ''),
     [],
+  );
+  assert.deepEqual(
+    folders.filter((folder) => !sources.some((file) => folderOf(file) === folder)),
+    ['../workers'],
   );
 });
 
 test('imports only go down', () => {
   const wrong = imports.filter(({ from, to }) => {
-    if (from === to || from === 'main' || siblings[`${from} -> ${to}`] !== undefined) return false;
-    return to === 'main' || levels[to]! >= levels[from]!;
+    if (from === to || siblings[`${from} -> ${to}`] !== undefined) return false;
+    return to === '' || levels[to]! >= levels[from]!;
   });
   assert.deepEqual(
-    wrong.map(({ file, to }) => `${file} imports ${to}`),
+    wrong.map(({ file, target }) => `${file} imports ${target}`),
     [],
   );
 });
 
-test('the lowest levels know nothing of the world', () => {
-  const wrong = sources.flatMap((file) => {
-    const level = levels[folderOf(file)];
-    if (level === undefined || level >= PURE_BELOW) return [];
-    return importsOf(file)
-      .filter(({ specifier }) => specifier.startsWith('node:'))
-      .map(({ specifier }) => `${file} imports ${specifier}`);
-  });
+test('main and workers share only what lies below both', () => {
+  const across = imports.filter(
+    ({ from, to }) =>
+      /^runtime\/(main|worker)$/.test(from) && /^runtime\/(main|worker)$/.test(to) && from !== to,
+  );
+  assert.deepEqual(
+    across.map(({ file, target }) => `${file} imports ${target}`),
+    [],
+  );
+});
+
+test('the lower levels know nothing of the world', () => {
+  const wrong = sources
+    .filter((file) => levels[folderOf(file)]! <= PURE_LEVEL_MAX)
+    .filter((file) => impureParts[`${folderOf(file)}/*`] === undefined)
+    .flatMap((file) => {
+      const imported = loadedSpecifiersOf(file)
+        .filter((name) => !name.startsWith('.') && pureImports[name] === undefined)
+        .filter((name) => impureParts[`${file} ${name}`] === undefined);
+      const code = texts.get(file)!.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*|'[^'\n]*'/g, '');
+      const used = WORLD.exec(code)?.[0];
+      return [...imported, ...(used === undefined ? [] : [used])].map((what) => `${file} uses ${what}`);
+    });
   assert.deepEqual(wrong, []);
+});
+
+test('each exception is needed', () => {
+  const needless = Object.keys(impureParts).filter((part) => {
+    const [file, name] = part.split(' ');
+    return name === undefined
+      ? !folders.includes(file!.replace('/*', ''))
+      : !specifiersOf(file!).includes(name);
+  });
+  assert.deepEqual(needless, []);
+  const used = new Set(imports.map(({ from, to }) => `${from} -> ${to}`));
+  assert.deepEqual(
+    Object.keys(siblings).filter((pair) => !used.has(pair)),
+    [],
+  );
 });

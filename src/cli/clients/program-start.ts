@@ -1,13 +1,19 @@
 /** How each command starts: options file, command line, help, and errors in them. */
-import { programArguments } from './options/argument-text.js';
+
 import { ClientRun } from './client-run.js';
-import { type ClientSettings, checkSettings, defaultSettings, type ProgramName } from './options/client-settings.js';
+import { programArguments } from './options/argument-text.js';
+import {
+  type ClientSettings,
+  checkSettings,
+  defaultSettings,
+  type ProgramName,
+} from './options/client-settings.js';
 import { connectPacket, dialTarget } from './options/connect-options.js';
 import { parseOptions } from './options/option-parser.js';
 import { optionsFileWords } from './options/options-file.js';
 import { toProperties } from './options/property-option.js';
-import { flushOutput, print, printError } from './output/stdio.js';
 import { SetupError, UsageError, usageErrorText } from './options/usage-error.js';
+import { flushOutput, print, printError } from './output/stdio.js';
 
 /** Exit code for all that is wrong before the connection. */
 const FAILURE = 1;

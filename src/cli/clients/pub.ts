@@ -2,9 +2,9 @@
 /** mosquitto_pub: publishes one message, a file, or lines of standard input. */
 import type { OutgoingMessage } from '../../client/client-session.js';
 import type { ClientRole, ClientRun } from './client-run.js';
-import type { ClientSettings } from './options/client-settings.js';
 import { loadPayload } from './message-source.js';
 import { OneMessagePublisher } from './one-message-publisher.js';
+import type { ClientSettings } from './options/client-settings.js';
 import { prepareRun, startProgram } from './program-start.js';
 import { messageOf } from './publish-support.js';
 

@@ -5,8 +5,8 @@ import type { OutgoingMessage } from '../../client/client-session.js';
 import type { ConnackPacket, ProtocolVersion } from '../../mqtt/packets.js';
 import { ConnectReturnCode, reasonText } from '../../mqtt/reason-codes.js';
 import type { ClientSettings } from './options/client-settings.js';
-import { PROTOCOL_ERROR } from './output/failure-texts.js';
 import { toProperties } from './options/property-option.js';
+import { PROTOCOL_ERROR } from './output/failure-texts.js';
 
 /** The message that the options describe, but for its payload. @throws UsageError */
 export function messageOf(settings: ClientSettings, payload: Buffer): OutgoingMessage {

@@ -7,12 +7,12 @@ import { reasonText } from '../../mqtt/reason-codes.js';
 import { monotonicMs } from '../../system/monotonic-clock.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import type { ClientSettings } from './options/client-settings.js';
-import { MessagePrinter } from './output/message-printer.js';
 import { toProperties } from './options/property-option.js';
-import { messageOf, refusalText } from './publish-support.js';
-import { print } from './output/stdio.js';
-import { endAfterTimeout } from './timeout.js';
 import { SetupError } from './options/usage-error.js';
+import { MessagePrinter } from './output/message-printer.js';
+import { print } from './output/stdio.js';
+import { messageOf, refusalText } from './publish-support.js';
+import { endAfterTimeout } from './timeout.js';
 
 /** @throws SetupError, UsageError */
 export function requestOf(settings: ClientSettings, payload: Buffer): OutgoingMessage {

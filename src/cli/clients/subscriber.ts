@@ -7,9 +7,9 @@ import { monotonicMs } from '../../system/monotonic-clock.js';
 import { topicMatchesFilter } from '../../topic/topic-filter.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import type { ClientSettings } from './options/client-settings.js';
+import { toProperties } from './options/property-option.js';
 import { ExitCode } from './output/failure-texts.js';
 import { MessagePrinter } from './output/message-printer.js';
-import { toProperties } from './options/property-option.js';
 import { print } from './output/stdio.js';
 import { endAfterTimeout } from './timeout.js';
 

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { loadConfig } from '../../config/load-config.js';
-import { nodeConfigSource } from '../../runtime/shared/node-config-source.js';
 import type { ListenerSettings } from '../../config/settings.js';
+import { nodeConfigSource } from '../../runtime/shared/node-config-source.js';
 import type { AclExplainWorld, ExplainedListener } from './acl-explain.js';
 
 export const machineFiles: AclExplainWorld = {

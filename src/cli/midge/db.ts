@@ -18,13 +18,13 @@ import { DatabaseFormatError } from '../../mosquitto-db/chunk-reader.js';
 import type { DatabaseContent } from '../../mosquitto-db/content.js';
 import { writeDatabase } from '../../mosquitto-db/from-model.js';
 import { readDatabase } from '../../mosquitto-db/to-model.js';
-import { cLibraryErrorText } from '../../system/system-error.js';
 import { copyStore } from '../../store/environment.js';
 import { migrate } from '../../store/file/migrations.js';
 import { SavedFile, syncFile } from '../../store/file/saved-file.js';
-import { Store } from '../../store/store.js';
 import { checkInChild } from '../../store/file/store-child.js';
+import { Store } from '../../store/store.js';
 import { exportContent, importContent } from '../../store/transfer.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
 import { DB_USAGE, parseDbArguments } from './db-arguments.js';
 
 const EXIT_DONE = 0;

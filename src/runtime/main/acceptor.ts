@@ -12,8 +12,8 @@ import * as lines from '../../log/mosquitto-lines.js';
 import { type Arrival, setNoDelayOfArrivals } from '../../net/arrival.js';
 import { type ListenAddress, listen, listenAddresses } from '../../net/listener.js';
 import { pumpSocket } from '../../net/relay.js';
-import { nodeErrorText } from '../../system/system-error.js';
 import type { PassedConnection } from '../../routing/messages.js';
+import { nodeErrorText } from '../../system/system-error.js';
 
 export class Acceptor {
   #settings: Settings;

@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import { compareSettings, type SettingsDiff } from '../../config/reload-diff.js';
 import type { Settings } from '../../config/settings.js';
+import type { HttpApi } from '../../http-api/http-api.js';
 import { LOG_MESSAGE_EXPIRY_SECONDS } from '../../log/destinations.js';
 import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../../log/logger.js';
 import * as lines from '../../log/mosquitto-lines.js';
@@ -14,23 +15,22 @@ import type { FileTexts, PassedConnection } from '../../routing/messages.js';
 import { packedRecords, RecordFlag } from '../../routing/wire.js';
 import { isLeftByFailedCommit } from '../../store/environment.js';
 import { StoreUnavailableError } from '../../store/file/startup.js';
-import { Acceptor } from './acceptor.js';
-import { readAccessFiles } from './access-files.js';
 import { currentUser } from '../process/broker-user.js';
-import { CertificateWatch } from './certificate-watch.js';
 import { writePidFile } from '../process/daemon.js';
 import { ExitCode } from '../process/exit-code.js';
 import { HeldLog } from '../process/held-log.js';
-import type { HttpApi } from '../../http-api/http-api.js';
 import { dropPrivileges } from '../process/privileges.js';
-import { inOrderOf, refusedListeners, reloadReport, untilRestart } from './reload-report.js';
 import { ServiceManager } from '../process/service-manager.js';
+import { VERSION } from '../process/version.js';
+import { openTlsKeylog } from '../shared/tls-keylog.js';
+import { Acceptor } from './acceptor.js';
+import { readAccessFiles } from './access-files.js';
+import { CertificateWatch } from './certificate-watch.js';
+import { inOrderOf, refusedListeners, reloadReport, untilRestart } from './reload-report.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
 import { readTlsFiles } from './tls-files.js';
-import { openTlsKeylog } from '../shared/tls-keylog.js';
-import { VERSION } from '../process/version.js';
 
 /** What `systemctl status` says. */
 const RUNNING = `midge version ${VERSION} is running`;

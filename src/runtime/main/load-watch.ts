@@ -1,7 +1,7 @@
 /** Whether the workers are short of time or of memory. Main looks once a second. */
 import { availableParallelism, cpus } from 'node:os';
 import { Counter } from '../../sys/counters.js';
-import { HOT_UTILISATION, type WorkerEntry } from './worker-handle.js';
+import { HOT_UTILISATION, type WorkerHandle } from './worker-handle.js';
 
 /** Seconds that the busiest worker has to be hot before another one is added. */
 const HOT_SECONDS = 5;
@@ -14,7 +14,7 @@ export class LoadWatch {
   #cpuTimes = cpuTimes();
 
   /** @returns whether another worker would be of use */
-  look(workers: readonly WorkerEntry[]): boolean {
+  look(workers: readonly WorkerHandle[]): boolean {
     const idleCores = this.#idleCores();
     let hottest = 0;
     for (const entry of workers) {

@@ -1,7 +1,7 @@
 /** Notices workers that stand still: a worker that runs shows it once a second. */
 import type { Log } from '../../log/log.js';
 import { Counter } from '../../sys/counters.js';
-import type { WorkerEntry } from './worker-handle.js';
+import type { WorkerHandle } from './worker-handle.js';
 
 /** Milliseconds without a sign of life after which a worker counts as stalled. */
 const STALL_MS = 10_000;
@@ -18,7 +18,7 @@ interface Pulse {
 
 export class StallWatch {
   readonly #log: Log;
-  #pulses = new Map<WorkerEntry, Pulse>();
+  #pulses = new Map<WorkerHandle, Pulse>();
   #lookedAt = 0;
 
   constructor(log: Log) {
@@ -32,15 +32,15 @@ export class StallWatch {
   }
 
   /** About once a second. @param entries the workers that live @param now of the clock of `performance.now()` */
-  look(entries: readonly WorkerEntry[], now: number): void {
+  look(entries: readonly WorkerHandle[], now: number): void {
     const wasAway = now - this.#lookedAt > PAUSE_MS;
     this.#lookedAt = now;
-    const pulses = new Map<WorkerEntry, Pulse>();
+    const pulses = new Map<WorkerHandle, Pulse>();
     for (const entry of entries) if (entry.ready) pulses.set(entry, this.#feel(entry, now, wasAway));
     this.#pulses = pulses;
   }
 
-  #feel(entry: WorkerEntry, now: number, wasAway: boolean): Pulse {
+  #feel(entry: WorkerHandle, now: number, wasAway: boolean): Pulse {
     const ticks = entry.counters[Counter.ticks]!;
     const pulse = this.#pulses.get(entry);
     if (pulse === undefined) return { ticks, at: now, isStalled: false };

@@ -14,7 +14,7 @@ import { ChangeCounter } from '../../store/file/autosave.js';
 import { memoryFolders } from '../../store/file/live-folder.js';
 import type { KeptFile } from '../../store/file/saved-file.js';
 import { type PreparedStore, prepareStore, type StartupOptions } from '../../store/file/startup.js';
-import { StoreKeeper } from '../../store/file/store-lifecycle.js';
+import { StoreLifecycle } from '../../store/file/store-lifecycle.js';
 
 /** How often it is looked whether a save is due, or something else to be done. */
 const TICK_MS = 1000;
@@ -38,7 +38,7 @@ export interface StoreUsers {
 export class StoreHost {
   readonly place: StorePlace;
   readonly #prepared: PreparedStore;
-  readonly #keeper: StoreKeeper;
+  readonly #keeper: StoreLifecycle;
   readonly #timer: NodeJS.Timeout;
   #settings: Settings;
   readonly #log: Log;
@@ -76,7 +76,7 @@ export class StoreHost {
     this.#settings = settings;
     this.#log = log;
     this.#prepared = prepared;
-    this.#keeper = new StoreKeeper(prepared, {
+    this.#keeper = new StoreLifecycle(prepared, {
       interval: autosaveInterval,
       onChanges: autosaveOnChanges,
       changes,

@@ -7,14 +7,14 @@ import { receiveMessageOnPort } from 'node:worker_threads';
 import { assertNever } from '../../base/assert.js';
 import type { Settings } from '../../config/settings.js';
 import type { Log, LogLine } from '../../log/log.js';
-import type { CounterName } from '../../sys/counters.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
+import type { CounterName } from '../../sys/counters.js';
 import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
 import { LoadWatch, MemoryWatch } from './load-watch.js';
 import { StallWatch } from './stall-watch.js';
-import type { WorkerEntry } from './worker-handle.js';
+import type { WorkerHandle } from './worker-handle.js';
 import { WorkerMail } from './worker-mail.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -205,7 +205,7 @@ export class Supervisor {
     this.#bridges.assign(bridges, workerCount, (clientId) => this.#directory.workerOf(clientId));
   }
 
-  #tellBridges(entry: WorkerEntry): void {
+  #tellBridges(entry: WorkerHandle): void {
     entry.tell({ kind: 'bridges', bridges: this.#bridges.of(entry.worker) });
   }
 
@@ -229,7 +229,7 @@ export class Supervisor {
   }
 
   /** A worker's task is over: asked for, or by a fault. */
-  #ended(entry: WorkerEntry, error: unknown): void {
+  #ended(entry: WorkerHandle, error: unknown): void {
     this.#receiveRest(entry);
     this.#pool.remove(entry);
     entry.stopped?.();
@@ -242,7 +242,7 @@ export class Supervisor {
   }
 
   /** A worker died: its wills go out, and another one takes its place, its sessions and what it had not served. */
-  #replace(entry: WorkerEntry, error: unknown): void {
+  #replace(entry: WorkerHandle, error: unknown): void {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error ?? 'it ended');
     this.#log.write(
       'error',
@@ -270,7 +270,7 @@ export class Supervisor {
   }
 
   /** What the worker said last has been posted, but may not have arrived. */
-  #receiveRest(entry: WorkerEntry): void {
+  #receiveRest(entry: WorkerHandle): void {
     for (let next = receiveMessageOnPort(entry.port); next !== undefined; ) {
       this.#receive(entry, next.message as WorkerToMain);
       next = receiveMessageOnPort(entry.port);
@@ -282,7 +282,7 @@ export class Supervisor {
     else this.#onReady.push(action);
   }
 
-  #receive(entry: WorkerEntry, message: WorkerToMain): void {
+  #receive(entry: WorkerHandle, message: WorkerToMain): void {
     switch (message.kind) {
       case 'together':
         for (const one of message.messages) this.#receive(entry, one);
@@ -325,7 +325,7 @@ export class Supervisor {
     }
   }
 
-  #workerBegun(entry: WorkerEntry): void {
+  #workerBegun(entry: WorkerHandle): void {
     entry.hasBegun = true;
     for (const other of this.#pool.living) {
       other.awaits.delete(entry.worker);
@@ -333,7 +333,7 @@ export class Supervisor {
     }
   }
 
-  #workerReady(entry: WorkerEntry): void {
+  #workerReady(entry: WorkerHandle): void {
     entry.ready = true;
     if (this.#memory.isShort) entry.tell({ kind: 'memory', isShort: true });
     this.#tellBridges(entry);
@@ -348,7 +348,7 @@ export class Supervisor {
   }
 
   /** A connection whose session lives on another worker than the one that has read its CONNECT. */
-  #pass(from: WorkerEntry, worker: number, connection: PassedConnection): void {
+  #pass(from: WorkerHandle, worker: number, connection: PassedConnection): void {
     from.countConnection(connection.listener, -1);
     // A worker that is being replaced takes its sessions up again: the connection waits for it.
     this.#pool.at(worker)?.countConnection(connection.listener, 1);

@@ -6,8 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
-import { nodeErrorText } from '../../system/system-error.js';
 import { isTls, tlsOptions } from '../../net/tls-context.js';
+import { nodeErrorText } from '../../system/system-error.js';
 import { ExitCode } from '../process/exit-code.js';
 
 type Texts = Map<string, string>;

@@ -1,12 +1,12 @@
 /** What main knows of one worker: how to reach it, which connections it was given, and how busy it is. */
 import type { MessagePort } from 'node:worker_threads';
-import { Counter } from '../../sys/counters.js';
 import type { MainToWorker, PassedConnection } from '../../routing/messages.js';
+import { Counter } from '../../sys/counters.js';
 
 /** Share of time a worker's event loop is busy from which on it is hot. */
 export const HOT_UTILISATION = 0.75;
 
-export class WorkerEntry {
+export class WorkerHandle {
   readonly worker: number;
   readonly port: MessagePort;
   readonly counters: Float64Array;

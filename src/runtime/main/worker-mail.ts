@@ -3,16 +3,16 @@
  * worker is to discard or to serve that is being replaced, the next one gets under its number.
  */
 import type { ClaimAnswer, PassedConnection } from '../../routing/messages.js';
-import type { WorkerEntry } from './worker-handle.js';
+import type { WorkerHandle } from './worker-handle.js';
 
 export class WorkerMail {
-  readonly #living: () => readonly WorkerEntry[];
+  readonly #living: () => readonly WorkerHandle[];
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
   readonly #connections = new Map<number, PassedConnection[]>();
   #scheduled = false;
 
-  constructor(living: () => readonly WorkerEntry[]) {
+  constructor(living: () => readonly WorkerHandle[]) {
     this.#living = living;
   }
 
@@ -56,7 +56,7 @@ export class WorkerMail {
     this.#answers.clear();
   }
 
-  #handOver(entry: WorkerEntry): void {
+  #handOver(entry: WorkerHandle): void {
     const connections = this.#connections.get(entry.worker);
     if (connections === undefined) return;
     this.#connections.delete(entry.worker);

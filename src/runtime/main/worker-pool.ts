@@ -5,10 +5,10 @@
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { Counter, type CounterName, createCounters, retire } from '../../sys/counters.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { MainToWorker, WorkerStart } from '../../routing/messages.js';
-import { WorkerEntry } from './worker-handle.js';
+import { Counter, type CounterName, createCounters, retire } from '../../sys/counters.js';
+import { WorkerHandle } from './worker-handle.js';
 
 const WORKER_FILE = fileURLToPath(new URL('../../../workers/connection-worker.cjs', import.meta.url));
 
@@ -17,9 +17,9 @@ export type WorkerTask = Omit<WorkerStart, 'worker' | 'counters' | 'port' | 'pee
 
 export class WorkerPool {
   #threads: Piscina<WorkerStart, void> | undefined;
-  readonly #workers: (WorkerEntry | null)[] = new Array(WORKERS_MAX).fill(null);
+  readonly #workers: (WorkerHandle | null)[] = new Array(WORKERS_MAX).fill(null);
   /** Those of them that run, in the order of their numbers. */
-  #living: readonly WorkerEntry[] = [];
+  #living: readonly WorkerHandle[] = [];
   /** Numbers of workers that died and have no successor yet. */
   readonly #vacant = new Set<number>();
   /** What dead workers had counted. */
@@ -44,11 +44,11 @@ export class WorkerPool {
     this.#living = [];
   }
 
-  get living(): readonly WorkerEntry[] {
+  get living(): readonly WorkerHandle[] {
     return this.#living;
   }
 
-  at(worker: number): WorkerEntry | null {
+  at(worker: number): WorkerHandle | null {
     return this.#workers[worker] ?? null;
   }
 
@@ -62,8 +62,8 @@ export class WorkerPool {
   }
 
   /** The one with the least to do, of those to which connections may come. */
-  leastLoaded(): WorkerEntry | undefined {
-    let best: WorkerEntry | undefined;
+  leastLoaded(): WorkerHandle | undefined {
+    let best: WorkerHandle | undefined;
     for (const entry of this.#living) {
       if (!entry.ready) continue;
       if (best === undefined || entry.load < best.load) best = entry;
@@ -72,11 +72,11 @@ export class WorkerPool {
   }
 
   /** Starts a worker with links to all others. @returns `ended`: its task, which is over when the worker is */
-  start(worker: number, task: WorkerTask): { entry: WorkerEntry; ended: Promise<void> } {
+  start(worker: number, task: WorkerTask): { entry: WorkerHandle; ended: Promise<void> } {
     this.#vacant.delete(worker);
     const { port1, port2 } = new MessageChannel();
     const counters = createCounters();
-    const entry = new WorkerEntry(worker, port1, new Float64Array(counters), this.#vacant);
+    const entry = new WorkerHandle(worker, port1, new Float64Array(counters), this.#vacant);
     const peers = this.#living.map((other) => ({ worker: other.worker, port: link(worker, other) }));
     this.#set(worker, entry);
     const start: WorkerStart = { ...task, worker, counters, port: port2, peers };
@@ -84,14 +84,14 @@ export class WorkerPool {
     return { entry, ended: this.#threads!.run(start, { transferList }) };
   }
 
-  remove(entry: WorkerEntry): void {
+  remove(entry: WorkerHandle): void {
     this.#set(entry.worker, null);
     entry.port.close();
     retire(entry.counters, this.#retiredCounters);
   }
 
   /** Somebody comes in its place. */
-  keepPlace({ worker }: WorkerEntry): void {
+  keepPlace({ worker }: WorkerHandle): void {
     this.#vacant.add(worker);
   }
 
@@ -114,14 +114,14 @@ export class WorkerPool {
     return 0;
   }
 
-  #set(worker: number, entry: WorkerEntry | null): void {
+  #set(worker: number, entry: WorkerHandle | null): void {
     this.#workers[worker] = entry;
     this.#living = this.#workers.filter((one) => one !== null);
   }
 }
 
 /** Makes the link between a new worker and one that runs. @returns the new worker's end */
-function link(worker: number, other: WorkerEntry): MessagePort {
+function link(worker: number, other: WorkerHandle): MessagePort {
   const { port1, port2 } = new MessageChannel();
   other.port.postMessage({ kind: 'peer-added', worker, port: port1 } satisfies MainToWorker, [port1]);
   return port2;

@@ -9,7 +9,7 @@ import { parseAclFile } from '../../auth/acl-file.js';
 import { Authenticator, type ListenerAccess } from '../../auth/authenticator.js';
 import { type PasswordFile, parsePasswordFile } from '../../auth/password-file.js';
 import { assert } from '../../base/assert.js';
-import type { Access, Admission, Entry, Login } from '../../broker/ports.js';
+import type { Access, Admission, AdmittedLogin, Login } from '../../broker/ports.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import { isTls } from '../../net/tls-context.js';
 import type { FileTexts } from '../../routing/messages.js';
@@ -27,7 +27,7 @@ interface ListenerRules extends AclRules {
 /** The rules for sessions of which no listener is known, where listeners differ [mosq: per_listener_settings]. */
 const NOBODY = { acl: compileAcl([]), refusesSpecialChars: false };
 
-export class WorkerAccess implements Access {
+export class ClientAccess implements Access {
   readonly #authenticator = new Authenticator({
     now: () => performance.now(),
     wait: (milliseconds) => wait(milliseconds),
@@ -65,7 +65,7 @@ export class WorkerAccess implements Access {
     return answer;
   }
 
-  isStillAdmitted({ login: { listener, request }, admission }: Entry): Promise<boolean> {
+  isStillAdmitted({ login: { listener, request }, admission }: AdmittedLogin): Promise<boolean> {
     return this.#authenticator.isStillAdmitted(this.#listeners[listener]!.access, request, admission);
   }
 

@@ -11,9 +11,7 @@ import { Broker } from '../../broker/broker.js';
 import { receiveRecords } from '../../broker/records-path.js';
 import { RetainedSweep } from '../../broker/retained-sweep.js';
 import { WorkerLog } from '../../log/log.js';
-import { Counter } from '../../sys/counters.js';
 import { FlushList } from '../../mqtt/outgoing-buffer.js';
-import { monotonicMs } from '../../system/monotonic-clock.js';
 import type {
   ClaimAnswer,
   MainToWorker,
@@ -22,12 +20,14 @@ import type {
   WorkerToMain,
 } from '../../routing/messages.js';
 import { awaitUnknownSessions } from '../../routing/unknown-sessions.js';
-import { ChangeCounter } from '../../store/file/autosave.js';
 import { LmdbBrokerStore, StandInStore } from '../../store/broker-store.js';
 import { isLeftByFailedCommit } from '../../store/environment.js';
+import { ChangeCounter } from '../../store/file/autosave.js';
 import { Store } from '../../store/store.js';
+import { Counter } from '../../sys/counters.js';
+import { monotonicMs } from '../../system/monotonic-clock.js';
+import { ClientAccess } from '../shared/client-access.js';
 import { BridgeHost } from './bridge-host.js';
-import { WorkerAccess } from '../shared/client-access.js';
 import { WorkerDirectory } from './worker-directory.js';
 import { WorkerIntake } from './worker-intake.js';
 import { WorkerLinks } from './worker-links.js';
@@ -55,7 +55,7 @@ class WorkerHost {
   readonly #start: WorkerStart;
   readonly #port: MessagePort;
   readonly #directory: WorkerDirectory;
-  readonly #access: WorkerAccess;
+  readonly #access: ClientAccess;
   readonly #retainedSweep: RetainedSweep | null;
   readonly #flushList = new FlushList((flush) => setImmediate(flush));
   readonly #log: WorkerLog;
@@ -105,7 +105,7 @@ class WorkerHost {
     const { standIn } = start.store;
     this.#brokerStore =
       standIn === undefined ? new LmdbBrokerStore(this.#store) : new StandInStore(this.#store, standIn);
-    this.#access = new WorkerAccess(start.settings, start.files);
+    this.#access = new ClientAccess(start.settings, start.files);
     this.#broker = new Broker({
       store: this.#brokerStore,
       changes: new ChangeCounter(start.store.changes),

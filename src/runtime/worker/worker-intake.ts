@@ -11,7 +11,6 @@ import { Connection } from '../../broker/connection.js';
 import type { Detached, Handover, Transport, TransportUser } from '../../broker/ports.js';
 import type { Settings } from '../../config/settings.js';
 import { clientDisconnected, negotiatedTlsWithProxy } from '../../log/mosquitto-lines.js';
-import { Counter } from '../../sys/counters.js';
 import { socketOf } from '../../net/descriptor.js';
 import { type ProxyDemands, ProxyHandshake } from '../../net/proxy-handshake.js';
 import { RelayStream, RelayTransport } from '../../net/relay.js';
@@ -19,6 +18,7 @@ import { type SocketOrigin, SocketTransport } from '../../net/socket-transport.j
 import { TlsTransport } from '../../net/tls-transport.js';
 import type { WebSocketAcceptor } from '../../net/websocket-acceptor.js';
 import type { FileTexts, PassedConnection, WorkerStart } from '../../routing/messages.js';
+import { Counter } from '../../sys/counters.js';
 import { writeTlsKeylog } from '../shared/tls-keylog.js';
 import { TlsListeners } from '../shared/tls-listeners.js';
 

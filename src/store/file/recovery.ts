@@ -8,11 +8,11 @@ import { emptyDatabase } from '../../log/mosquitto-lines.js';
 import { DatabaseFormatError } from '../../mosquitto-db/chunk-reader.js';
 import type { DatabaseContent } from '../../mosquitto-db/content.js';
 import { readDatabase } from '../../mosquitto-db/to-model.js';
+import { Store } from '../store.js';
+import { importContent } from '../transfer.js';
 import { migrate } from './migrations.js';
 import type { FileKind, SavedFile } from './saved-file.js';
-import { Store } from '../store.js';
 import { type CheckResult, checkInChild, faultOf, rescueInChild } from './store-child.js';
-import { importContent } from '../transfer.js';
 
 export interface RecoveryOptions {
   saved: SavedFile;

@@ -18,12 +18,12 @@ import {
   sessionsKey,
 } from '../keys.js';
 import { decodeMessage } from '../message-records.js';
-import { LAYOUT, layoutOf, migrate, UnknownLayoutError } from './migrations.js';
-import { QueueReader, sharedIdsOf, withoutMissing } from '../sessions/queue-records.js';
 import { DamagedRecordError } from '../record-bytes.js';
 import { tailValue } from '../retained/retained-tails.js';
-import { decodeSession, decodeSubscription } from '../sessions/session-records.js';
 import { notedTopics } from '../retained/tail-notes.js';
+import { QueueReader, sharedIdsOf, withoutMissing } from '../sessions/queue-records.js';
+import { decodeSession, decodeSubscription } from '../sessions/session-records.js';
+import { LAYOUT, layoutOf, migrate, UnknownLayoutError } from './migrations.js';
 
 export interface CheckReport {
   /** Records of each table that read. */

@@ -2,12 +2,13 @@
  * Main's part of the store: it opens the store first and closes it last, saves it, and leaves the disk such that
  * the next start knows how this one ended.
  */
+
+import { RetainedTails } from '../retained/retained-tails.js';
+import { Store, type StoreOptions } from '../store.js';
 import { Autosave, type AutosaveOptions } from './autosave.js';
 import { LiveSaver, type SavedCopy } from './live-saver.js';
-import { RetainedTails } from '../retained/retained-tails.js';
 import { type FileIdentity, type KeptFile, sameIdentity } from './saved-file.js';
 import { type PreparedStore, removeStore } from './startup.js';
-import { Store, type StoreOptions } from '../store.js';
 
 /** Milliseconds at the end for what waits for the write lock. */
 const LOCK_MS_MAX = 10_000;
@@ -23,7 +24,7 @@ export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
   onKept?: (file: KeptFile) => void;
 }
 
-export class StoreKeeper {
+export class StoreLifecycle {
   /** Main's own view: for the directory of sessions, for the tails and for figures. */
   readonly store: Store;
   readonly autosave: Autosave;

@@ -8,9 +8,9 @@ import type { Environment } from '../environment.js';
 import { retainedKey } from '../keys.js';
 import { decodeMessageInto, encodeMessage } from '../message-records.js';
 import { DamagedRecordError } from '../record-bytes.js';
+import { Change, type WriteBatcher } from '../write-batcher.js';
 import { RetainedWalk, type WalkSource } from './retained-walk.js';
 import { notedTopics, TailNotes } from './tail-notes.js';
-import { Change, type WriteBatcher } from '../write-batcher.js';
 
 export interface RetainedContext {
   environment: Environment;

@@ -3,10 +3,10 @@ import type { StoredMessage } from '../../model/message.js';
 import type { DeliveryState } from '../../model/queued-record.js';
 import type { Qos } from '../../mqtt/packets.js';
 import { Publication } from '../../mqtt/publication.js';
+import { Change } from '../write-batcher.js';
 import { encodeQueue, type QueuedContent, type QueuedHeader, RecordSize } from './queue-records.js';
 import type { SessionQueue } from './session-queue.js';
 import { KeptMessage } from './shared-messages.js';
-import { Change } from '../write-batcher.js';
 
 const NOTHING = new Uint8Array(0);
 

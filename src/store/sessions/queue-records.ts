@@ -12,7 +12,7 @@
 import type { DeliveryState } from '../../model/queued-record.js';
 import type { Qos } from '../../mqtt/packets.js';
 import { Publication } from '../../mqtt/publication.js';
-import type { KeptDelivery } from '../../session/keeper.js';
+import type { KeptDelivery } from '../../session/session-storage.js';
 import { MESSAGE_ID_LENGTH } from '../keys.js';
 import { checkedQos, hasSameSource, readMessage, writeHead } from '../message-records.js';
 import { DamagedRecordError, RecordReader, type RecordWriter, writer } from '../record-bytes.js';

@@ -15,15 +15,15 @@ import { copyBytes } from '../../base/copy-bytes.js';
 import { NumberMap } from '../../base/number-map.js';
 import type { Direction } from '../../model/queued-record.js';
 import type { Publication } from '../../mqtt/publication.js';
-import type { KeptDelivery, Residence } from '../../session/keeper.js';
-import type { DeliveryNotes } from './delivery-notes.js';
+import type { KeptDelivery, Residence } from '../../session/session-storage.js';
 import type { Environment, Table } from '../environment.js';
 import { queueKey, SEQUENCE_MAX, sequenceOf } from '../keys.js';
+import { DamagedRecordError } from '../record-bytes.js';
+import type { WriteBatcher } from '../write-batcher.js';
+import type { DeliveryNotes } from './delivery-notes.js';
 import { QueueEntry, QueueRecord } from './queue-entry.js';
 import { QueueReader } from './queue-records.js';
-import { DamagedRecordError } from '../record-bytes.js';
 import type { KeptMessage, SharedMessages } from './shared-messages.js';
-import type { WriteBatcher } from '../write-batcher.js';
 
 /** What the queues of one thread have in common. */
 export interface QueueContext {

@@ -6,10 +6,10 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Environment, Table } from '../environment.js';
 import { prefixEnd, queueKeyOf, sequenceOf } from '../keys.js';
-import { sharedIdsOf } from './queue-records.js';
 import { DamagedRecordError } from '../record-bytes.js';
-import type { SharedMessages } from './shared-messages.js';
 import { Change, type WriteBatcher } from '../write-batcher.js';
+import { sharedIdsOf } from './queue-records.js';
+import type { SharedMessages } from './shared-messages.js';
 
 const RECORDS_PER_STEP = 1000;
 

@@ -1,10 +1,10 @@
 /** One session of this thread as it is kept on disk: itself, its subscriptions, its two queues. */
 import type { SessionRecord, SubscriptionRecord } from '../../model/session-record.js';
 import { sessionsKey, subscriptionKey } from '../keys.js';
+import { Change } from '../write-batcher.js';
 import { type QueueContext, SessionQueue } from './session-queue.js';
 import { encodeSession, encodeSubscription } from './session-records.js';
 import type { SessionSweeper } from './session-sweeper.js';
-import { Change } from '../write-batcher.js';
 
 export interface SessionContext extends QueueContext {
   sweeper: SessionSweeper;

@@ -13,11 +13,11 @@ import {
 } from '../../../src/config/settings.js';
 import type { Log, LogType } from '../../../src/log/log.js';
 import { logMaskAll } from '../../../src/log/log-types.js';
-import { Counter, type CounterName, createCounters } from '../../../src/sys/counters.js';
 import { FlushList } from '../../../src/mqtt/outgoing-buffer.js';
 import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
 import type { Claim, ClaimAnswer } from '../../../src/routing/messages.js';
-import { WorkerAccess } from '../../../src/runtime/shared/client-access.js';
+import { ClientAccess } from '../../../src/runtime/shared/client-access.js';
+import { Counter, type CounterName, createCounters } from '../../../src/sys/counters.js';
 import type { ConnectOptions } from '../clients/packet-socket.js';
 import { BrokerClient } from './broker-client.js';
 
@@ -69,7 +69,7 @@ export class BrokerFixture {
       log: this.#logSink(logMask),
       counters: this.counters,
       directory: this.directory,
-      access: new WorkerAccess(all, new Map(Object.entries(files))),
+      access: new ClientAccess(all, new Map(Object.entries(files))),
       flushList: this.#flushList,
       clock: () => this.now,
       ...(store !== undefined && { store }),

@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { ChangeCounter } from '../../../src/store/file/autosave.js';
 import { type PreparedStore, prepareStore, type StartupOptions } from '../../../src/store/file/startup.js';
+import { StoreLifecycle } from '../../../src/store/file/store-lifecycle.js';
 import { Store } from '../../../src/store/store.js';
-import { StoreKeeper } from '../../../src/store/file/store-lifecycle.js';
 import { afterTest } from '../cleanup.js';
 import { message, publication, session, temporaryFolder, text } from '../store/stores.js';
 
@@ -59,7 +59,7 @@ function temporaryMemory(t: TestContext): string {
 
 export class BrokerRun {
   readonly prepared: PreparedStore;
-  readonly keeper: StoreKeeper;
+  readonly keeper: StoreLifecycle;
   /** The only worker's store. */
   readonly worker: Store;
   readonly events: string[] = [];
@@ -67,7 +67,7 @@ export class BrokerRun {
 
   constructor(t: TestContext, prepared: PreparedStore, now: () => number, lockMsMax: number) {
     this.prepared = prepared;
-    this.keeper = new StoreKeeper(prepared, {
+    this.keeper = new StoreLifecycle(prepared, {
       interval: 0,
       onChanges: false,
       changes: new ChangeCounter(),

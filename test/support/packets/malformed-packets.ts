@@ -3,7 +3,7 @@
  * A name begins with the statement or the section of the standard that the packet offends against; numbers are
  * those of MQTT 5.0 unless the row is of an older version.
  */
-import type { Sender } from '../../../src/mqtt/decode.js';
+import type { PacketOrigin } from '../../../src/mqtt/decode.js';
 import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
 import { packetBytes } from './packet-bytes.js';
 
@@ -11,7 +11,7 @@ export interface MalformedPacket {
   name: string;
   /** What the connection speaks; of a CONNECT: what the answer is in, `undefined` where nothing is answered. */
   version: ProtocolVersion | undefined;
-  sender: Sender;
+  origin: PacketOrigin;
   bytes: Buffer;
   reasonCode: number;
   /** What the log is to say, so that a packet is not refused for some other reason. */
@@ -323,11 +323,16 @@ const fromServerV4: Row[] = [
   ['3.11 UNSUBACK with a code', 0xb0, '0001 00', MALFORMED, /overlong remaining length/],
 ];
 
-function rows(version: ProtocolVersion, sender: Sender, table: Row[], silent = false): MalformedPacket[] {
+function rows(
+  version: ProtocolVersion,
+  origin: PacketOrigin,
+  table: Row[],
+  silent = false,
+): MalformedPacket[] {
   return table.map(([name, firstByte, body, reasonCode, message]) => ({
-    name: `v${version} from a ${sender}: ${name}`,
+    name: `v${version} from a ${origin}: ${name}`,
     version,
-    sender,
+    origin,
     bytes: packetBytes(firstByte, body),
     reasonCode,
     message,
@@ -341,7 +346,7 @@ function connectRow([name, body, answer, reasonCode, message]: ConnectRow): Malf
   return {
     name: `CONNECT: ${name}`,
     version: version === undefined ? undefined : (Number(version) as ProtocolVersion),
-    sender: 'client',
+    origin: 'client',
     bytes: packetBytes(0x10, body),
     reasonCode,
     message,

@@ -1,13 +1,13 @@
 /** Random packets for property tests: valid ones, as a client or a server of some version may send them. */
 import fc from 'fast-check';
-import type { Sender } from '../../../src/mqtt/decode.js';
+import type { PacketOrigin } from '../../../src/mqtt/decode.js';
 import type { Packet, Properties, ProtocolVersion, Qos, Will } from '../../../src/mqtt/packets.js';
 import { PROPERTY_RULES, type PropertyHolder, type PropertyRule } from '../../../src/mqtt/properties.js';
 
 /** A packet together with what one has to know to read it. */
 export interface SentPacket {
   version: ProtocolVersion;
-  sender: Sender;
+  origin: PacketOrigin;
   packet: Packet;
 }
 
@@ -99,7 +99,7 @@ function withMethod(properties: Properties): Properties {
   return { authenticationMethod: 'method', ...properties };
 }
 
-function publish(version: ProtocolVersion, sender: Sender): fc.Arbitrary<Packet> {
+function publish(version: ProtocolVersion, origin: PacketOrigin): fc.Arbitrary<Packet> {
   return fc
     .record({
       type: fc.constant('publish' as const),
@@ -113,7 +113,7 @@ function publish(version: ProtocolVersion, sender: Sender): fc.Arbitrary<Packet>
     })
     .map((packet) => {
       const { subscriptionIdentifiers, ...fromClient } = packet.properties;
-      const properties = sender === 'client' ? fromClient : packet.properties;
+      const properties = origin === 'client' ? fromClient : packet.properties;
       const withAlias = properties.topicAlias !== undefined && packet.dup;
       return {
         ...packet,
@@ -193,7 +193,7 @@ function subscriptionAnswer(version: ProtocolVersion): fc.Arbitrary<Packet> {
   return fc.oneof(suback, unsuback);
 }
 
-function disconnect(version: ProtocolVersion, sender: Sender): fc.Arbitrary<Packet> {
+function disconnect(version: ProtocolVersion, origin: PacketOrigin): fc.Arbitrary<Packet> {
   return fc
     .record({
       type: fc.constant('disconnect' as const),
@@ -202,7 +202,7 @@ function disconnect(version: ProtocolVersion, sender: Sender): fc.Arbitrary<Pack
     })
     .map((packet) => {
       const { sessionExpiryInterval, ...fromServer } = packet.properties;
-      return sender === 'server' ? { ...packet, properties: fromServer } : packet;
+      return origin === 'server' ? { ...packet, properties: fromServer } : packet;
     });
 }
 
@@ -212,16 +212,16 @@ const auth: fc.Arbitrary<Packet> = fc.record({
   properties: propertiesOf('auth').map((properties) => ({ authenticationMethod: 'method', ...properties })),
 });
 
-function packetOf(version: ProtocolVersion, sender: Sender): fc.Arbitrary<Packet> {
-  const fromBoth = [publish(version, sender), acknowledgement(version)];
+function packetOf(version: ProtocolVersion, origin: PacketOrigin): fc.Arbitrary<Packet> {
+  const fromBoth = [publish(version, origin), acknowledgement(version)];
   const authentication = version === 5 ? [auth] : [];
-  if (sender === 'server') {
+  if (origin === 'server') {
     const fromServer = [
       connack(version),
       subscriptionAnswer(version),
       fc.constant<Packet>({ type: 'pingresp' }),
     ];
-    const farewell = version === 5 ? [disconnect(version, sender)] : [];
+    const farewell = version === 5 ? [disconnect(version, origin)] : [];
     return fc.oneof(...fromBoth, ...authentication, ...fromServer, ...farewell);
   }
   return fc.oneof(
@@ -231,16 +231,16 @@ function packetOf(version: ProtocolVersion, sender: Sender): fc.Arbitrary<Packet
     subscribe(version),
     unsubscribe(version),
     fc.constant<Packet>({ type: 'pingreq' }),
-    disconnect(version, sender),
+    disconnect(version, origin),
   );
 }
 
 export const sentPacket: fc.Arbitrary<SentPacket> = fc
-  .tuple(fc.constantFrom<ProtocolVersion>(3, 4, 5), fc.constantFrom<Sender>('client', 'server'))
-  .chain(([version, sender]) =>
+  .tuple(fc.constantFrom<ProtocolVersion>(3, 4, 5), fc.constantFrom<PacketOrigin>('client', 'server'))
+  .chain(([version, origin]) =>
     fc.record({
       version: fc.constant(version),
-      sender: fc.constant(sender),
-      packet: packetOf(version, sender),
+      origin: fc.constant(origin),
+      packet: packetOf(version, origin),
     }),
   );

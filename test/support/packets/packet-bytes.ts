@@ -6,7 +6,7 @@
  *   'text'    text as it is
  */
 import assert from 'node:assert/strict';
-import { decodePacket, type Sender } from '../../../src/mqtt/decode.js';
+import { decodePacket, type PacketOrigin } from '../../../src/mqtt/decode.js';
 import type { PacketError } from '../../../src/mqtt/packet-error.js';
 import type { Packet, ProtocolVersion } from '../../../src/mqtt/packets.js';
 import { varintLength, writeVarint } from '../../../src/mqtt/varint.js';
@@ -46,7 +46,7 @@ function withLength(text: string): Buffer {
 export function decodeWhole(
   packet: Uint8Array,
   version: ProtocolVersion,
-  sender: Sender,
+  origin: PacketOrigin,
 ): Packet | PacketError {
   let bodyStart = 1;
   let remainingLength = 0;
@@ -56,5 +56,5 @@ export function decodeWhole(
     if (byte < 0x80) break;
   }
   assert.equal(packet.length, bodyStart + remainingLength, 'remaining length');
-  return decodePacket(packet, 0, bodyStart, packet.length, version, sender);
+  return decodePacket(packet, 0, bodyStart, packet.length, version, origin);
 }

@@ -1,5 +1,5 @@
 /** Every packet type in every version that has it, as a packet and as bytes. */
-import type { Sender } from '../../../src/mqtt/decode.js';
+import type { PacketOrigin } from '../../../src/mqtt/decode.js';
 import type {
   AckPacket,
   ConnectPacket,
@@ -13,12 +13,12 @@ import { bytes, packetBytes } from './packet-bytes.js';
 export interface PacketSample {
   name: string;
   version: ProtocolVersion;
-  sender: Sender;
+  origin: PacketOrigin;
   packet: Packet;
   bytes: Buffer;
 }
 
-type Row = [name: string, sender: Sender, packet: Packet, firstByte: number, body: string];
+type Row = [name: string, origin: PacketOrigin, packet: Packet, firstByte: number, body: string];
 
 function connect(fields: Partial<ConnectPacket>): ConnectPacket {
   const defaults = { bridge: false, cleanStart: true, keepAlive: 60, clientId: 'id', properties: {} };
@@ -405,10 +405,10 @@ const v5: Row[] = [
 ];
 
 function samples(version: ProtocolVersion, rows: Row[]): PacketSample[] {
-  return rows.map(([name, sender, packet, firstByte, body]) => ({
+  return rows.map(([name, origin, packet, firstByte, body]) => ({
     name: `v${version} ${name}`,
     version,
-    sender,
+    origin,
     packet,
     bytes: packetBytes(firstByte, body),
   }));

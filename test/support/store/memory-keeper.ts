@@ -5,10 +5,10 @@ import type {
   KeptDelivery,
   KeptEntry,
   MessageKeeper,
-  SessionKeeper,
-} from '../../../src/session/keeper.js';
+  SessionStorage,
+} from '../../../src/session/session-storage.js';
 
-export class MemoryKeeper implements SessionKeeper {
+export class MemoryKeeper implements SessionStorage {
   readonly outgoing: MemoryQueue;
   readonly incoming: MemoryQueue;
   readonly #changed: () => void;

@@ -1,7 +1,7 @@
 /** A process that stores one session after the other and saves after each, and tells the number that was saved. */
 import { ChangeCounter } from '../../../src/store/file/autosave.js';
 import { prepareStore } from '../../../src/store/file/startup.js';
-import { StoreKeeper } from '../../../src/store/file/store-lifecycle.js';
+import { StoreLifecycle } from '../../../src/store/file/store-lifecycle.js';
 import { session } from './stores.js';
 
 const [path, memory, first] = process.argv.slice(2) as [string, string, string];
@@ -13,7 +13,7 @@ const prepared = await prepareStore({
   now: Date.now,
   log: () => {},
 });
-const keeper = new StoreKeeper(prepared, {
+const keeper = new StoreLifecycle(prepared, {
   interval: 0,
   onChanges: false,
   changes: new ChangeCounter(),

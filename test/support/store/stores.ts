@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { StoredMessage } from '../../../src/model/message.js';
 import { SESSION_NEVER_EXPIRES, type SessionRecord } from '../../../src/model/session-record.js';
 import { Publication } from '../../../src/mqtt/publication.js';
-import type { KeptDelivery } from '../../../src/session/keeper.js';
+import type { KeptDelivery } from '../../../src/session/session-storage.js';
 import { Store, type StoreOptions } from '../../../src/store/store.js';
 import { afterTest } from '../cleanup.js';
 

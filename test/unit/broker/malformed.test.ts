@@ -35,7 +35,7 @@ describe('a malformed CONNECT', () => {
 });
 
 describe('a malformed packet of a connected client', () => {
-  for (const row of malformedPackets.filter(({ sender }) => sender === 'client')) {
+  for (const row of malformedPackets.filter(({ origin }) => origin === 'client')) {
     test(row.name, async () => {
       const fixture = new BrokerFixture();
       const watcher = await fixture.connect();

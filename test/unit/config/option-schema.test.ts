@@ -5,9 +5,9 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exampleFile, optionsPage } from '../../../scripts/config-docs.js';
 import { loadConfig } from '../../../src/config/load-config.js';
-import { nodeConfigSource } from '../../../src/runtime/shared/node-config-source.js';
 import { findOption, optionGroups, optionNames, optionSchema } from '../../../src/config/option-schema.js';
 import { type OptionRow, settingName } from '../../../src/config/option-types.js';
+import { nodeConfigSource } from '../../../src/runtime/shared/node-config-source.js';
 import { fixture, memorySource, settingsOf, texts } from './config-support.js';
 
 /** Every option name of Mosquitto 1.4 to 2.1, aliases and dropped ones included. */

@@ -8,10 +8,10 @@ import { packetSamples } from '../../support/packets/packet-samples.js';
 import { plain } from '../../support/packets/plain-packet.js';
 
 describe('a packet and its bytes', () => {
-  for (const { name, version, sender, packet, bytes: encoded } of packetSamples) {
+  for (const { name, version, origin, packet, bytes: encoded } of packetSamples) {
     test(name, () => {
       assert.equal(encodePacket(packet, version).toString('hex'), encoded.toString('hex'));
-      assert.deepEqual(plain(decodeWhole(encoded, version, sender)), plain(packet));
+      assert.deepEqual(plain(decodeWhole(encoded, version, origin)), plain(packet));
     });
   }
 });
@@ -85,20 +85,20 @@ describe('what a version cannot say is left out', () => {
 
 describe('decoding copies', () => {
   test('what was read stays when the buffer is used again', () => {
-    for (const { packet, version, sender, bytes: encoded } of packetSamples) {
+    for (const { packet, version, origin, bytes: encoded } of packetSamples) {
       const buffer = Buffer.from(encoded);
-      const decoded = decodeWhole(buffer, version, sender);
+      const decoded = decodeWhole(buffer, version, origin);
       buffer.fill(0xff);
       assert.deepEqual(plain(decoded), plain(packet));
     }
   });
 
   test('a packet is found in the middle of a buffer, of whatever kind of bytes', () => {
-    for (const { packet, version, sender, bytes: encoded } of packetSamples) {
+    for (const { packet, version, origin, bytes: encoded } of packetSamples) {
       const header = encoded.length < 130 ? 2 : encoded.length < 16_387 ? 3 : 4;
       const around = new Uint8Array(encoded.length + 20).fill(0x22);
       around.set(encoded, 10);
-      const decoded = decodePacket(around, 10, 10 + header, 10 + encoded.length, version, sender);
+      const decoded = decodePacket(around, 10, 10 + header, 10 + encoded.length, version, origin);
       assert.deepEqual(plain(decoded), plain(packet));
     }
   });

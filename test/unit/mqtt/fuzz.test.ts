@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodePacket, type Sender } from '../../../src/mqtt/decode.js';
+import { decodePacket, type PacketOrigin } from '../../../src/mqtt/decode.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import { Framer } from '../../../src/mqtt/framer.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
@@ -17,17 +17,22 @@ const runMs = 600;
 const runsMin = 1000;
 
 const versions: readonly ProtocolVersion[] = [3, 4, 5];
-const senders: readonly Sender[] = ['client', 'server'];
+const senders: readonly PacketOrigin[] = ['client', 'server'];
 const seed = Date.now() >>> 0;
 
 const reasonCodes = new Set([0x81, 0x82, 0x84, 0x85, 0x90, 0x94]);
 
 /** Decodes the bytes as the body of a packet with this first byte. What is taken can be written again. */
-function decodeBody(firstByte: number, body: Uint8Array, version: ProtocolVersion, sender: Sender): void {
+function decodeBody(
+  firstByte: number,
+  body: Uint8Array,
+  version: ProtocolVersion,
+  origin: PacketOrigin,
+): void {
   const buffer = new Uint8Array(body.length + 1);
   buffer[0] = firstByte;
   buffer.set(body, 1);
-  const result = decodePacket(buffer, 0, 1, buffer.length, version, sender);
+  const result = decodePacket(buffer, 0, 1, buffer.length, version, origin);
   if (isPacketError(result)) {
     assert.ok(reasonCodes.has(result.reasonCode), `${result.reasonCode}: ${result.message}`);
     assert.ok(result.message.length > 0 && result.message.length < 300);
@@ -61,10 +66,10 @@ test(`changed packets, seed ${seed}`, () => {
     (original) => original.bytes.length < 126,
   );
   forAWhile(seed, (random) => {
-    const { bytes, version, sender } = random.pick(originals);
+    const { bytes, version, origin } = random.pick(originals);
     const body = change(random, bytes.subarray(2));
     const firstByte = random.below(20) === 0 ? random.below(256) : bytes[0]!;
-    decodeBody(firstByte, body, version ?? random.pick(versions), sender);
+    decodeBody(firstByte, body, version ?? random.pick(versions), origin);
   });
 });
 

@@ -11,7 +11,7 @@ import { decodeWhole } from '../../support/packets/packet-bytes.js';
 import { readBytes } from '../../support/packets/publication.js';
 
 function check(row: MalformedPacket): void {
-  const result = decodeWhole(row.bytes, row.version ?? 4, row.sender);
+  const result = decodeWhole(row.bytes, row.version ?? 4, row.origin);
   assert.ok(isPacketError(result), `taken as ${JSON.stringify(result)}`);
   const { reasonCode, message, silent, version, connackCode } = result;
   const expectedVersion = row.name.startsWith('CONNECT') ? row.version : undefined;
@@ -41,7 +41,7 @@ const checkedLater = /UTF-8 in topic|invalid topic|empty topic|neither topic/;
 
 describe('malformed PUBLISH, read by offset', () => {
   const publishes = malformedPackets.filter(
-    ({ bytes, sender }) => bytes[0]! >> 4 === 3 && sender === 'client',
+    ({ bytes, origin }) => bytes[0]! >> 4 === 3 && origin === 'client',
   );
   for (const { name, bytes, version, reasonCode, message } of publishes) {
     if (checkedLater.test(message.source)) continue;

@@ -16,7 +16,7 @@ const now = Date.UTC(2024, 0);
 
 /** PUBLISH packets of clients, of every version. */
 const sentPublish = sentPacket
-  .filter(({ sender, packet }) => sender === 'client' && packet.type === 'publish')
+  .filter(({ origin, packet }) => origin === 'client' && packet.type === 'publish')
   .map(({ version, packet }) => ({ version, packet: packet as PublishPacket }));
 
 /** What the publication says, in the shape of a packet; of the properties, those that are forwarded. */

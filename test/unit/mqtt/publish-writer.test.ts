@@ -40,7 +40,7 @@ function decoded(bytes: Uint8Array | null, version: Delivery['version']): Packet
 
 /** One packet of a client, and how it reaches a subscriber. */
 const passage = fc.record({
-  incoming: sentPacket.filter(({ sender, packet }) => sender === 'client' && packet.type === 'publish'),
+  incoming: sentPacket.filter(({ origin, packet }) => origin === 'client' && packet.type === 'publish'),
   how: fc.constantFrom('at once', 'kept', 'held'),
   waitedMs: fc.nat(100_000),
   delivery: fc.record({

@@ -11,8 +11,8 @@ import { decodeProperties } from '../../support/packets/property-block.js';
 
 test('every packet comes back from its bytes as it was', () => {
   fc.assert(
-    fc.property(sentPacket, ({ version, sender, packet }) => {
-      const decoded = decodeWhole(encodePacket(packet, version), version, sender);
+    fc.property(sentPacket, ({ version, origin, packet }) => {
+      const decoded = decodeWhole(encodePacket(packet, version), version, origin);
       assert.deepEqual(plain(decoded), plain(packet));
     }),
     { numRuns: 1500 },
@@ -26,7 +26,7 @@ test('every kind of packet is among those tried', () => {
 
 test('a packet cut short anywhere is malformed, and never something else', () => {
   fc.assert(
-    fc.property(sentPacket, fc.nat(), ({ version, sender, packet }, cut) => {
+    fc.property(sentPacket, fc.nat(), ({ version, origin, packet }, cut) => {
       const whole = encodePacket(packet, version);
       const headerLength = whole.findIndex((byte, i) => i > 0 && byte < 0x80) + 1;
       const bodyLength = whole.length - headerLength;
@@ -35,7 +35,7 @@ test('a packet cut short anywhere is malformed, and never something else', () =>
         whole[0]!,
         whole.subarray(headerLength, headerLength + (cut % bodyLength)),
       );
-      const decoded = decodeWhole(shorter, version, sender);
+      const decoded = decodeWhole(shorter, version, origin);
       // What may be left out may also be cut off: then it is a shorter packet of the same kind.
       if (!isPacketError(decoded)) assert.equal(decoded.type, packet.type);
       else assert.ok([0x81, 0x82, 0x85].includes(decoded.reasonCode), decoded.message);

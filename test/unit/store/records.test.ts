@@ -5,6 +5,7 @@ import type { StoredMessage } from '../../../src/model/message.js';
 import type { SessionRecord, SubscriptionRecord } from '../../../src/model/session-record.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { decodeMessage, encodeMessage } from '../../../src/store/message-records.js';
+import { DamagedRecordError } from '../../../src/store/record-bytes.js';
 import {
   encodeQueue,
   type QueuedContent,
@@ -14,7 +15,6 @@ import {
   sharedIdsOf,
   withoutMissing,
 } from '../../../src/store/sessions/queue-records.js';
-import { DamagedRecordError } from '../../../src/store/record-bytes.js';
 import {
   decodeSession,
   decodeSubscription,

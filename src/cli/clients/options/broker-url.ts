@@ -1,7 +1,7 @@
 /** The URLs of `-L` and `--proxy`, taken apart as Mosquitto's clients do, which is not how browsers do it. */
 import type { SocksProxy } from '../../../net/dial-socks5.js';
-import { textBytes } from './argument-text.js';
 import { leadingInteger } from '../c-numbers.js';
+import { textBytes } from './argument-text.js';
 import type { ClientSettings } from './client-settings.js';
 import { UsageError } from './usage-error.js';
 

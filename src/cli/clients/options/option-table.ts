@@ -5,9 +5,9 @@
 import type { ProtocolVersion, Qos } from '../../../mqtt/packets.js';
 import { isValidTopicFilter } from '../../../topic/topic-filter.js';
 import { isValidTopicNameText } from '../../../topic/topic-name.js';
+import { leadingInteger, leadingNumber } from '../c-numbers.js';
 import { isWellFormed, textBytes } from './argument-text.js';
 import { applyBrokerUrl, parseProxyUrl } from './broker-url.js';
-import { leadingInteger, leadingNumber } from '../c-numbers.js';
 import type { ClientSettings, MessageSource, SessionExpiry } from './client-settings.js';
 import { UsageError } from './usage-error.js';
 

@@ -1,8 +1,8 @@
 /** The `-D COMMAND NAME VALUE` option: MQTT 5.0 properties on the command line. */
 import type { Properties, UserProperty } from '../../../mqtt/packets.js';
 import { PROPERTY_RULES, type PropertyRule } from '../../../mqtt/properties.js';
-import { textBytes } from './argument-text.js';
 import { leadingLong } from '../c-numbers.js';
+import { textBytes } from './argument-text.js';
 import { UsageError } from './usage-error.js';
 
 /** The packets (and the will) to which properties can be added. */

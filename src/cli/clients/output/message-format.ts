@@ -8,10 +8,10 @@
  */
 import { strftime } from '../../../log/strftime.js';
 import type { Properties, PublishPacket } from '../../../mqtt/packets.js';
-import { textBytes } from '../options/argument-text.js';
 import { formatFixed } from '../c-numbers.js';
-import { messageJson } from './message-json.js';
+import { textBytes } from '../options/argument-text.js';
 import { UsageError } from '../options/usage-error.js';
+import { messageJson } from './message-json.js';
 
 /** A moment: the local time follows from the process's time zone. */
 export interface Moment {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
-import { Counter, createCounters } from '../../../../src/sys/counters.js';
 import { StallWatch } from '../../../../src/runtime/main/stall-watch.js';
-import { WorkerEntry } from '../../../../src/runtime/main/worker-handle.js';
+import { WorkerHandle } from '../../../../src/runtime/main/worker-handle.js';
+import { Counter, createCounters } from '../../../../src/sys/counters.js';
 
 describe('a worker', () => {
   let watch: StallWatch;
@@ -16,16 +16,16 @@ describe('a worker', () => {
     watch = new StallWatch({ mask: 0, write: (type, text) => logged.push(`${type}: ${text}`) });
   });
 
-  function newWorker(number: number): WorkerEntry {
+  function newWorker(number: number): WorkerHandle {
     const { port1, port2 } = new MessageChannel();
     port2.close();
-    const entry = new WorkerEntry(number, port1, new Float64Array(createCounters()), []);
+    const entry = new WorkerHandle(number, port1, new Float64Array(createCounters()), []);
     entry.ready = true;
     return entry;
   }
 
   /** Main looks once a second. @param running the workers that tick meanwhile */
-  function pass(seconds: number, entries: WorkerEntry[], running: WorkerEntry[]): void {
+  function pass(seconds: number, entries: WorkerHandle[], running: WorkerHandle[]): void {
     for (let i = 0; i < seconds; i += 1) {
       now += 1000;
       for (const { counters } of running) counters[Counter.ticks]! += 1;

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
-import type { Residence } from '../../../../src/session/keeper.js';
+import type { Residence } from '../../../../src/session/session-storage.js';
 import type { QueueEntry } from '../../../../src/store/sessions/queue-entry.js';
-import { Store } from '../../../../src/store/store.js';
 import type { StoredSession } from '../../../../src/store/sessions/stored-session.js';
+import { Store } from '../../../../src/store/store.js';
 import { delivery, message, openFillableStore, session, text } from '../../../support/store/stores.js';
 
 const LARGE = 'p'.repeat(300);

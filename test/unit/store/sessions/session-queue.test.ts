@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Residence } from '../../../../src/session/keeper.js';
+import type { Residence } from '../../../../src/session/session-storage.js';
 import { LmdbBrokerStore } from '../../../../src/store/broker-store.js';
 import type { QueueEntry } from '../../../../src/store/sessions/queue-entry.js';
-import type { Store } from '../../../../src/store/store.js';
 import type { StoredSession } from '../../../../src/store/sessions/stored-session.js';
+import type { Store } from '../../../../src/store/store.js';
 import { BrokerFixture } from '../../../support/brokers/broker-fixture.js';
 import { delivery, message, openStore, session, text } from '../../../support/store/stores.js';
 

@@ -34,7 +34,9 @@ test('bytes that are no UTF-8 are told', () => {
 });
 
 test('the command line keeps its bytes', { skip: process.platform !== 'linux' }, () => {
-  const module = pathToFileURL(join(builtFolder, 'src', 'cli', 'clients', 'options', 'argument-text.js')).href;
+  const module = pathToFileURL(
+    join(builtFolder, 'src', 'cli', 'clients', 'options', 'argument-text.js'),
+  ).href;
   const script = `import { programArguments, textBytes } from '${module}';
     process.argv.splice(1, 0, 'script');
     console.log(programArguments().map((word) => textBytes(word).toString('hex')).join(' '));`;

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { defaultSettings } from '../../../../../src/cli/clients/options/client-settings.js';
-import { type PropertyCommand, takePropertyOption, toProperties } from '../../../../../src/cli/clients/options/property-option.js';
+import {
+  type PropertyCommand,
+  takePropertyOption,
+  toProperties,
+} from '../../../../../src/cli/clients/options/property-option.js';
 import { UsageError } from '../../../../../src/cli/clients/options/usage-error.js';
 import type { Properties } from '../../../../../src/mqtt/packets.js';
 

@@ -1,8 +1,12 @@
 /** `-F`: formats and payloads, byte for byte. Lines marked 2.0.11 were printed by Debian's mosquitto_sub. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { compileFormat, expandFormat, type Moment } from '../../../../../src/cli/clients/output/message-format.js';
 import { UsageError } from '../../../../../src/cli/clients/options/usage-error.js';
+import {
+  compileFormat,
+  expandFormat,
+  type Moment,
+} from '../../../../../src/cli/clients/output/message-format.js';
 import type { Properties, PublishPacket } from '../../../../../src/mqtt/packets.js';
 
 process.env.TZ = 'Europe/Berlin';

@@ -51,7 +51,7 @@ export interface MessageKeeper {
   read(sequence: number, limit: number): KeptEntry[];
 }
 
-export interface SessionKeeper {
+export interface SessionStorage {
   /** Messages to the client. */
   readonly outgoing: MessageKeeper;
   /** QoS 2 messages of the client that wait for their PUBREL. */
