@@ -10,6 +10,7 @@ import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { MessagePort } from 'node:worker_threads';
 import type { TlsSession } from '../auth/authenticator.js';
+import { assertNever } from '../base/assert.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { nodeErrorText } from '../system/system-error.js';
@@ -77,6 +78,8 @@ export class RelayPump {
         this.#port.close();
         this.#socket.end();
         return;
+      default:
+        assertNever(message);
     }
   }
 }
@@ -183,6 +186,8 @@ export class RelayTransport implements Transport {
         this.#port.close();
         this.#connection?.transportEnded(message.reason);
         return;
+      default:
+        assertNever(message);
     }
   }
 

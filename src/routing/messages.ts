@@ -1,5 +1,6 @@
 /**
- * Everything that one thread says to another: control messages as objects, publishes in packed batches.
+ * What one thread says to another: control messages as objects, publishes in packed batches. Only the bytes of a
+ * relayed connection have messages of their own, in `net/relay.ts`.
  *
  * Three unions: main → worker, worker → main, worker → worker (a link). Each port keeps the order in which its
  * messages were posted; nothing is ever lost between living threads. Receivers end in `assertNever`.
