@@ -1,7 +1,7 @@
 /**
  * One bridge: a client of another broker that lives inside this one [mosq: connection].
  *
- *            ┌──────────────────────── back-off ◄────────────────────────────┐
+ *            ┌──────────────────────── waiting ◄─────────────────────────────┐
  *            ▼                                                               │ failed, refused, lost
  *   claiming ──► (lazy: resting) ──► dialling ──► connecting ──► connected ──┤
  *                     ▲   └─ threshold ─▲                                    │ lazy and idle

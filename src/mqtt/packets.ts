@@ -2,7 +2,7 @@
  * The MQTT control packets as plain data: one shape a packet type, the same for MQTT 3.1, 3.1.1 and 5.0.
  *
  * These are what `decode.ts` returns and `encode.ts` takes. The PUBLISH of the hot path does not use them: the
- * broker reads its fields by offset (see `publish-view.ts`), and only the clients and the tests decode a PUBLISH
+ * broker reads its fields by offset (see `publication.ts`), and only the clients and the tests decode a PUBLISH
  * into an object.
  */
 
