@@ -17,7 +17,7 @@ export function completionFiles(): Map<string, string> {
   return files;
 }
 
-const GENERATED = 'Made by scripts/gen-completions.ts from the option table.';
+const GENERATED = 'Made from the option table by `npm run generate`.';
 
 /** Options that make sense more than once. */
 const REPEATABLE = new Set(['-D', '-T', '-U', '-t']);

@@ -10,7 +10,7 @@ export function optionsPage(): string {
   const lines = [
     '# Options of `mosquitto.conf`',
     '',
-    'Generated from the option table; change that and run `node dist/scripts/gen-config-docs.js` after a build.',
+    'Generated from the option table; change that, then run `npm run generate`.',
     '',
     'A line is `name value`; the name ends at the first space, and `#` in the first column begins a comment. An',
     'option of a listener applies to the `listener` line before it, an option of a bridge to the `connection` line',

@@ -38,8 +38,8 @@ export function conformancePage(tests: readonly ListedTest[]): string {
     'runs for every protocol version it applies to (3.1, too, where that has the feature), with one worker and with',
     'three, and speaks bytes to a listening broker.',
     '',
-    'Generated from `statements-v311.ts`, `statements-v5.ts` and the tests: after a build run',
-    '`node dist/scripts/gen-conformance.js`. A statement about servers with neither test nor reason fails the tests.',
+    'Generated from `statements-v311.ts`, `statements-v5.ts` and the tests by',
+    '`npm run generate`. A statement about servers with neither test nor reason fails the tests.',
   ];
   for (const standard of Object.keys(standards) as Standard[]) {
     lines.push('', `## MQTT ${standard}`, '', summary(tests, standard), '');

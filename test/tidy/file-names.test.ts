@@ -11,7 +11,7 @@ import { projectFolder } from '../support/project.js';
 /** Folders whose files are not ours. */
 const FOREIGN = /^(node_modules|dist|\.git)(\/|$)/;
 /** Files that are samples: what they name is not ours. */
-const SAMPLE = /^test\/fixtures\//;
+const SAMPLE = /^test\/fixtures\/(?!.*README\.md$)/;
 const SOURCE = /\.(ts|mjs|cjs)$/;
 
 const paths = listFiles('');

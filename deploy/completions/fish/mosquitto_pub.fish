@@ -1,4 +1,4 @@
-# Completion of mosquitto_pub for fish. Made by scripts/gen-completions.ts from the option table.
+# Completion of mosquitto_pub for fish. Made from the option table by `npm run generate`.
 
 complete -c mosquitto_pub -f
 complete -c mosquitto_pub -s A -x -d 'Connect from this local address.'

@@ -1,4 +1,4 @@
-# Completion of mosquitto_sub for fish. Made by scripts/gen-completions.ts from the option table.
+# Completion of mosquitto_sub for fish. Made from the option table by `npm run generate`.
 
 complete -c mosquitto_sub -f
 complete -c mosquitto_sub -s A -x -d 'Connect from this local address.'
