@@ -17,6 +17,7 @@ import { isLeftByFailedCommit } from '../../store/environment.js';
 import { StoreUnavailableError } from '../../store/file/startup.js';
 import { currentUser } from '../process/broker-user.js';
 import { writePidFile } from '../process/daemon.js';
+import type { BrokerSignal, EarlySignals } from '../process/early-signals.js';
 import { ExitCode } from '../process/exit-code.js';
 import { HeldLog } from '../process/held-log.js';
 import { dropPrivileges } from '../process/privileges.js';
@@ -44,6 +45,7 @@ export interface BrokerProcessOptions {
   /** `--tls-keylog` */
   tlsKeylogFile: string | undefined;
   logger: Logger;
+  signals: EarlySignals;
 }
 
 /** What has to be there before the first worker. */
@@ -166,16 +168,17 @@ export class BrokerProcess {
   }
 
   async #serve(): Promise<void> {
+    this.#handleFaults();
     this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
     await this.#startWorkers();
     await this.#loadHttp(this.#settings);
     this.#sys.start(this.#settings.sysInterval);
     this.#acceptor.serve((connection) => this.#pass(connection));
     this.#certificates.start(this.#settings, this.#files);
-    this.#handleSignals();
     this.#write('information', lines.running(VERSION));
     this.#serviceManager.ready(RUNNING);
     this.#serviceManager.watch(() => !this.#supervisor.isStalled);
+    this.#options.signals.handleWith((signal) => this.#handleSignal(signal));
   }
 
   /** Workers serve all connections but those of HTTP, which main serves itself. */
@@ -307,19 +310,29 @@ export class BrokerProcess {
     for (const [type, text] of reloadReport(changes, before, files)) this.#logger.write(type, text);
   }
 
-  #handleSignals(): void {
-    const stop = (): void => {
-      void this.stop().then(() => process.exit(0));
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-    process.on('SIGHUP', () => void this.reload());
-    process.on('SIGUSR1', () => this.#store.save());
-    process.on('SIGUSR2', () => this.#supervisor.printSubscriptions());
+  #handleFaults(): void {
     process.on('uncaughtException', (error) => this.#fail(error));
     process.on('unhandledRejection', (error) => {
       if (!isLeftByFailedCommit(error)) this.#fail(error);
     });
+  }
+
+  #handleSignal(signal: BrokerSignal): void {
+    switch (signal) {
+      case 'SIGTERM':
+      case 'SIGINT':
+        void this.stop().then(() => process.exit(0));
+        break;
+      case 'SIGHUP':
+        void this.reload();
+        break;
+      case 'SIGUSR1':
+        this.#store.save();
+        break;
+      case 'SIGUSR2':
+        this.#supervisor.printSubscriptions();
+        break;
+    }
   }
 
   /** A fault of ours in main: said, and the end; whoever started the broker starts it again. */

@@ -1,0 +1,66 @@
+/** The command that runs a broker, and the one that only looks at its configuration. */
+import { hostname } from 'node:os';
+import { configIsGood, type RunCommand } from '../../config/cli-args.js';
+import { configExitCode, loadConfig } from '../../config/load-config.js';
+import type { Settings } from '../../config/settings.js';
+import { bootstrapLogOptions, Logger } from '../../log/logger.js';
+import * as lines from '../../log/mosquitto-lines.js';
+import { daemonise } from '../process/daemon.js';
+import type { EarlySignals } from '../process/early-signals.js';
+import { VERSION } from '../process/version.js';
+import { nodeConfigSource } from '../shared/node-config-source.js';
+import { BrokerProcess } from './broker-process.js';
+
+/** Reads and checks; opens, binds and writes nothing. */
+export async function testConfig(configFile: string): Promise<number> {
+  const logger = new Logger(bootstrapLogOptions);
+  const settings = read({ configFile, ports: [], verbose: false, quiet: false }, logger);
+  await logger.close();
+  if (settings === undefined) return configExitCode;
+  process.stdout.write(`${configIsGood}\n`);
+  return 0;
+}
+
+/** @returns the exit code, or `undefined` while the broker runs */
+export async function runBroker(command: RunCommand, signals: EarlySignals): Promise<number | undefined> {
+  const logger = new Logger(bootstrapLogOptions);
+  const settings = read(command, logger);
+  if (settings === undefined) return fail(logger, configExitCode);
+  if (command.daemon && daemonise()) {
+    await logger.close();
+    return 0;
+  }
+  const code = await BrokerProcess.start({
+    settings,
+    logger,
+    signals,
+    logging: command,
+    tlsKeylogFile: command.tlsKeylogFile,
+    reread: () => read(command, logger),
+  });
+  return code === 0 ? undefined : fail(logger, code);
+}
+
+/** Reads the configuration and logs what there is to say about it. @returns `undefined` where it has errors */
+function read(
+  { configFile, ports, verbose, quiet }: Pick<RunCommand, 'configFile' | 'ports' | 'verbose' | 'quiet'>,
+  logger: Logger,
+): Settings | undefined {
+  const result = loadConfig({
+    source: nodeConfigSource,
+    configFile,
+    ports,
+    verbose,
+    quiet,
+    environment: process.env,
+    hostname: hostname(),
+  });
+  for (const { type, text } of result.messages) logger.write(type, text);
+  return result.ok ? result.settings : undefined;
+}
+
+async function fail(logger: Logger, code: number): Promise<number> {
+  logger.write('information', lines.terminating(VERSION));
+  await logger.close();
+  return code;
+}
