@@ -164,6 +164,9 @@ An MQTT broker for versions 5.0, 3.1.1 and 3.1 of the protocol.
 Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
        midge -c FILE --test-config
        midge acl explain [--config FILE] [--user NAME] [--client ID] read|write TOPIC
+       midge db import [--dry-run] MOSQUITTO_DB FILE
+       midge db export [--dry-run] FILE MOSQUITTO_DB
+       midge db stats|check FILE
        midge --help | --version
 
   -c, --config FILE     Read this configuration file (also --config-file).
@@ -180,5 +183,11 @@ Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
   --tls-keylog FILE     Append the TLS secrets of all listeners to this file, to
                         look into recorded traffic. For debugging only.
   --version             Print the version and end.
+
+  acl explain           Say whether a client may read or write a topic, and by which
+                        line of which file.
+  db                    Look into stores and mosquitto.db files. Midge takes over a
+                        mosquitto.db by itself at its start; "midge db export" is the
+                        way back to Mosquitto, with the broker stopped.
 `;
 }

@@ -10,8 +10,8 @@ export interface DatabaseContent {
 /** What was left out on reading, and why; for the log and for `midge db`. */
 export interface ImportReport {
   version: number;
-  /** Messages and sessions whose time was over. */
-  expired: number;
+  /** What has no place any more: messages and sessions whose time was over, `$SYS`. One line each. */
+  leftOut: string[];
   /** Damaged chunks and records that make no sense, one line each. */
   problems: string[];
 }

@@ -1,7 +1,7 @@
 /**
  * Chunks of a `mosquitto.db` → the broker's records. Nothing in the file is believed that a client could not have
  * caused: texts are UTF-8, topics have no wildcards, quality of service is 0 to 2. What does not hold is left out
- * and counted; messages and sessions whose time is over are left out too.
+ * and named; messages and sessions whose time is over are left out and named too.
  */
 import { assertNever } from '../base/assert.js';
 import { decodeUtf8 } from '../base/utf8.js';
@@ -40,15 +40,55 @@ export function readDatabase(
   now: number,
 ): { content: DatabaseContent; report: ImportReport } {
   const { version, chunks, problems } = readChunks(bytes);
-  const importer = new Importer(now, { version, expired: 0, problems });
+  const importer = new Importer(now, { version, leftOut: [], problems }, bridgeSessions(chunks));
   for (const chunk of inOrderOfReference(chunks)) importer.add(chunk);
   return { content: importer.content(), report: importer.report };
+}
+
+/** What Mosquitto gives a bridge's `local_clientid` to begin with, unless the configuration sets another. */
+const BRIDGE_PREFIX = 'local.';
+
+const BRIDGE_OPTIONS = SubscriptionOption.noLocal | SubscriptionOption.retainAsPublished;
+
+/**
+ * The client ids of bridges whose sessions stay. Mosquitto 2.0 writes them as those of MQTT 5.0 clients whose sessions
+ * end with their connections: interval and end are 0. A bridge has no listener, and each of its subscriptions is "no
+ * local" and "retain as published".
+ */
+function bridgeSessions(chunks: Chunk[]): Set<string> {
+  const candidates = new Set<string>();
+  for (const chunk of chunks) {
+    if (chunk.kind !== 'client') continue;
+    const { sessionExpiryInterval, sessionExpiryTime, listenerPort, clientId } = chunk;
+    if (sessionExpiryInterval === 0 && sessionExpiryTime === 0n && listenerPort === 0) {
+      candidates.add(Buffer.from(clientId).toString());
+    }
+  }
+  const subscribed = new Set<string>();
+  const subscribedOtherwise = new Set<string>();
+  for (const chunk of chunks) {
+    if (chunk.kind !== 'subscription') continue;
+    const isBridges = (chunk.options & BRIDGE_OPTIONS) === BRIDGE_OPTIONS;
+    (isBridges ? subscribed : subscribedOtherwise).add(Buffer.from(chunk.clientId).toString());
+  }
+  for (const clientId of candidates) {
+    const isBridge =
+      clientId.startsWith(BRIDGE_PREFIX) || (subscribed.has(clientId) && !subscribedOtherwise.has(clientId));
+    if (!isBridge) candidates.delete(clientId);
+  }
+  return candidates;
 }
 
 /** Messages, then clients, then what refers to them: damaged files need not keep Mosquitto's order. */
 function inOrderOfReference(chunks: Chunk[]): Chunk[] {
   const rank = (chunk: Chunk) => (chunk.kind === 'message' ? 0 : chunk.kind === 'client' ? 1 : 2);
   return chunks.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** A session whose time was over, and how much goes with it. */
+interface EndedSession {
+  subscriptions: number;
+  queued: number;
 }
 
 interface ImportedSession {
@@ -65,14 +105,23 @@ class Importer {
   readonly #expiredMessages = new Set<bigint>();
   readonly #retained = new Map<string, StoredMessage>();
   readonly #sessions = new Map<string, ImportedSession>();
-  readonly #expiredSessions = new Set<string>();
+  readonly #endedSessions = new Map<string, EndedSession>();
+  readonly #bridges: ReadonlySet<string>;
 
-  constructor(now: number, report: ImportReport) {
+  /** @param bridges client ids of bridges whose sessions never end */
+  constructor(now: number, report: ImportReport, bridges: ReadonlySet<string>) {
     this.#now = now;
     this.report = report;
+    this.#bridges = bridges;
   }
 
+  /** When all chunks are added. */
   content(): DatabaseContent {
+    for (const [clientId, { subscriptions, queued }] of this.#endedSessions) {
+      this.report.leftOut.push(
+        `session "${clientId}" has ended (with ${subscriptions} subscriptions and ${queued} queued messages)`,
+      );
+    }
     const sessions = [...this.#sessions.values()].map(({ session, subscriptions, queue }) => ({
       session,
       subscriptions: [...subscriptions.values()],
@@ -125,7 +174,7 @@ class Importer {
     };
     if (isExpired(message, this.#now)) {
       this.#expiredMessages.add(chunk.messageId);
-      this.report.expired += 1;
+      this.report.leftOut.push(`a message of "${topic}" has expired`);
     } else {
       this.#messages.set(chunk.messageId, message);
     }
@@ -133,8 +182,10 @@ class Importer {
 
   #addRetained(messageId: bigint): void {
     const message = this.#message(messageId, 'a retained topic');
-    if (message === undefined || message.topic.startsWith('$SYS/')) return;
-    if (message.payload.length === 0) {
+    if (message === undefined) return;
+    if (message.topic.startsWith('$SYS/')) {
+      this.report.leftOut.push(`the retained message of "${message.topic}" is made anew by the broker`);
+    } else if (message.payload.length === 0) {
       this.#problem(`the retained message of "${message.topic}" is empty`);
     } else {
       this.#retained.set(message.topic, { ...message, retain: true });
@@ -148,14 +199,15 @@ class Importer {
       return;
     }
     // Up to version 4 no interval is stored: all are MQTT 3.x clients, whose sessions stay.
-    const sessionExpiry = chunk.sessionExpiryInterval ?? SESSION_NEVER_EXPIRES;
+    const sessionExpiry = this.#bridges.has(clientId)
+      ? SESSION_NEVER_EXPIRES
+      : (chunk.sessionExpiryInterval ?? SESSION_NEVER_EXPIRES);
     const neverExpires = sessionExpiry === SESSION_NEVER_EXPIRES;
     const expiresAt = neverExpires
       ? 0
       : milliseconds(chunk.sessionExpiryTime) || this.#now + sessionExpiry * 1000;
     if (!neverExpires && expiresAt <= this.#now) {
-      this.#expiredSessions.add(clientId);
-      this.report.expired += 1;
+      this.#endedSessions.set(clientId, { subscriptions: 0, queued: 0 });
       return;
     }
     this.#sessions.set(clientId, {
@@ -183,7 +235,7 @@ class Importer {
       this.#problem('a subscription has an invalid filter or quality of service');
       return;
     }
-    const owner = this.#sessionOf(chunk.clientId);
+    const owner = this.#sessionOf(chunk.clientId, 'subscriptions');
     if (owner === undefined) return;
     const retainHandling = (chunk.options >> SubscriptionOption.retainHandlingShift) & 0x03;
     owner.subscriptions.set(filter, {
@@ -207,7 +259,7 @@ class Importer {
       this.#problem(`a queued message has an invalid state, quality of service or property`);
       return;
     }
-    const owner = this.#sessionOf(chunk.clientId);
+    const owner = this.#sessionOf(chunk.clientId, 'queued');
     const message = this.#message(chunk.messageId, 'a queued message');
     if (owner === undefined || message === undefined) return;
     owner.queue.push({
@@ -223,14 +275,21 @@ class Importer {
     if (subscriptionIds.length > 0) owner.session.protocolVersion = 5;
   }
 
-  /** A client that only subscriptions or messages name gets a session, as it does in Mosquitto. */
-  #sessionOf(clientIdBytes: Uint8Array): ImportedSession | undefined {
+  /**
+   * A client that only subscriptions or messages name gets a session, as it does in Mosquitto.
+   * @param what is counted where the session has ended
+   */
+  #sessionOf(clientIdBytes: Uint8Array, what: keyof EndedSession): ImportedSession | undefined {
     const clientId = decodeText(clientIdBytes);
     if (clientId === undefined || clientId === '') {
       this.#problem('a record names no valid client id');
       return undefined;
     }
-    if (this.#expiredSessions.has(clientId)) return undefined;
+    const ended = this.#endedSessions.get(clientId);
+    if (ended !== undefined) {
+      ended[what] += 1;
+      return undefined;
+    }
     if (!this.#sessions.has(clientId)) {
       this.#problem(`there are records for "${clientId}", but no session`);
       this.#sessions.set(clientId, {

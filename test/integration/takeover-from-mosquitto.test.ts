@@ -6,8 +6,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { runDbCommand } from '../../src/cli/midge/db.js';
 import { type Broker, isReference, startBroker, startMosquitto } from '../support/brokers/broker.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { freePort } from '../support/network/free-port.js';
 import { readSample, SAMPLE_NAMES } from '../support/store/mosquitto-db-samples.js';
 import { SampleWitness } from '../support/store/sample-witness.js';
 
@@ -50,6 +54,67 @@ describe('on a mosquitto.db', { concurrency, skip: isReference }, () => {
       await new SampleWitness(t, second, sample).expectAll();
     });
   }
+});
+
+/** Of a bridge in Debian's Mosquitto that could not connect, with what waits for it. */
+const bridgeLines = (port: number) => [
+  'connection up',
+  `address 127.0.0.1:${port}`,
+  'cleansession false',
+  'restart_timeout 1',
+  'topic # out 2',
+];
+
+const queuedByBridge = 200;
+
+test('what the bridge of Mosquitto 2.0 had queued goes out', {
+  skip: isReference || skipWithout('/usr/sbin/mosquitto'),
+}, async (t) => {
+  const folder = makeFolder(t);
+  const port = await freePort();
+  const config = [configFor(folder), ...bridgeLines(port)].join('\n');
+  const mosquitto = await startMosquitto(t, { config });
+  const publisher = await RawClient.connect(t, mosquitto, 4);
+  for (let i = 0; i < queuedByBridge; i += 1) await publisher.publish('a', `${i}`, { qos: i % 2 ? 1 : 2 });
+  await publisher.disconnect();
+  assert.equal(await mosquitto.stop(), 0);
+
+  const far = await startBroker(t, {
+    config: `listener {port} 127.0.0.1\nlistener ${port} 127.0.0.1\nallow_anonymous true`,
+  });
+  const reader = await RawClient.connect(t, far, 4);
+  await reader.subscribe('a', 0);
+  const broker = await startBroker(t, { config });
+  // Messages of QoS 1 overtake those of QoS 2, which the far broker forwards at PUBREL.
+  const arrived = new Set<string>();
+  while (arrived.size < queuedByBridge) {
+    const { payload } = await reader.expectPacket('publish', { topic: 'a' });
+    arrived.add(Buffer.from(payload).toString());
+  }
+  await broker.stop();
+  assert.match(
+    broker.log.join('\n'),
+    /Imported .*: 0 retained messages, 1 sessions, 200 queued messages\.$/m,
+  );
+});
+
+test('what the import leaves out is in the log, and the way back at the end', async (t) => {
+  const folder = folderWith(t, 'v6-2.1.2-all.db');
+  const path = join(folder, 'mosquitto.db');
+  const broker = await startBroker(t, { config: configFor(folder) });
+  await broker.stop();
+  assert.ok(
+    broker.log.some((line) => line.endsWith('Not imported: a message of "v5/expired-soon" has expired.')),
+  );
+  const back = broker.log.find((line) => line.includes('To go back to Mosquitto'))!;
+  assert.match(
+    back,
+    new RegExp(`: midge db export ${path} ${path}\\.export && mv ${path}\\.export ${path}$`),
+  );
+  assert.equal(
+    await runDbCommand(['export', path, `${path}.export`], { stdout: () => {}, stderr: () => {} }),
+    0,
+  );
 });
 
 describe('Mosquitto on its own file', { concurrency, skip: !isReference }, () => {

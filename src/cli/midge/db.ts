@@ -3,6 +3,7 @@
  * what it reads is copied first and read in a child process where it could be damaged, what it writes is new.
  */
 import {
+  chownSync,
   copyFileSync,
   existsSync,
   mkdtempSync,
@@ -85,6 +86,8 @@ interface ReadFile {
   format: string;
   content: DatabaseContent;
   problems: string[];
+  /** What a mosquitto.db holds that has no place in a store. */
+  leftOut: string[];
 }
 
 class DbRun {
@@ -120,17 +123,20 @@ class DbRun {
   async export(from: string, to: string, dryRun: boolean): Promise<number> {
     if (new SavedFile(from).kind() !== 'other') throw new DbFault(`${from} is not a store of Midge's.`);
     const read = await this.#read(from);
-    this.#tell(read, to, dryRun);
+    this.#tell({ ...read, leftOut: leftOutOfExport(read.content) }, to, dryRun);
     if (!dryRun) {
       refuseExisting(to);
       writeFileSync(to, writeDatabase(read.content, Date.now()), { mode: 0o600, flag: 'wx' });
+      giveToOwnerOf(from, to);
       await syncFile(to);
     }
     return EXIT_DONE;
   }
 
-  #tell({ content, problems }: ReadFile, to: string, dryRun: boolean): void {
+  #tell({ content, problems, leftOut }: ReadFile, to: string, dryRun: boolean): void {
     for (const problem of problems) this.#output.stderr(`Warning: skipped: ${problem}\n`);
+    for (const what of leftOut) this.#output.stdout(`Left out: ${what}.\n`);
+    if (leftOut.length > 0) this.#output.stdout(`${leftOut.length} left out in all.\n`);
     const { retained, sessions, subscriptions, queued } = countContent(content);
     this.#output.stdout(
       `${dryRun ? 'Would write' : 'Writing'} ${to}: ${retained} retained messages, ${sessions} sessions, ` +
@@ -154,7 +160,8 @@ class DbRun {
     if (result.verdict === 'unreadable') throw new DbFault(`${file} cannot be read: ${result.reason}.`);
     const store = new Store({ path: copy, mode: 'durable', now: Date.now });
     try {
-      return { format: 'a store of Midge', content: exportContent(store), problems: result.report.problems };
+      const content = exportContent(store);
+      return { format: 'a store of Midge', content, problems: result.report.problems, leftOut: [] };
     } finally {
       await store.close();
     }
@@ -182,11 +189,30 @@ class DbRun {
 function readMosquittoFile(file: string): ReadFile {
   try {
     const { content, report } = readDatabase(readFileSync(file), Date.now());
-    return { format: `mosquitto.db, version ${report.version}`, content, problems: report.problems };
+    const { version, problems, leftOut } = report;
+    return { format: `mosquitto.db, version ${version}`, content, problems, leftOut };
   } catch (error) {
     if (error instanceof DatabaseFormatError) throw new DbFault(`${file}: ${error.message}.`);
     throw error;
   }
+}
+
+/** What a mosquitto.db has no place for. */
+function leftOutOfExport({ retained, sessions }: DatabaseContent): string[] {
+  return [
+    ...retained
+      .filter(({ topic }) => topic.startsWith('$SYS/'))
+      .map(({ topic }) => `the retained message of "${topic}" is made anew by the broker`),
+    ...sessions
+      .filter(({ session }) => session.will !== undefined)
+      .map(({ session }) => `the will of "${session.clientId}" has no place in a mosquitto.db`),
+  ];
+}
+
+/** Root exports for a broker that runs as another user, who has to be able to read it. */
+function giveToOwnerOf(from: string, to: string): void {
+  const { uid, gid } = statSync(from);
+  if (process.getuid?.() === 0) chownSync(to, uid, gid);
 }
 
 function refuseExisting(path: string): void {

@@ -127,6 +127,8 @@ export class StoreHost {
     const kept = await this.#keeper.end();
     removeIfEmpty(dirname(this.place.path));
     if (!kept) this.#log.write('error', this.#whatIsLost());
+    else if (this.#prepared.saved?.isImportKept())
+      this.#log.write('notice', wayBack(this.#prepared.saved.path));
   }
 
   #whatIsLost(): string {
@@ -195,6 +197,11 @@ function logKept({ label, path }: KeptFile, { persistenceFile }: Settings, log: 
       'warning',
       `Warning: ${persistenceFile} was changed by somebody else while the broker ran. The broker has saved its own state there; what it found is kept as ${path}. To use that, stop the broker first.`,
     );
+}
+
+/** For a broker that took over from Mosquitto. */
+function wayBack(path: string): string {
+  return `To go back to Mosquitto with what is stored now: midge db export ${path} ${path}.export && mv ${path}.export ${path}`;
 }
 
 function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {

@@ -14,6 +14,9 @@ import { migrate } from './migrations.js';
 import type { FileKind, SavedFile } from './saved-file.js';
 import { type CheckResult, checkInChild, faultOf, rescueInChild } from './store-child.js';
 
+/** What an import leaves out has a line each in the log, up to so many. */
+const LEFT_OUT_NAMED = 20;
+
 export interface RecoveryOptions {
   saved: SavedFile;
   /** Milliseconds since the epoch. */
@@ -110,8 +113,11 @@ export class Recovery {
     const { saved, now, log, alarm } = this.#options;
     try {
       const { content, report } = readDatabase(readFileSync(saved.path), now());
-      const counts = `${content.retained.length} retained messages, ${content.sessions.length} sessions`;
+      const { retained, sessions } = content;
+      const queued = sessions.reduce((sum, { queue }) => sum + queue.length, 0);
+      const counts = `${retained.length} retained messages, ${sessions.length} sessions, ${queued} queued messages`;
       log('notice', `Imported a Mosquitto database of version ${report.version}: ${counts}.`);
+      this.#logLeftOut(report.leftOut);
       if (report.problems.length > 0) {
         alarm(`${report.problems.length} of its records were skipped; the first: ${report.problems[0]}.`);
       }
@@ -121,6 +127,16 @@ export class Recovery {
       this.#putAside(`The Mosquitto database cannot be imported: ${error.message}.`);
       return undefined;
     }
+  }
+
+  #logLeftOut(leftOut: readonly string[]): void {
+    const { log, saved } = this.#options;
+    for (const what of leftOut.slice(0, LEFT_OUT_NAMED)) log('notice', `Not imported: ${what}.`);
+    if (leftOut.length <= LEFT_OUT_NAMED) return;
+    log(
+      'notice',
+      `Not imported: ${leftOut.length} in all. "midge db import --dry-run" names them, with the file that is kept as ${saved.path}.imported-DATE.`,
+    );
   }
 
   #putAside(why: string): void {

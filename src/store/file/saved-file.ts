@@ -16,6 +16,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -155,6 +156,16 @@ export class SavedFile {
     const path = `${this.path}.${label}-${date}`;
     if (!existsSync(path)) return path;
     for (let i = 2; ; i += 1) if (!existsSync(`${path}-${i}`)) return `${path}-${i}`;
+  }
+
+  /** Whether a file that Mosquitto has written was taken over and still lies beside this one. */
+  isImportKept(): boolean {
+    try {
+      const start = `${basename(this.path)}.imported-`;
+      return readdirSync(dirname(this.path)).some((name) => name.startsWith(start));
+    } catch {
+      return false; // in a folder that is closed to us
+    }
   }
 
   /** Moves the file out of the way under a dated name. @returns that name */

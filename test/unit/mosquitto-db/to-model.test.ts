@@ -48,7 +48,7 @@ describe('retained messages', () => {
   test('of version 3 are those that the samples list', () => {
     const { content, report } = importSample('v3-1.4.8-all.db');
     assert.deepEqual(content.retained.map(({ topic }) => topic).sort(), RETAINED_BY_V3);
-    assert.deepEqual(report, { version: 3, expired: 0, problems: [] });
+    assert.deepEqual(report, { version: 3, leftOut: [], problems: [] });
   });
 
   for (const name of ['v5-1.6.10-all.db', 'v6-2.1.2-all.db']) {
@@ -56,7 +56,7 @@ describe('retained messages', () => {
       const { content, report } = importSample(name);
       const topics = content.retained.map(({ topic }) => topic).sort();
       assert.deepEqual(topics, [...RETAINED_BY_V3, 'v5/retained'].sort());
-      assert.equal(report.expired, 1);
+      assert.deepEqual(report.leftOut, ['a message of "v5/expired-soon" has expired']);
       assert.deepEqual(report.problems, []);
       const message = content.retained.find(({ topic }) => topic === 'v5/retained')!;
       assert.equal(Buffer.from(message.payload).toString(), '{"a":1}');
@@ -266,6 +266,44 @@ describe('records that make no sense', () => {
     });
   }
 
+  test('what is left out on purpose is named', () => {
+    const sys = { ...message, topic: Buffer.from('$SYS/x') };
+    const ended = { ...client, sessionExpiryInterval: 10, sessionExpiryTime: 1n };
+    const { report } = readDatabase(writeChunks([sys, retain, ended, subscription, queued]), SAMPLES_READ_AT);
+    assert.deepEqual(report, {
+      version: 6,
+      leftOut: [
+        'the retained message of "$SYS/x" is made anew by the broker',
+        'session "c" has ended (with 1 subscriptions and 1 queued messages)',
+      ],
+      problems: [],
+    });
+  });
+
+  // Mosquitto 2.0 writes interval 0 and end 0 for a bridge with `cleansession false`.
+  const unbounded = { ...client, sessionExpiryInterval: 0, sessionExpiryTime: 0n };
+  const bridged = { ...subscription, options: 0x0c };
+  const named = (clientId: string) => ({ clientId: Buffer.from(clientId) });
+  const sessionsOf: [string, Chunk[], boolean][] = [
+    ['with the usual client id', [{ ...unbounded, ...named('local.pi.up') }], true],
+    ['with another client id, by its subscriptions', [unbounded, bridged], true],
+    ['a client that shares one of its options', [unbounded, { ...bridged, options: 0x08 }], false],
+    ['a client with one such subscription', [unbounded, bridged, subscription], false],
+    ['a client of a listener', [{ ...unbounded, listenerPort: 1883 }, bridged], false],
+    ['a client without subscriptions', [unbounded], false],
+    ['a client that was to end later', [{ ...unbounded, sessionExpiryTime: 1n }, bridged], false],
+  ];
+  for (const [what, chunks, stays] of sessionsOf) {
+    test(`a session of interval 0: ${what} ${stays ? 'stays' : 'has ended'}`, () => {
+      const { content, report } = readDatabase(writeChunks(chunks), SAMPLES_READ_AT);
+      assert.equal(report.leftOut.length, stays ? 0 : 1);
+      assert.deepEqual(
+        content.sessions.map(({ session }) => session.sessionExpiry),
+        stays ? [SESSION_NEVER_EXPIRES] : [],
+      );
+    });
+  }
+
   test('flipped bits never make it throw anything but a refusal', () => {
     fc.assert(
       fc.property(flippedSample, (bytes) => {
@@ -285,7 +323,7 @@ describe('export', () => {
     test(`what ${name} held is in the file written from it`, () => {
       const { content } = importSample(name);
       const again = readDatabase(writeDatabase(content, SAMPLES_READ_AT), SAMPLES_READ_AT);
-      assert.deepEqual(again.report, { version: 6, expired: 0, problems: [] });
+      assert.deepEqual(again.report, { version: 6, leftOut: [], problems: [] });
       assert.deepEqual(normalized(again.content), normalized(content));
     });
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { runDbCommand } from '../../../../src/cli/midge/db.js';
@@ -54,7 +54,8 @@ describe('import and export', () => {
       assert.equal(statSync(store).mode & 0o777, 0o600);
       const { code, stdout } = await run('export', store, exported);
       assert.equal(code, 0);
-      assert.equal(stdout.replace(exported, ''), imported.stdout.replace(store, ''));
+      const lastLine = (text: string) => text.trimEnd().split('\n').at(-1)!;
+      assert.equal(lastLine(stdout).replace(exported, ''), lastLine(imported.stdout).replace(store, ''));
       const figures = (text: string) => text.split('\n').slice(2).join('\n');
       const [before, between, after] = [
         await run('stats', original),
@@ -84,6 +85,26 @@ describe('import and export', () => {
       assert.deepEqual(readdirSync(folder), files);
     });
   }
+
+  test('what is left out is counted and named', async (t) => {
+    const original = sampleFile(t);
+    const { stdout } = await run('import', '--dry-run', original, 'none');
+    assert.deepEqual(stdout.split('\n').slice(0, 2), [
+      'Left out: a message of "v5/expired-soon" has expired.',
+      '1 left out in all.',
+    ]);
+  });
+
+  test('an export belongs to whom the store belongs to', { skip: process.getuid?.() !== 0 }, async (t) => {
+    const original = sampleFile(t);
+    const store = join(temporaryFolder(t), 'store.db');
+    const exported = join(temporaryFolder(t), 'exported.db');
+    await run('import', original, store);
+    chownSync(store, 12, 34);
+    assert.equal((await run('export', store, exported)).code, 0);
+    const { uid, gid, mode } = statSync(exported);
+    assert.deepEqual([uid, gid, mode & 0o777], [12, 34, 0o600]);
+  });
 
   test('nothing is written over', async (t) => {
     const original = sampleFile(t);
