@@ -1,22 +1,21 @@
 /**
- * What `password_file`, `acl_file` and `psk_file` have in common: how they are cut into lines, and how their
- * faults are told.
+ * Common parts of `password_file`, `acl_file` and `psk_file`: their lines, and the log lines about their faults.
  *
- * The parsers take text and report every fault they find, so that an operator mends a file in one go.
+ * The parsers take text and report every fault, so that an operator can mend a file in one go.
  */
 
-/** A fault or a doubt about one line of a file. */
+/** An error or a warning about one line of a file. */
 export interface FileProblem {
   file: string;
   /** Counted from 1. */
   line: number;
-  /** In Mosquitto's words where it has some, with its leading `Error: ` or `Warning: `. */
+  /** In Mosquitto's words if it has any, with `Error: ` or `Warning: ` in front. */
   message: string;
-  /** What to do about it. */
+  /** Advice for the operator. */
   advice?: string;
 }
 
-/** The problem as log lines: what is wrong, where, and what to do. */
+/** The problem as log lines: the fault, its place, the advice. */
 export function problemLines(problem: FileProblem): string[] {
   const lines = [problem.message, `${noun(problem)} found at ${problem.file}:${problem.line}.`];
   return problem.advice === undefined ? lines : [...lines, problem.advice];
@@ -29,11 +28,11 @@ function noun(problem: FileProblem): string {
 export interface NumberedLine {
   /** Counted from 1. */
   line: number;
-  /** Without its line end and the white space before it. */
+  /** The line without its line end and the white space before that. */
   text: string;
 }
 
-/** The lines that say something: comments (`#` as the very first character) and blank lines are left out. */
+/** The lines without comments (`#` as the very first character) and blank lines. */
 export function* meaningfulLines(text: string): Generator<NumberedLine> {
   let line = 0;
   for (const raw of text.split('\n')) {
@@ -43,10 +42,10 @@ export function* meaningfulLines(text: string): Generator<NumberedLine> {
   }
 }
 
-/** Where the text was not UTF-8, decoding has left this. MQTT strings are UTF-8, so such a name never matches. */
+/** Decoding puts this in place of bytes that are not UTF-8. MQTT strings are UTF-8, so such a name never matches. */
 const REPLACEMENT = '\uFFFD';
 
-/** Warns of a name that can never match, for instance one written in Latin-1. */
+/** A warning about a name that can never match, for instance one in Latin-1. */
 export function encodingWarning(file: string, { line, text }: NumberedLine): FileProblem | null {
   if (!text.includes(REPLACEMENT)) return null;
   const message = `Warning: Line ${line} of "${file}" is not valid UTF-8, so that no client can match it.`;

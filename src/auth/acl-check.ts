@@ -1,43 +1,42 @@
 /**
- * May this client read or write this topic? The decision of `acl_file` [mosq: acl_file], compiled.
+ * The decision whether a client may read or write a topic: the rules of an `acl_file`, compiled [mosq: acl_file].
  *
  *   system topics ──► the user's own rules ──► patterns ──► denied
  *   ($SYS, $share)    deny rules first,        the same, for every client;
  *                     then the first that      none for a dangerous client id
  *                     grants what is asked
  *
- * A rule that matches but grants something else decides nothing. So of all matching rules of a stage only this
- * counts: is a `deny` among them, and what do the others grant together; order only tells which rule to name.
+ * A rule that matches but grants another access decides nothing. So two things count in a stage: whether a matching
+ * rule is a `deny`, and what the other matching rules grant together. Their order only decides which rule is named.
  *
- * SUBSCRIBE and UNSUBSCRIBE are not asked about: `acl_file` always allows them, and what a client may not read is
- * not delivered to it.
+ * SUBSCRIBE and UNSUBSCRIBE are always allowed. A message that the client may not read is not delivered to it.
  */
 import type { AclRule } from './acl-file.js';
 import { AclRuleTree, type AclSubject, fillIn } from './acl-rule-tree.js';
 
-/** `read`: a message is about to be delivered. `write`: a PUBLISH or a will. */
+/** `read`: the delivery of a message. `write`: a PUBLISH or a will. */
 export type AclRequest = 'read' | 'write';
 
 export interface AclDecision {
   allowed: boolean;
-  /** The line that decided, where one did. */
+  /** The line that decided, if one did. */
   rule: AclRule | null;
-  /** For people: a clause such as "no rule grants it". */
+  /** The reason for people, a clause such as "no rule grants it". */
   why: string;
 }
 
-/** What a stage says about a topic, as bits. */
+/** The result of one stage for a topic, as bits. */
 const READ = 1;
 const WRITE = 2;
 const DENY = 4;
 type Verdict = number;
 
-/** Topics whose verdict is remembered, for the rules of a user and for each client that patterns apply to. */
+/** Cached verdicts (one a topic) for the rules of a user, and for each client to which patterns apply. */
 const REMEMBERED_TOPICS_MAX = 128;
-/** Characters; longer topics are looked up each time, so that nobody fills the memory with them. */
+/** Characters of a topic in the cache. Longer topics are looked up each time, so that they take no memory. */
 const REMEMBERED_TOPIC_LENGTH_MAX = 512;
 
-/** All rules of one `acl_file`; without rules (null) everything is allowed but what the broker itself forbids. */
+/** All rules of one `acl_file`. Without rules (null) everything is allowed but the broker's own topics. */
 export class AclChecker {
   readonly #open: ClientAcl | null;
   readonly #users = new Map<string, UserRules>();
@@ -61,14 +60,14 @@ export class AclChecker {
   }
 
   /**
-   * The rights of one client, to be kept as long as it is connected and this checker is in force.
+   * The rights of one client, valid as long as it is connected and this checker is in force.
    *
    * @param username the effective one, for instance from a certificate; undefined for an anonymous client
    */
   forClient(username: string | undefined, clientId: string): ClientAcl {
     if (this.#open !== null) return this.#open;
     const user = this.#rulesOf(username);
-    // Without patterns all clients of a user have the same rights, and share what is remembered of them.
+    // Without patterns all clients of a user have the same rights, and share one cache.
     if (this.#patterns === null) return user.alone;
     return new ClientAcl({
       user,
@@ -294,7 +293,7 @@ function decide(matching: AclRule[], wanted: Verdict): AclDecision | null {
   return { allowed: !denied, rule: decisive, why: `${decisive.file}:${decisive.line} "${decisive.text}"` };
 }
 
-/** The verdicts on the topics asked about of late; the very last one costs a comparison of two references. */
+/** A cache of verdicts. The topic of the last lookup costs a comparison of two references only. */
 class RememberedVerdicts {
   #lastTopic: string | null = null;
   #lastVerdict: Verdict = 0;

@@ -20,7 +20,7 @@ export interface AclRule {
   filter: string;
   file: string;
   line: number;
-  /** The line as it stands in the file, without the white space around it. */
+  /** The line of the file, without the white space around it. */
   text: string;
 }
 
@@ -28,12 +28,12 @@ export type AclFileResult =
   | { ok: true; rules: AclRule[]; warnings: FileProblem[] }
   | { ok: false; errors: FileProblem[] };
 
-/** Mosquitto's last line for any fault of the file. */
+/** Mosquitto's last line after any fault in the file. */
 export function aclFileRefused(file: string): string {
   return `Error opening acl file "${file}".`;
 }
 
-/** What Mosquitto says where the file cannot be opened; the broker then ends with exit code 13. */
+/** Mosquitto's line if the file cannot be opened; the broker then ends with exit code 13. */
 export function aclFileUnopened(file: string): string {
   return `Error: Unable to open acl_file "${file}".`;
 }

@@ -1,17 +1,17 @@
 /**
- * Access rules in a tree of topic levels: finds every rule whose filter matches a topic in time that grows with
- * the levels of the topic, not with the number of rules.
+ * Access rules in a tree of topic levels. The time to find every rule whose filter matches a topic grows with the
+ * levels of the topic, not with the number of rules.
  *
- * A level that contains `%c` or `%u` is kept as a template, compared with the topic's level after filling in the
- * client at hand; so one tree serves all clients. A client id or username with a `/` can therefore never reach
- * into another level.
+ * A level that contains `%c` or `%u` is stored as a template. A lookup fills in the client's id and username and
+ * compares the result with one level of the topic. So one tree serves all clients, and a client id or username with a
+ * `/` never matches more than one level.
  */
 import type { AclRule } from './acl-file.js';
 
-/** Whom a pattern is filled in for. */
+/** The client whose id and username fill in the templates. */
 export interface AclSubject {
   clientId: string;
-  /** undefined for a client without username: templates with `%u` then match nothing. */
+  /** undefined for a client without username: templates with `%u` match nothing for it. */
   username: string | undefined;
 }
 
@@ -28,7 +28,7 @@ class Node {
 export class AclRuleTree {
   readonly #root = new Node();
 
-  /** @param templates whether `%c` and `%u` in the filters have their meaning */
+  /** @param templates whether `%c` and `%u` in the filters stand for the client's id and username */
   constructor(rules: Iterable<AclRule>, templates: 'templates' | 'literal') {
     for (const rule of rules) this.#add(rule, templates === 'templates');
   }
@@ -94,7 +94,7 @@ function isTemplate(text: string): boolean {
   return text.includes('%c') || text.includes('%u');
 }
 
-/** @returns null where the template asks for a username that the client does not have */
+/** @returns null if the template contains `%u` and the client has no username */
 export function fillIn(template: string, { clientId, username }: AclSubject): string | null {
   if (username === undefined && template.includes('%u')) return null;
   return template.replace(/%[cu]/g, (mark) => (mark === '%c' ? clientId : username!));

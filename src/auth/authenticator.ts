@@ -1,5 +1,5 @@
 /**
- * Who may connect: the order of decisions for a CONNECT [mosq: password_file, allow_anonymous, use_*_as_username].
+ * The decisions for a CONNECT, in their order [mosq: password_file, allow_anonymous, use_*_as_username].
  *
  *   authentication method ──► client id prefix ──► identity from TLS ──► client id from username
  *     nobody handles one        else refused         admits at once,        (use_username_as_clientid)
@@ -15,24 +15,24 @@ import { HashQueue } from './hash-queue.js';
 import type { PasswordEntry, PasswordFile } from './password-file.js';
 import { verifyPassword } from './password-hash.js';
 
-/** What a listener asks of its clients. */
+/** A listener's demands on its clients. */
 export interface ListenerAccess {
-  /** For this listener, all defaults worked in. */
+  /** Of this listener, with all defaults applied. */
   allowAnonymous: boolean;
   /** The global `password_file`, or the listener's own under `per_listener_settings`. */
   passwords: PasswordFile | null;
-  /** The listener ends TLS itself, or is told of it by the PROXY protocol; elsewhere the next two have no effect. */
+  /** Whether clients have TLS up to the listener or to its proxy; if not, the next two options have no effect. */
   tls: boolean;
   useIdentityAsUsername: boolean;
   useSubjectAsUsername: boolean;
   useUsernameAsClientid: boolean;
   /** One prefix, despite its name in `mosquitto.conf`; undefined = any client id. */
   clientidPrefixes: string | undefined;
-  /** Repeated failures are slowed down. */
+  /** Whether repeated failures are slowed down. */
   delayFailedLogins: boolean;
 }
 
-/** Whom the TLS handshake has proved. */
+/** The identity that the TLS handshake has proved. */
 export type TlsIdentity =
   | {
       kind: 'certificate';
@@ -42,47 +42,47 @@ export type TlsIdentity =
       subject: string;
     }
   | { kind: 'psk'; identity: string }
-  /** From the header of a proxy: none where that has verified no certificate. */
+  /** From the header of a proxy; absent if the proxy has verified no certificate. */
   | { kind: 'proxy'; commonName: string | undefined };
 
-/** What a TLS handshake has settled. */
+/** The result of a TLS handshake. */
 export interface TlsSession {
-  /** As OpenSSL names it: `TLSv1.3`. */
+  /** OpenSSL's name, such as `TLSv1.3`. */
   protocol: string;
   cipher: string;
-  /** Whom it has proved. */
+  /** The identity that it has proved. */
   identity: TlsIdentity | undefined;
 }
 
 export interface LoginRequest {
-  /** Not empty: an id was assigned where the client sent none. */
+  /** Never empty: a client that sends no id has been assigned one. */
   clientId: string;
   username: string | undefined;
   password: Uint8Array | undefined;
   /** MQTT 5.0 Authentication Method. */
   authenticationMethod: string | undefined;
   identity: TlsIdentity | undefined;
-  /** The IP address, or anything else that stands for where the client comes from. */
+  /** The IP address, or another name for the place that the client comes from. */
   address: string;
-  /** Tells that the connection is gone, so that no more work is done for it. */
+  /** Aborted when the connection is gone, so that no more work is done for it. */
   isGone: () => boolean;
 }
 
-/** What let a client in. */
+/** The reason for which a client was admitted. */
 export type Voucher = { by: 'anonymous' } | { by: 'identity' } | { by: 'password'; entry: PasswordEntry };
 
 export type LoginAnswer =
   | { admitted: true; clientId: string; username: string | undefined; voucher: Voucher }
   | {
       admitted: false;
-      /** Of MQTT 5.0; `toConnectReturnCode` gives that of older versions. */
+      /** Of MQTT 5.0; `toConnectReturnCode` maps it to older versions. */
       reasonCode: number;
       /** For the log, never for the client: a clause such as `the password of user "x" is wrong`. */
       why: string;
     };
 
 export interface AuthenticatorPorts {
-  /** Milliseconds of a steady clock. */
+  /** Milliseconds of a monotonic clock. */
   now(): number;
   wait(ms: number): Promise<void>;
 }
@@ -99,16 +99,16 @@ const USER_LIMITS: FailureLimits = {
   keysMax: 4096,
 };
 
-/** Whoever tries many names from one address gets the refusals late; what succeeds is not held back. */
+/** An address that tries many names gets its refusals late; a successful login is not held back. */
 const ADDRESS_LIMITS: FailureLimits = { ...USER_LIMITS, freeFailures: 50 };
 
 /** Characters of a username that go into a limiter's key. */
 const KEY_USERNAME_MAX = 64;
 
 export interface AuthenticatorOptions {
-  /** Password hashes computed at the same time; each argon2id one takes 46 MiB. */
+  /** Password hashes that are computed at the same time; each argon2id hash takes 46 MiB. */
   hashesRunningMax: number;
-  /** Logins that may wait for that; more are told that the server is busy. */
+  /** Logins that may wait for a hash; further ones are refused with "server busy". */
   hashesWaitingMax: number;
 }
 
@@ -206,7 +206,7 @@ export class Authenticator {
   }
 }
 
-/** Everything but the password; `'password'` where that is what decides. */
+/** All decisions but the password's; `'password'` if the password decides. */
 function decideWithoutPassword(access: ListenerAccess, request: LoginRequest): LoginAnswer | 'password' {
   if (request.authenticationMethod !== undefined) {
     const why = `nobody handles the authentication method "${request.authenticationMethod}"`;
@@ -235,7 +235,7 @@ function decideWithoutPassword(access: ListenerAccess, request: LoginRequest): L
   );
 }
 
-/** @returns null where the username of the CONNECT packet counts */
+/** @returns null if the username of the CONNECT packet counts */
 function usernameFromTls(
   access: ListenerAccess,
   identity: TlsIdentity | undefined,
@@ -270,7 +270,7 @@ function admit(access: ListenerAccess, request: LoginRequest, voucher: Voucher):
   return { admitted: true, clientId, username, voucher };
 }
 
-/** Not the client's fault, and not counted as one. */
+/** Not a fault of the client, and not counted as a failure. */
 function busy(why: string): LoginAnswer {
   return { admitted: false, reasonCode: ReasonCode.serverBusy, why };
 }

@@ -1,26 +1,26 @@
 /**
- * Warns where a file with secrets lies open: Mosquitto 2.1's three warnings about `password_file`, `acl_file` and
- * `psk_file`, with advice that leaves the broker able to read the file.
+ * Warnings about files with secrets that others may read or write: Mosquitto 2.1's three about `password_file`,
+ * `acl_file` and `psk_file`, each with a command that closes the file and leaves the broker able to read it.
  */
 
-/** As `fs.stat` gives it. */
+/** The fields of `fs.Stats` that count here. */
 export interface FilePermissions {
   mode: number;
   uid: number;
   gid: number;
 }
 
-/** Whom the broker runs as, once it has given up root. */
+/** The user that the broker runs as after it has given up root. */
 export interface BrokerUser {
   uid: number;
   gid: number;
-  /** All its groups, the first one too. */
+  /** All groups of the user, the primary group included. */
   gids: readonly number[];
   userName: string;
   groupName: string;
 }
 
-/** What Mosquitto says of a folder, a device or a pipe in place of such a file. */
+/** Mosquitto's line if the path leads to a folder, a device or a pipe. */
 export function notAFile(file: string): string {
   return `Error: ${file} is not a file.`;
 }
@@ -45,7 +45,7 @@ export function permissionWarnings(file: string, permissions: FilePermissions, b
   return warnings;
 }
 
-/** Takes the file from the others, but not from the broker. */
+/** The commands that close the file for others and keep it readable for the broker. */
 function closingRemedy(file: string, { uid, gid }: FilePermissions, broker: BrokerUser): string {
   if (uid === broker.uid) return `chmod 0600 ${file}`;
   if (broker.gids.includes(gid)) return `chmod 0640 ${file}`;

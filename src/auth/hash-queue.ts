@@ -1,5 +1,5 @@
 /**
- * Lets password hashes run a few at a time, in the order they came.
+ * A queue for password hashes: a few run at a time, in the order in which they came.
  *
  * libuv's thread pool also carries the commits of the store and the reading of files. A storm of logins must not
  * fill it, nor hold 46 MiB for each argon2id entry at once.
@@ -7,9 +7,9 @@
 import { assert } from '../base/assert.js';
 
 export interface HashQueueOptions {
-  /** How many hashes run at the same time. */
+  /** Hashes that run at the same time. */
   runningMax: number;
-  /** How many may wait behind them. */
+  /** Hashes that may wait. */
   waitingMax: number;
 }
 
@@ -23,7 +23,7 @@ export class HashQueue {
     this.#options = options;
   }
 
-  /** True when `run` must not be called: the caller answers "busy" instead. */
+  /** Whether the queue is full: `run` must not be called then, and the login is refused with "server busy". */
   get isFull(): boolean {
     return this.#running >= this.#options.runningMax && this.#waiting.length >= this.#options.waitingMax;
   }

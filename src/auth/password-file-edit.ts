@@ -4,21 +4,21 @@
  */
 import { parsePasswordHash, SALT_BYTES_2_0, SALT_BYTES_2_1 } from './password-hash.js';
 
-/** A line that is neither a user nor a comment, by its number from 1; nothing is changed then. */
+/** The number, from 1, of a line that is neither a user nor a comment. If there is one, nothing is changed. */
 export interface CorruptLine {
   corruptLine: number;
 }
 
 interface UserLine {
   username: string;
-  /** What stands after the colon. */
+  /** The part of the line after the colon. */
   secret: string;
 }
 
 /**
- * Replaces the user's hash where it stands, or adds the user at the end.
+ * Replaces the user's hash in its line, or adds the user as the last line.
  *
- * @param hash as it is to stand in the file
+ * @param hash in the encoded form of the file
  */
 export function setPassword(
   text: string,
@@ -45,9 +45,9 @@ export function removeUser(text: string, username: string): { text: string; foun
 }
 
 /**
- * Hashes every password that still stands in plain text; what is hashed already stays.
+ * Hashes every password that is in plain text; hashed ones stay as they are.
  *
- * @param hash gives a password's hash as it is to stand in the file
+ * @param hash returns a password's hash in the encoded form of the file
  */
 export async function hashPlainPasswords(
   text: string,
@@ -66,8 +66,8 @@ export async function hashPlainPasswords(
 }
 
 /**
- * The length of the salts that fits the file: a file whose salts are all of the old length may belong to a
- * Mosquitto before 2.1, which reads no others.
+ * The salt length for new hashes in this file. If all salts of the file have the old length, the file may belong to
+ * a Mosquitto before 2.1, which reads no other length.
  */
 export function fittingSaltBytes(text: string): typeof SALT_BYTES_2_0 | typeof SALT_BYTES_2_1 {
   let salts = 0;
@@ -87,7 +87,7 @@ function* usersOf(text: string): Generator<UserLine> {
   }
 }
 
-/** @param edit gives the line that is to stand there instead, null for none */
+/** @param edit returns the line's replacement, or null to remove the line */
 function editUsers(
   text: string,
   edit: (user: UserLine & { line: string }) => string | null,

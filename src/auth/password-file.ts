@@ -1,8 +1,8 @@
 /**
  * `password_file`: `USERNAME:HASH` a line [mosq: password_file].
  *
- * Strict as Mosquitto 2.1: a single line that cannot be used refuses the whole file. A broker that starts without
- * some of its users would only be noticed by them.
+ * Strict, as in Mosquitto 2.1: one line that cannot be used refuses the whole file. If the broker started without
+ * some of its users, only these users would notice.
  */
 import { encodingWarning, type FileProblem, meaningfulLines, type NumberedLine } from './access-file.js';
 import { decoyHash, type PasswordHash, parsePasswordHash } from './password-hash.js';
@@ -10,7 +10,7 @@ import { decoyHash, type PasswordHash, parsePasswordHash } from './password-hash
 export interface PasswordEntry {
   username: string;
   stored: PasswordHash;
-  /** The hash as written: tells after a reload whether the entry is still the same. */
+  /** The hash as written: shows after a reload whether the user's line has changed. */
   text: string;
   line: number;
 }
@@ -18,7 +18,7 @@ export interface PasswordEntry {
 export interface PasswordFile {
   file: string;
   users: ReadonlyMap<string, PasswordEntry>;
-  /** Checked when the user is unknown, see `decoyHash`; null for a file without users. */
+  /** The hash that is checked for unknown users, see `decoyHash`; null for a file without users. */
   decoy: PasswordHash | null;
 }
 
@@ -26,7 +26,7 @@ export type PasswordFileResult =
   | { ok: true; passwords: PasswordFile; warnings: FileProblem[] }
   | { ok: false; errors: FileProblem[] };
 
-/** What Mosquitto says where the file cannot be opened; the broker then ends with exit code 13. */
+/** Mosquitto's line if the file cannot be opened; the broker then ends with exit code 13. */
 export function passwordFileUnopened(file: string): string {
   return `password-file: Error: Unable to open pwfile "${file}".`;
 }
@@ -91,7 +91,7 @@ function decoyOf(users: ReadonlyMap<string, PasswordEntry>): PasswordHash | null
   return null;
 }
 
-/** Whether the broker must be able to compute argon2id before it takes this file. */
+/** Whether the file has argon2id hashes, so that the broker must be able to compute them. */
 export function needsArgon2(passwords: PasswordFile): boolean {
   for (const { stored } of passwords.users.values()) if (stored.algorithm === 'argon2id') return true;
   return false;

@@ -20,27 +20,27 @@ interface Argon2Cost {
   lanes: number;
 }
 
-/** A salted hash with all that is needed to check a password against it. */
+/** A salted hash, with the algorithm and cost with which a password is checked against it. */
 export type PasswordHash = { salt: Buffer; hash: Buffer } & (
   | { algorithm: 'sha512' }
   | { algorithm: 'sha512-pbkdf2'; iterations: number }
   | ({ algorithm: 'argon2id' } & Argon2Cost)
 );
 
-/** Bytes of a hash made here; of types 6 and 7 each must have as many. */
+/** Bytes of a new hash; hashes of types 6 and 7 all have this length. */
 const HASH_BYTES = 64;
-/** Salts of types 6 and 7: what Mosquitto up to 2.0 writes, and what 2.1 writes. */
+/** Bytes of a salt of types 6 and 7: as Mosquitto up to 2.0 writes them, and as 2.1 does. */
 export const SALT_BYTES_2_0 = 12;
 export const SALT_BYTES_2_1 = 64;
-/** What Mosquitto 2.1 writes [mosq: mosquitto_passwd -I]. */
+/** The iterations that Mosquitto 2.1 writes [mosq: mosquitto_passwd -I]. */
 export const DEFAULT_ITERATIONS = 1000;
 const ARGON2_COST: Argon2Cost = { memoryKib: 47104, passes: 1, lanes: 1 };
 
 const INT32_MAX = 0x7fffffff;
-/** 4 GiB: more than any machine this runs on will spare for one login. */
+/** 4 GiB: more than a small machine can spare for one login. */
 const ARGON2_MEMORY_MAX_KIB = 4 * 1024 * 1024;
 
-/** @returns the hash, or why the text is none */
+/** @returns the hash, or the reason why the text is not a hash */
 export function parsePasswordHash(text: string): PasswordHash | string {
   const fields = text.split('$');
   if (fields.shift() !== '') return 'it is not hashed';
@@ -110,7 +110,7 @@ function parseCount(text: string, max: number): number | null {
   return value >= 1 && value <= max ? value : null;
 }
 
-/** Strict: `Buffer.from` alone drops what it does not understand. */
+/** Strict base64: `Buffer.from` alone skips characters that are not base64. */
 function decodeBase64(text: string): Buffer | null {
   const bytes = Buffer.from(text, 'base64');
   return text !== '' && bytes.toString('base64') === text ? bytes : null;
@@ -120,7 +120,7 @@ function padded(text: string): string {
   return text + '='.repeat((4 - (text.length % 4)) % 4);
 }
 
-/** The hash as it stands in a password file. */
+/** The hash in the encoded form of a password file. */
 export function formatPasswordHash(stored: PasswordHash): string {
   const salt = stored.salt.toString('base64');
   const hash = stored.hash.toString('base64');
@@ -142,15 +142,15 @@ function unpadded(base64: string): string {
   return base64.replace(/=+$/, '');
 }
 
-/** Compares in constant time. Rejects where argon2id is asked for and missing; see `argon2Fault`. */
+/** Compares in constant time. Rejects if the hash is argon2id and this machine has no argon2; see `argon2Fault`. */
 export async function verifyPassword(stored: PasswordHash, password: Uint8Array): Promise<boolean> {
   const computed = await computeHash(stored, password);
   return crypto.timingSafeEqual(computed, stored.hash);
 }
 
 /**
- * A stored hash that no password fits and that takes as long to check as `like`. Checking it for an unknown user
- * keeps the time of the answer from telling which users exist.
+ * A hash that no password matches and that takes as long to check as `like`. It is checked for unknown users, so that
+ * the time of the answer does not show which users exist.
  */
 export function decoyHash(like: PasswordHash): PasswordHash {
   return { ...like, salt: crypto.randomBytes(like.salt.length), hash: crypto.randomBytes(like.hash.length) };
@@ -164,7 +164,7 @@ export interface HashOptions {
   saltBytes?: typeof SALT_BYTES_2_0 | typeof SALT_BYTES_2_1;
 }
 
-/** A new hash with a fresh random salt. */
+/** A new hash with a random salt. */
 export async function createPasswordHash(password: Uint8Array, options: HashOptions): Promise<PasswordHash> {
   const made = emptyHash(options);
   return { ...made, hash: await computeHash(made, password) };
@@ -215,13 +215,13 @@ type Argon2id = (password: Uint8Array, parameters: Argon2Parameters) => Promise<
 
 let argon2id: Promise<Argon2id> | undefined;
 
-/** Loaded when the first argon2id entry turns up, for most password files have none. */
+/** Loads the package for the first argon2id hash only, because most password files have none. */
 function loadArgon2id(): Promise<Argon2id> {
   argon2id ??= 'argon2' in crypto ? Promise.resolve(argon2idOfNode) : argon2idOfPackage();
   return argon2id;
 }
 
-/** @returns null where argon2id hashes can be computed here, else why they cannot */
+/** @returns null if this machine can compute argon2id hashes, else the reason why not */
 export async function argon2Fault(): Promise<string | null> {
   try {
     await loadArgon2id();

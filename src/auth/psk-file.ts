@@ -5,12 +5,12 @@ export type PskFileResult =
   | { ok: true; keys: ReadonlyMap<string, Buffer>; warnings: FileProblem[] }
   | { ok: false; errors: FileProblem[] };
 
-/** Mosquitto's last line for any fault of the file. */
+/** Mosquitto's last line after any fault in the file. */
 export function pskFileRefused(file: string): string {
   return `Error opening psk file "${file}".`;
 }
 
-/** What Mosquitto says where the file cannot be opened (`pwfile` is its own slip); exit code 13. */
+/** Mosquitto's line if the file cannot be opened, `pwfile` included; the broker then ends with exit code 13. */
 export function pskFileUnopened(file: string): string {
   return `Error: Unable to open pwfile "${file}".`;
 }
@@ -26,7 +26,7 @@ export function parsePskFile(file: string, text: string): PskFileResult {
     const identity = numbered.text.slice(0, colon).trim();
     const hexKey = numbered.text.slice(colon + 1).trim();
     if (identity === '' || hexKey === '') {
-      // The key is a secret: only what cannot be one is shown.
+      // The key is a secret, so the message shows it only if it is no key.
       const message = `Warning: Invalid line in password file '${file}': ${identity}:`;
       warnings.push({ file, line, message });
     } else if (!/^[0-9a-fA-F]+$/.test(hexKey)) {

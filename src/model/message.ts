@@ -1,4 +1,4 @@
-/** A message as it is kept: retained, or waiting in a session's queue. One shape for both. */
+/** A stored message, retained or in a session's queue: one shape for both. */
 import type { Qos } from '../mqtt/packets.js';
 
 export interface StoredMessage {

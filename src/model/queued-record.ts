@@ -6,7 +6,7 @@ import type { SessionRecord, SubscriptionRecord } from './session-record.js';
 /** From the client to the broker, or from the broker to the client. */
 export type Direction = 'incoming' | 'outgoing';
 
-/** Where a message stands in its QoS 1 or 2 exchange [MQTT 5.0, 4.3]. Only `awaiting PUBREL` is incoming. */
+/** The state of a QoS 1 or 2 exchange [MQTT 5.0, 4.3]. Only `awaiting PUBREL` is incoming. */
 export type DeliveryState =
   | 'queued'
   | 'awaiting PUBACK'
@@ -30,7 +30,7 @@ export interface QueuedRecord {
   readonly message: StoredMessage;
 }
 
-/** A session with everything that belongs to it, as imports and exports pass it on. */
+/** A whole session, for imports and exports. */
 export interface WholeSession {
   readonly session: SessionRecord;
   readonly subscriptions: readonly SubscriptionRecord[];

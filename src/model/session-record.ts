@@ -1,4 +1,4 @@
-/** What is kept of a session beside its queue: who it is, how long it lives, what it subscribed to, its will. */
+/** The stored parts of a session beside its queue: the client, its expiry, subscriptions and will. */
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
 import type { StoredMessage } from './message.js';
 
@@ -7,18 +7,18 @@ export const SESSION_NEVER_EXPIRES = 0xffffffff;
 
 export interface SessionRecord {
   readonly clientId: string;
-  /** User name at the last CONNECT; `undefined` where it gave none. */
+  /** User name of the last CONNECT; `undefined` if it had none. */
   username: string | undefined;
   protocolVersion: ProtocolVersion;
   /** Seconds the session outlives its connection; `SESSION_NEVER_EXPIRES` = for ever. */
   sessionExpiry: number;
-  /** Milliseconds since the epoch at which the session ends; 0 while connected, or where it never ends. */
+  /** Milliseconds since the epoch at which the session ends; 0 while connected, or if it never ends. */
   expiresAt: number;
   /** Milliseconds since the epoch of the disconnect; 0 while connected. */
   disconnectedAt: number;
   /**
-   * A connection sends its messages, or did when the broker was killed: then what it had sent with QoS 1 may not all
-   * be marked as sent. Absent = no.
+   * Whether the client is connected, or was when the broker was killed. In the second case the records of QoS 1
+   * messages may not say of all sent ones that they were sent. Absent = no.
    */
   isSending?: boolean;
   /** The packet id last given to an outgoing message; 0 = none yet. */
@@ -38,7 +38,7 @@ export interface WillRecord {
 }
 
 export interface SubscriptionRecord {
-  /** As subscribed, with `$share/GROUP/` where it is shared. */
+  /** The filter of the SUBSCRIBE, with `$share/GROUP/` if it is shared. */
   readonly filter: string;
   readonly qos: Qos;
   readonly noLocal: boolean;

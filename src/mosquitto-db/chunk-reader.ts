@@ -1,7 +1,7 @@
 /**
- * Bytes of a `mosquitto.db` → chunks. Reads what the brokers from the very old ones to 2.1 write (format versions
- * 2 to 6), on 64-bit and 32-bit machines of either byte order. A chunk whose parts do not add up to its length is
- * skipped and counted; only what is no such file at all is refused.
+ * Bytes of a `mosquitto.db` → chunks. Reads format versions 2 to 6, that is the files of all Mosquittos up to 2.1,
+ * from 64-bit and 32-bit machines of either byte order. A chunk whose parts do not add up to its length is skipped and
+ * counted; a file that does not begin like a `mosquitto.db` is refused.
  */
 import {
   type Chunk,
@@ -16,7 +16,7 @@ import {
   type SubscriptionChunk,
 } from './chunks.js';
 
-/** The file cannot be read at all: it is something else, or of a version nobody knows. */
+/** The file is not a `mosquitto.db`, or its version is unknown. */
 export class DatabaseFormatError extends Error {
   override readonly name = 'DatabaseFormatError';
 }
@@ -32,7 +32,7 @@ const OLDEST_VERSION = 2;
 const NEWEST_VERSION = 6;
 const EMPTY = new Uint8Array(0);
 
-/** Whether the bytes begin like a `mosquitto.db`. */
+/** Whether the bytes begin as a `mosquitto.db` does. */
 export function hasMosquittoMagic(bytes: Uint8Array): boolean {
   return bytes.length >= MAGIC.length && MAGIC.equals(bytes.subarray(0, MAGIC.length));
 }
@@ -99,8 +99,8 @@ function splitIntoFrames(bytes: Uint8Array, version: number, problems: string[])
 }
 
 /**
- * Message ids and times are in the byte order of the machine that wrote them, and nothing says which that was: but
- * read the wrong way round, ids become huge.
+ * Finds the byte order of message ids and times. It is that of the machine that wrote the file, and the file does not
+ * say which; but ids that are read in the wrong order are huge.
  */
 function writtenLittleEndian(frames: Frame[], version: number): boolean {
   let littleMax = 0n;
@@ -117,14 +117,14 @@ function writtenLittleEndian(frames: Frame[], version: number): boolean {
   return littleMax <= bigMax;
 }
 
-/** Where in a chunk's body a message id stands; -1 in chunks that are not looked at for the byte order. */
+/** The offset of the message id in a chunk's body; -1 for chunks that do not help to find the byte order. */
 function messageIdOffset(type: number, version: number): number {
   if (type === ChunkType.message || type === ChunkType.retain) return 0;
   if (type === ChunkType.config) return version >= 5 ? 0 : 2;
   return -1;
 }
 
-/** @returns `undefined` where the type is unknown or the parts do not add up to the body */
+/** @returns `undefined` if the type is unknown or the parts do not add up to the body */
 function readChunk({ type, body }: Frame, version: number, littleEndian: boolean): Chunk | undefined {
   const cursor = new BodyCursor(body, littleEndian);
   const chunk =

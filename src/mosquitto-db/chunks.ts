@@ -57,7 +57,7 @@ export interface MessageChunk {
   properties: Uint8Array;
 }
 
-/** A message that waits or is in flight for a client. */
+/** A message in a client's queue, waiting or in flight. */
 export interface ClientMessageChunk {
   kind: 'clientMessage';
   clientId: Uint8Array;

@@ -1,4 +1,4 @@
-/** What a `mosquitto.db` holds, in the broker's own shapes. */
+/** The content of a `mosquitto.db` in the broker's own shapes. */
 import type { StoredMessage } from '../model/message.js';
 import type { WholeSession } from '../model/queued-record.js';
 
@@ -7,10 +7,10 @@ export interface DatabaseContent {
   sessions: WholeSession[];
 }
 
-/** What was left out on reading, and why; for the log and for `midge db`. */
+/** The records that the reader left out, by reason; for the log and for `midge db`. */
 export interface ImportReport {
   version: number;
-  /** What has no place any more: messages and sessions whose time was over, `$SYS`. One line each. */
+  /** Records that are not needed any more: expired messages and sessions, `$SYS`. One line each. */
   leftOut: string[];
   /** Damaged chunks and records that make no sense, one line each. */
   problems: string[];

@@ -1,6 +1,6 @@
 /**
- * The broker's records → a `mosquitto.db` that Mosquitto loads. What that file has no place for is left out: wills,
- * and `$SYS` messages. Shared subscriptions are written: Mosquitto saves none itself, but takes them up.
+ * The broker's records → a `mosquitto.db` that Mosquitto loads. The format has no place for wills and `$SYS` messages,
+ * so they are left out. Shared subscriptions are written: Mosquitto saves none itself, but loads them.
  */
 import type { StoredMessage } from '../model/message.js';
 import type { DeliveryState, QueuedRecord, WholeSession } from '../model/queued-record.js';
@@ -52,7 +52,7 @@ class MessageTable {
     return BigInt(this.chunks.length);
   }
 
-  /** @param sourcePacketId the publisher's packet id, where it is known */
+  /** @param sourcePacketId the publisher's packet id, if it is known */
   idOf(message: StoredMessage, sourcePacketId: number): bigint {
     const known = this.#ids.get(message);
     if (known !== undefined) return known;

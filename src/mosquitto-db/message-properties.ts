@@ -1,6 +1,6 @@
 /**
- * The MQTT 5.0 property blocks inside a `mosquitto.db`. They go to clients as they are, so that a damaged one must
- * not come through: these functions read strictly and answer `undefined` for anything that is not well formed.
+ * The MQTT 5.0 property blocks in a `mosquitto.db`. The broker sends these bytes to clients unchanged, so the
+ * functions here read strictly and return `undefined` for a block that is not well formed.
  */
 import { isValidUtf8 } from '../base/utf8.js';
 import { varintLength, writeVarint } from '../mqtt/varint.js';
@@ -24,7 +24,7 @@ export function readMessageProperties(block: Uint8Array): Uint8Array | undefined
   return position === properties.length ? properties : undefined;
 }
 
-/** @returns the subscription identifiers of a client's message; empty where there are none */
+/** @returns the subscription identifiers of a client's message; empty if there are none */
 export function readSubscriptionIds(block: Uint8Array): number[] | undefined {
   const properties = withoutLength(block);
   if (properties === undefined) return undefined;
@@ -40,13 +40,13 @@ export function readSubscriptionIds(block: Uint8Array): number[] | undefined {
   return ids;
 }
 
-/** A property block with its length field; nothing at all where there is no property. */
+/** A property block with its length field; empty if there is no property. */
 export function withLength(properties: Uint8Array): Uint8Array {
   if (properties.length === 0) return properties;
   return Buffer.concat([varint(properties.length), properties]);
 }
 
-/** The block that holds these subscription identifiers; nothing at all where there are none. */
+/** The block that holds these subscription identifiers; empty if there are none. */
 export function subscriptionIdBlock(ids: readonly number[]): Uint8Array {
   return withLength(Buffer.concat(ids.map((id) => Buffer.from([SUBSCRIPTION_IDENTIFIER, ...varint(id)]))));
 }
@@ -58,7 +58,7 @@ function withoutLength(block: Uint8Array): Uint8Array | undefined {
   return block.subarray(length.end);
 }
 
-/** Where the property at `position` ends; -1 where it is none of a message, or is cut off. */
+/** The end of the property at `position`; -1 if a PUBLISH cannot have it, or if it is cut off. */
 function messagePropertyEnd(bytes: Uint8Array, position: number): number {
   const value = position + 1;
   switch (bytes[position]) {

@@ -1,7 +1,7 @@
 /**
- * Chunks of a `mosquitto.db` → the broker's records. Nothing in the file is believed that a client could not have
- * caused: texts are UTF-8, topics have no wildcards, quality of service is 0 to 2. What does not hold is left out
- * and named; messages and sessions whose time is over are left out and named too.
+ * Chunks of a `mosquitto.db` → the broker's records. The file may be damaged, so each value must be one that a client
+ * could have sent: texts are UTF-8, topics have no wildcards, quality of service is 0 to 2. Other records are left out
+ * and named. So are messages and sessions that have expired.
  */
 import { assertNever } from '../base/assert.js';
 import { decodeUtf8 } from '../base/utf8.js';
@@ -33,7 +33,7 @@ import { readMessageProperties, readSubscriptionIds } from './message-properties
  * Reads a whole `mosquitto.db`.
  * @param bytes the file
  * @param now milliseconds since the epoch
- * @throws {DatabaseFormatError} where it is no such file
+ * @throws {DatabaseFormatError} if the bytes are not such a file
  */
 export function readDatabase(
   bytes: Uint8Array,
@@ -101,7 +101,7 @@ class Importer {
   readonly report: ImportReport;
   readonly #now: number;
   readonly #messages = new Map<bigint, StoredMessage>();
-  /** Ids of messages that are left out on purpose: a reference to one is no fault. */
+  /** Ids of messages that were left out on purpose: a reference to one of them is no damage. */
   readonly #expiredMessages = new Set<bigint>();
   readonly #retained = new Map<string, StoredMessage>();
   readonly #sessions = new Map<string, ImportedSession>();
@@ -346,7 +346,7 @@ function outgoingState(chunk: ClientMessageChunk): DeliveryState | undefined {
   }
 }
 
-/** A QoS 2 message from a client. One that only lacks its PUBCOMP is settled: the client's PUBREL gets it. */
+/** A QoS 2 message from a client. If only its PUBCOMP is missing, there is nothing to store: a PUBREL gets it. */
 function incomingState(chunk: ClientMessageChunk): DeliveryState | 'settled' | undefined {
   switch (chunk.state) {
     case MessageState.awaitingPubrel:
@@ -382,8 +382,8 @@ function topicFilter(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * Mosquitto up to 2.0.15 writes left-over memory as the user name of a client that has none. What is no text is
- * surely that; the rest is replaced at the client's next CONNECT.
+ * Mosquitto up to 2.0.15 writes uninitialised memory as the user name of a client that has none. Bytes that are not
+ * text are dropped for this reason; other values are replaced at the client's next CONNECT.
  */
 function plausibleUsername(bytes: Uint8Array): string | undefined {
   const username = decodeText(bytes);

@@ -39,7 +39,7 @@ export class RetainedTree<M extends RetainedMessage> {
     return node.message ?? undefined;
   }
 
-  /** Sets the message of `message.topic`; the tree keeps the object. */
+  /** Sets the message of `message.topic`. The tree holds the object itself, not a copy. */
   set(message: M): void {
     let node = this.#root;
     for (const level of message.topic.split('/')) {

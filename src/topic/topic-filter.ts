@@ -1,9 +1,9 @@
-/** Topic filters: what is subscribed to, with wildcards and for shared subscriptions [MQTT 5.0, 4.7 and 4.8]. */
+/** Topic filters of subscriptions, with wildcards and shared groups [MQTT 5.0, 4.7 and 4.8]. */
 import { isTopicText } from './topic-name.js';
 
 /**
- * Whether the text is a topic filter: what holds for topic names, and `+` and `#` only as whole levels
- * [MQTT-4.7.1-2], `#` only as the last [MQTT-4.7.1-1]. Of a shared subscription, this is the part after the group.
+ * Whether the text is a topic filter. The rules of topic names hold; `+` and `#` stand only as whole levels
+ * [MQTT-4.7.1-2], `#` only as the last [MQTT-4.7.1-1]. For a shared subscription the text is the part after the group.
  */
 export function isValidTopicFilter(filter: string): boolean {
   return isTopicText(filter) && wildcardsAreWholeLevels(filter);
@@ -47,8 +47,7 @@ export function parseSharedFilter(text: string): SharedFilter | 'invalid' | unde
  * Whether a topic name matches a topic filter; both are valid. `#` also matches its parent level; a leading wildcard
  * matches no topic that begins with `$` [MQTT-4.7.2-1]. A shared subscription's filter is given without its group.
  *
- * Goes through both texts level by level. The broker has its tree for this; here is what clients need, and the
- * measure for the tree's tests.
+ * Compares the texts level by level, for clients and as the reference in the tests of the broker's tree of filters.
  */
 export function topicMatchesFilter(topic: string, filter: string): boolean {
   if (topic.startsWith('$') && (filter.startsWith('+') || filter.startsWith('#'))) return false;

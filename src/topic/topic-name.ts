@@ -1,4 +1,4 @@
-/** Topic names: what a message is published to [MQTT 5.0, 4.7]. */
+/** Topic names, to which messages are published [MQTT 5.0, 4.7]. */
 import { isValidUtf8 } from '../base/utf8.js';
 
 /** Bytes of the longest topic name or filter: its length goes into two bytes [MQTT-4.7.3-3]. */
@@ -41,7 +41,7 @@ export function isValidTopicNameText(topic: string): boolean {
   return !topic.includes('+') && !topic.includes('#') && isTopicText(topic);
 }
 
-/** What names and filters have in common: length, characters, number of levels. */
+/** The rules that names and filters share: length, characters, number of levels. */
 export function isTopicText(text: string): boolean {
   if (text === '' || text.includes('\0') || LONE_SURROGATE.test(text)) return false;
   // A UTF-16 unit takes up to three bytes; only long texts need to be measured.

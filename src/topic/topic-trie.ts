@@ -1,5 +1,5 @@
 /**
- * Topic filters in a tree, one level of the filter a node, and the walk that finds every filter a topic matches.
+ * Topic filters in a tree, a node for each level, and the walk that finds every filter that a topic matches.
  *
  *   "a/b"  "a/+"  "a/#"  "+/b"          root ─┬─ "a" ─┬─ "b"   (a/b)
  *                                             │       ├─ +     (a/+)
@@ -28,7 +28,7 @@ export class TopicTrie<T> {
   readonly #root = new Node<T>();
   #size = 0;
 
-  /** How many filters are stored. */
+  /** The number of filters. */
   get size(): number {
     return this.#size;
   }

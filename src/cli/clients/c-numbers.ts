@@ -1,6 +1,6 @@
 /**
- * Numbers as C reads and prints them: atoi and strtol take what looks like a number at the beginning of a text, and
- * `%f` and `%g` print digits where JavaScript would turn to other notations.
+ * Numbers as C reads and prints them: atoi and strtol read the number at the beginning of a text and ignore the rest,
+ * and `%f` and `%g` print digits in cases in which JavaScript uses another notation.
  */
 
 const INT_MAX = 0x7fffffff;

@@ -1,6 +1,6 @@
 /**
- * One run of a command: connects, reconnects where the command does, hands events to the command's role and ends the
- * process with the right status. What pub, sub and rr have in common; what they do is in their roles.
+ * One run of mosquitto_pub, mosquitto_sub or mosquitto_rr: connects, reconnects if the role wants it, passes events to
+ * the role and ends the process with the right status. Each command has a role of its own.
  */
 
 import { ClientConnection } from '../../client/client-connection.js';
@@ -24,15 +24,15 @@ import {
 } from './output/failure-texts.js';
 import { flushOutput, print, printError } from './output/stdio.js';
 
-/** What a command does with a connection. */
+/** The part of a command that is its own. */
 export interface ClientRole {
   /** Whether a lost connection is made again. */
   readonly reconnects: boolean;
-  /** What is printed after the reason, when the broker does not take the connection. */
+  /** The line after the reason if the broker refuses the connection. */
   refusalComment?(packet: ConnackPacket): string;
-  /** The connection is there, for the first time or again. */
+  /** Called after each successful CONNACK. */
   connected(): void;
-  /** Everything else that happens while it is. */
+  /** Called for every other event of the connection. */
   received(event: ClientEvent): void;
 }
 
@@ -41,7 +41,7 @@ const RECONNECT_MS = 1000;
 export class ClientRun {
   readonly settings: ClientSettings;
   readonly session = new ClientSession();
-  /** Told when the way to the broker is open for the first time, before the CONNECT. */
+  /** Called when the transport to the broker is open for the first time, before the CONNECT. */
   opened: (() => void) | undefined;
   readonly #connect: ConnectPacket;
   readonly #target: DialTarget;
@@ -50,7 +50,7 @@ export class ClientRun {
   #connection: ClientConnection | undefined;
   #link: ClientLink | undefined;
   #clientId: string;
-  /** A connection was there before. */
+  /** Whether there was a connection before. */
   #wasConnected = false;
   #ending = false;
 
@@ -65,18 +65,18 @@ export class ClientRun {
     this.#clientId = plan.connect.clientId;
   }
 
-  /** @param role given here because it is made with this run */
+  /** @param role passed here, because making it needs this run */
   start(role: ClientRole): void {
     this.#role = role;
     this.#dial();
   }
 
-  /** Whether the way to the broker is open, connected or not yet. */
+  /** Whether the transport to the broker is open, before or after the CONNACK. */
   get isOpen(): boolean {
     return this.#link !== undefined && !this.#link.isClosed;
   }
 
-  /** The present connection: only while a role's methods run, or `isConnected`. */
+  /** The current connection. Valid while a method of the role runs, or while `isConnected`. */
   get connection(): ClientConnection {
     return this.#connection!;
   }
@@ -85,12 +85,12 @@ export class ClientRun {
     return this.#connection?.isConnected ?? false;
   }
 
-  /** The present link; as `connection`. */
+  /** The current link; valid as `connection` is. */
   get link(): ClientLink {
     return this.#link!;
   }
 
-  /** Says goodbye, and ends the process when that is sent. */
+  /** Sends DISCONNECT, and ends the process when it has left. */
   disconnect(exitCode: number, reasonCode: number = ReasonCode.normalDisconnection): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -108,7 +108,7 @@ export class ClientRun {
     exit(exitCode);
   }
 
-  /** Prints an error, unless the user wants none. */
+  /** Prints an error line, unless `--quiet` is given. */
   error(text: string): void {
     if (!this.settings.quiet) printError(text);
   }
@@ -218,7 +218,7 @@ export class ClientRun {
     }
   }
 
-  /** The broker says goodbye: who only listens takes that for the end, a publisher for a failure. */
+  /** The broker sent DISCONNECT: an ordinary end for a subscriber, a failure for a publisher. */
   #disconnected(): void {
     if (this.settings.program === 'mosquitto_pub') {
       this.fail(NOT_CONNECTED, ExitCode.notConnected);

@@ -1,7 +1,7 @@
 /**
- * mosquitto_pub with `-l`: each line of standard input a message. Lines are read no faster than they can be sent: with
- * QoS 1 and 2 as many as the window lets under way, with QoS 0 as many as the network takes. A lost connection is
- * made again, and what was under way is sent again.
+ * mosquitto_pub with `-l`: each line of standard input is a message. Lines are read no faster than they can be sent:
+ * with QoS 1 and 2 the window of messages in flight is the limit, with QoS 0 the network. After a lost connection the
+ * command reconnects and sends the messages in flight again.
  */
 
 import type { ClientEvent } from '../../client/client-events.js';
@@ -20,10 +20,10 @@ export class LinePublisher implements ClientRole {
   readonly #lines: LineReader;
   readonly #input: NodeJS.ReadableStream;
   #started = false;
-  /** All sent so far is on its way, or will be waited for. */
+  /** Whether all messages so far have left, or are in flight. */
   #waitingForNetwork = false;
 
-  /** @param message its payload is replaced by the lines */
+  /** @param message a template whose payload the lines replace */
   constructor(run: ClientRun, message: OutgoingMessage, input: NodeJS.ReadableStream) {
     this.#run = run;
     this.#message = message;
@@ -32,7 +32,7 @@ export class LinePublisher implements ClientRole {
     this.#input = input;
   }
 
-  /** Bytes of the input that are published. */
+  /** Bytes of the input that are published so far. */
   get bytesRead(): number {
     return this.#lines.bytesTaken;
   }
@@ -75,8 +75,8 @@ export class LinePublisher implements ClientRole {
   }
 
   /**
-   * As many lines as there are and may be sent now; then more are read, or all is done. What is published inside of
-   * an event is sent when all events that came together are through, in one piece.
+   * Publishes the lines that are there and may be sent now, then reads more or ends. Messages that are published while
+   * events are handled leave together, after the last of these events.
    */
   #publishLines(): void {
     const { connection } = this.#run;

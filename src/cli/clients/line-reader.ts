@@ -1,10 +1,10 @@
-/** Takes lines out of chunks of bytes. Does no I/O. */
+/** Lines from chunks of bytes. Does no I/O. */
 
 const NEWLINE = 0x0a;
 
 export class LineReader {
   #chunks: Buffer[] = [];
-  /** Where the next line begins in the first chunk. */
+  /** The offset of the next line in the first chunk. */
   #at = 0;
   #hasEnded = false;
   #bytesTaken = 0;
@@ -17,7 +17,7 @@ export class LineReader {
     this.#chunks.push(chunk);
   }
 
-  /** No more chunks will come: what is left over is a line, if there is anything. */
+  /** The input has ended: the bytes after the last newline, if any, are a line. */
   end(): void {
     this.#hasEnded = true;
   }
@@ -37,8 +37,8 @@ export class LineReader {
   }
 
   /**
-   * The next line without its newline; a NUL ends it before. `undefined`: there is none yet, or no more. The bytes
-   * are those of a chunk, where the line lies in one.
+   * The next line without its newline; a NUL ends the line early. `undefined`: no line yet, or no more. If the line
+   * lies in one chunk, the bytes are those of the chunk, not a copy.
    */
   next(): Buffer | undefined {
     if (!this.hasLine) return undefined;

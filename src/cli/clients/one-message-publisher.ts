@@ -12,9 +12,9 @@ export class OneMessagePublisher implements ClientRole {
   readonly #run: ClientRun;
   readonly #message: OutgoingMessage;
   readonly #topic: AliasedTopic;
-  /** How many times more. */
+  /** Further repetitions. */
   #left: number;
-  /** The packet id whose acknowledgement is waited for. */
+  /** The packet id of the message that is not acknowledged yet. */
   #awaited: number | undefined;
 
   constructor(run: ClientRun, message: OutgoingMessage) {
@@ -51,7 +51,7 @@ export class OneMessagePublisher implements ClientRole {
     this.#left -= 1;
     if (message.qos > 0) this.#awaited = result;
     else if (this.#left === 0) this.#run.disconnect(0);
-    // Complete when it is sent; never at once, so that a long repetition does not grow the stack.
+    // A QoS 0 message is complete when it is sent. The next one begins in a later turn: the stack must not grow.
     else setImmediate(() => link.whenSent(() => this.#complete()));
     link.flush();
   }

@@ -1,4 +1,4 @@
-/** How each command starts: options file, command line, help, and errors in them. */
+/** The start of each command: options file, command line, help, and errors in the options. */
 
 import { ClientRun } from './client-run.js';
 import { programArguments } from './options/argument-text.js';
@@ -15,10 +15,10 @@ import { toProperties } from './options/property-option.js';
 import { SetupError, UsageError, usageErrorText } from './options/usage-error.js';
 import { flushOutput, print, printError } from './output/stdio.js';
 
-/** Exit code for all that is wrong before the connection. */
+/** The exit code for errors before the connection. */
 const FAILURE = 1;
 
-/** @param run goes on from settings that are complete and checked */
+/** @param run runs the command with complete and checked settings */
 export async function startProgram(
   program: ProgramName,
   run: (settings: ClientSettings) => Promise<void>,

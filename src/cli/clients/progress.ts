@@ -1,11 +1,11 @@
-/** How far a large input has been published, on standard error while that is a terminal. */
+/** The progress of publishing a large input, on standard error if that is a terminal. */
 import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import type { ClientRun } from './client-run.js';
 import type { LinePublisher } from './line-publisher.js';
 import { printError } from './output/stdio.js';
 
-/** Smaller inputs are done before anyone could read it. */
+/** Bytes of an input that shows its progress; smaller ones are published too fast to read it. */
 const INPUT_BYTES_MIN = 1024 * 1024;
 
 const INTERVAL_MS = 250;

@@ -1,4 +1,4 @@
-/** What the commands that publish have in common. */
+/** Common parts of the commands that publish. */
 import type { PublishRefusal } from '../../client/client-connection.js';
 import type { ClientEvent } from '../../client/client-events.js';
 import type { OutgoingMessage } from '../../client/client-session.js';
@@ -8,14 +8,14 @@ import type { ClientSettings } from './options/client-settings.js';
 import { toProperties } from './options/property-option.js';
 import { PROTOCOL_ERROR } from './output/failure-texts.js';
 
-/** The message that the options describe, but for its payload. @throws UsageError */
+/** The message that the options describe, without its payload. @throws UsageError */
 export function messageOf(settings: ClientSettings, payload: Buffer): OutgoingMessage {
   const { qos, retain, version } = settings;
   const properties = version === 5 ? toProperties('publish', settings.properties.publish) : {};
   return { topic: settings.topics.at(-1) ?? '', payload, qos, retain, properties };
 }
 
-/** A topic that is sent by its alias, if it has one, from the second message of a connection on. */
+/** A topic that is sent as its alias, if it has one, from the second message of a connection on. */
 export class AliasedTopic {
   readonly #topic: string;
   readonly #hasAlias: boolean;
@@ -51,13 +51,13 @@ export function refusalText(refusal: PublishRefusal): string {
   }
 }
 
-/** A second line after the reason for which the broker did not take the connection. */
+/** The second line after the reason for which the broker refused the connection. */
 export function refusalComment({ reasonCode }: ConnackPacket, version: ProtocolVersion): string {
   const isReturnCode = version !== 5 && reasonCode <= ConnectReturnCode.notAuthorized;
   return isReturnCode ? 'Error: The connection was refused' : PROTOCOL_ERROR;
 }
 
-/** What is said of a message that the broker did not take (MQTT 5.0). */
+/** The line about a message that the broker refused (MQTT 5.0). */
 export function publishWarning(event: Extract<ClientEvent, { kind: 'published' }>): string | undefined {
   if (event.reasonCode < 0x80) return undefined;
   const { reasonString } = event.properties;

@@ -1,4 +1,4 @@
-/** What mosquitto_rr does with its connection: subscribe, publish the request, print what comes. */
+/** The role of mosquitto_rr: subscribes to the response topic, publishes the request, prints the responses. */
 
 import type { ClientEvent } from '../../client/client-events.js';
 import type { OutgoingMessage } from '../../client/client-session.js';

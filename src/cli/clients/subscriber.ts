@@ -1,4 +1,4 @@
-/** What mosquitto_sub does with its connection. */
+/** The role of mosquitto_sub: subscribes, prints messages, counts them. */
 
 import type { ClientEvent } from '../../client/client-events.js';
 import type { Properties, PublishPacket, SubackPacket } from '../../mqtt/packets.js';
@@ -27,7 +27,7 @@ export class Subscriber implements ClientRole {
   #count = 0;
   /** Messages since the rate was last printed. */
   #rate = 0;
-  /** No further messages are wanted; only removals of retained ones are waited for. */
+  /** Whether the run only waits for the removal of retained messages, and prints no more. */
   #isDone = false;
 
   /** @throws UsageError for properties */
@@ -117,12 +117,12 @@ export class Subscriber implements ClientRole {
     this.#run.connection.publish(message, monotonicMs());
   }
 
-  /** Removals that are under way are waited for. */
+  /** Ends the run, or waits for removals that are in flight. */
   #endIfDone(): void {
     if (this.#isDone && this.#run.session.outbound.size === 0) this.#run.disconnect(0);
   }
 
-  /** Under MQTT 5.0 the will is asked for: the user took this client away. */
+  /** The user ends the run. Under MQTT 5.0 the DISCONNECT asks for the will. */
   #signalled(): void {
     if (!this.#wasConnected) process.exit(ExitCode.tooEarly);
     if (this.#run.isConnected) this.#run.disconnect(0, ReasonCode.disconnectWithWillMessage);

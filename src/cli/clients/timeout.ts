@@ -6,8 +6,8 @@ import { ExitCode } from './output/failure-texts.js';
 const TIMED_OUT = 'Timed out';
 
 /**
- * Ends the run when the time is up, which counts from when the way to the broker is open.
- * @param mayTell asked first; it may end the process in its own way
+ * Ends the run when the time is up. The time begins when the transport to the broker is open.
+ * @param mayTell is called first, and may end the process in its own way
  */
 export function endAfterTimeout(run: ClientRun, mayTell: () => boolean): void {
   const { timeoutSeconds } = run.settings;

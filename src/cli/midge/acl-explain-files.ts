@@ -1,4 +1,4 @@
-/** The files of this machine, as `midge acl explain` reads them. */
+/** The files that `midge acl explain` reads, on this machine. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { loadConfig } from '../../config/load-config.js';

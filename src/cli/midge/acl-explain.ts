@@ -1,7 +1,6 @@
 /**
- * `midge acl explain`: may this client read or write this topic, and which line of the ACL file says so?
- *
- * Answers from the files as they are now, with the rules that the broker itself uses.
+ * `midge acl explain`: says whether a client may read or write a topic, and which line of the ACL file decides. It
+ * reads the files as they are now and uses the broker's own rules.
  */
 import { problemLines } from '../../auth/access-file.js';
 import { type AclRequest, compileAcl } from '../../auth/acl-check.js';
@@ -38,9 +37,9 @@ export interface ExplainedListener {
 }
 
 export interface AclExplainWorld {
-  /** The listeners that a configuration file gives, or the lines to print about its faults. */
+  /** The listeners of a configuration file, or the lines to print about its errors. */
   listenersOf(config: string | undefined): ExplainedListener[] | { faults: string[] };
-  /** @throws where the file cannot be read */
+  /** @throws if the file cannot be read */
   readText(file: string): string;
 }
 
@@ -50,7 +49,7 @@ export interface AclExplanation {
   stderr: string;
 }
 
-/** @param args what follows `midge acl explain` */
+/** @param args the words after `midge acl explain` */
 export function aclExplain(args: readonly string[], world: AclExplainWorld): AclExplanation {
   const question = parseQuestion(args);
   if (question === null) return fault([ACL_EXPLAIN_USAGE.trimEnd()]);
@@ -64,7 +63,7 @@ export function aclExplain(args: readonly string[], world: AclExplainWorld): Acl
   for (const [file, names] of listenersByFile) {
     const answer = answerFrom(file, question, world);
     if ('faults' in answer) return fault(answer.faults);
-    // Only where listeners differ is it of interest which one answers.
+    // The listener is named only if the listeners differ.
     answers.push(
       listenersByFile.size > 1 ? { ...answer, text: `On ${names.join(', ')}: ${answer.text}` } : answer,
     );

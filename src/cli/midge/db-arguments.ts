@@ -23,7 +23,7 @@ export type DbCommand =
   | { kind: 'stats' | 'check'; file: string }
   | { kind: 'import' | 'export'; from: string; to: string; dryRun: boolean };
 
-/** @param args what follows `midge db`. @returns `undefined` for wrong use */
+/** @param args the words after `midge db`. @returns `undefined` if they are wrong */
 export function parseDbArguments(args: readonly string[]): DbCommand | undefined {
   const [kind, ...rest] = args;
   const isDryRun = (word: string) => word === '--dry-run' || word === '-n';

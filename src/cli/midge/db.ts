@@ -1,6 +1,6 @@
 /**
- * `midge db`: looks into stores and `mosquitto.db` files and makes one of the other. Works on files of their own:
- * what it reads is copied first and read in a child process where it could be damaged, what it writes is new.
+ * `midge db`: shows the content of stores and `mosquitto.db` files, and converts one into the other. It never changes
+ * its input: a store is copied first and read in a child process, because it may be damaged. Output files are new.
  */
 import {
   chownSync,
@@ -32,14 +32,14 @@ const EXIT_DONE = 0;
 const EXIT_FAILED = 1;
 const EXIT_WRONG_USE = 3;
 
-/** What the command writes its lines to. */
+/** The command's standard output and error. */
 export interface DbOutput {
   stdout: (text: string) => void;
   stderr: (text: string) => void;
 }
 
 /**
- * @param args what follows `midge db`
+ * @param args the words after `midge db`
  * @returns the exit code
  */
 export async function runDbCommand(
@@ -78,10 +78,10 @@ const standardOutput: DbOutput = {
   stderr: (text) => void process.stderr.write(text),
 };
 
-/** Ends the command with one line. */
+/** An error that ends the command with one line. */
 class DbFault extends Error {}
 
-/** A file's content, and what does not read of it. */
+/** The content of a file, and the parts that could not be read. */
 interface ReadFile {
   format: string;
   content: DatabaseContent;
@@ -152,7 +152,7 @@ class DbRun {
   }
 
   async #readStore(file: string): Promise<ReadFile> {
-    // A copy of what is being written to would be worthless.
+    // A copy of a store that a broker is writing to would be inconsistent.
     if (!new SavedFile(file).isAtRest()) throw new DbFault(`${file} is in use, or its broker was killed.`);
     const copy = join(this.#scratch, 'copy.mdb');
     copyFileSync(file, copy);
@@ -228,7 +228,7 @@ interface ContentCounts {
   sessions: number;
   subscriptions: number;
   queued: number;
-  /** A message counts in every queue in which it is. */
+  /** Counts a message once for each queue that holds it. */
   payloadBytes: number;
 }
 

@@ -6,16 +6,16 @@ export type PasswdCommand =
       kind: 'set';
       file: string;
       username: string;
-      /** null: it is asked for. */
+      /** null: the command asks for the password. */
       password: string | null;
-      /** The file is made anew, and must not exist. */
+      /** Whether to create the file, which must not exist. */
       create: boolean;
       hash: HashOptions;
     }
   | { kind: 'delete'; file: string; username: string }
   | { kind: 'upgrade'; file: string; hash: HashOptions };
 
-/** What to print instead of working; the exit code is 1. */
+/** The text to print instead; the exit code is 1. */
 export type PasswdRefusal = { kind: 'usage' } | { kind: 'fault'; message: string };
 
 export const PASSWD_USAGE = `mosquitto_passwd is a tool for managing password files for mosquitto.
@@ -127,7 +127,7 @@ function commandOf(flags: Flags, words: readonly string[]): PasswdCommand | Pass
   return { kind: 'set', file, username, password: flags.batch ? password : null, create, hash };
 }
 
-/** @returns why the broker could not read such a name back from the file; null for a good one */
+/** @returns the reason why a password file cannot hold this name; null for a good one */
 export function usernameFault(username: string): string | null {
   if (username === '') return 'Error: Username must not be empty.';
   if (username.includes(':')) return "Error: Username must not contain the ':' character.";

@@ -73,7 +73,7 @@ async function createFile(command: SetCommand): Promise<number> {
 async function updateUser(command: SetCommand): Promise<number> {
   const { file, username } = command;
   checkUsername(username);
-  const text = readFile(file); // Before asking: who has misspelt the file should not type a password twice.
+  const text = readFile(file); // Read before the prompt: nobody should type a password for a misspelt file.
   const password = await passwordOf(command, process.stdout);
   if (password === null) return 0;
   const hashed = await hash(password, { saltBytes: fittingSaltBytes(text), ...command.hash });
@@ -134,7 +134,7 @@ function readFile(file: string): string {
     throw new Refusal(`Error: Unable to open password file ${file}. ${cLibraryErrorText(error)}.`);
   }
   const text = bytes.toString('utf8');
-  // What is not text would not survive being written again.
+  // Bytes that are not UTF-8 would be changed when the file is written again.
   if (!Buffer.from(text).equals(bytes)) throw new Refusal(`Error: Password file ${file} is not valid UTF-8.`);
   return text;
 }

@@ -16,7 +16,7 @@ const DELETE = 0x7f;
 export class PasswordPrompt {
   readonly #input: ReadStream;
   readonly #output: WriteStream;
-  /** Read, but beyond the end of the last line. */
+  /** Bytes that were read after the end of the last line. */
   #pending: number[] = [];
   #ended = false;
 
@@ -29,7 +29,7 @@ export class PasswordPrompt {
   /** @returns the bytes of one line; null for Ctrl-C */
   async ask(prompt: string): Promise<Buffer | null> {
     const terminal = this.#input.isTTY === true;
-    // Before the prompt: what is typed at once must not be echoed either.
+    // Echo is off before the prompt appears, for users who type at once.
     if (terminal) this.#input.setRawMode(true);
     this.#output.write(prompt);
     try {

@@ -1,9 +1,9 @@
 /**
- * Replaces a file that holds secrets, so that after a power cut either the old or the new content is there:
- * a temporary file in the same folder, written to the card, then renamed over the old one. Mode and owner stay.
+ * Replaces a file with secrets, so that after a power cut either the old or the new content is there: a temporary file
+ * in the same folder is written, synced and renamed over the old one. Mode and owner stay.
  *
- * Where that cannot be (a file mounted into a container by itself, a folder one may not write to, an owner one may
- * not give it back to) the file is overwritten in place, with a backup beside it until that is done.
+ * If this is not possible (the file is a mount point in a container, the folder is not writable, or the owner cannot be
+ * restored), the file is overwritten in place, with a backup beside it until that is done.
  */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
@@ -13,7 +13,7 @@ import { basename, dirname, join } from 'node:path';
 /** Only its owner may read a file made here. */
 const SECRET_MODE = 0o600;
 
-/** @throws the error of the file system; `EEXIST` where there is such a file already */
+/** @throws the error of the file system; `EEXIST` if the file exists */
 export function createSecretFile(path: string, content: string): void {
   writeNew(path, content, () => {});
   syncFolder(dirname(path));
@@ -22,7 +22,7 @@ export function createSecretFile(path: string, content: string): void {
 /**
  * Follows symbolic links: the file behind them is replaced.
  *
- * @throws the error of the file system. Where an overwriting in place failed half-way, `message` names the backup.
+ * @throws the error of the file system. If overwriting in place failed half-way, `message` names the backup.
  */
 export function replaceSecretFile(path: string, content: string): void {
   const target = fs.realpathSync(path);
@@ -34,7 +34,7 @@ export function replaceSecretFile(path: string, content: string): void {
   }
 }
 
-/** The folder is closed to us, the file is mounted by itself, or its owner is somebody else. */
+/** Whether the file must be overwritten in place: its folder is not writable, it is a mount point, or not ours. */
 const OVERWRITE_ON = new Set(['EACCES', 'EPERM', 'EROFS', 'EBUSY', 'EXDEV']);
 
 function replaceAtomically(target: string, content: string): void {
@@ -69,14 +69,14 @@ function writeNew(path: string, content: string | Uint8Array, prepare: (fd: numb
   }
 }
 
-/** A rename is on the card only when its folder is. */
+/** Syncs the folder: only then is a rename on the disk. */
 function syncFolder(folder: string): void {
   try {
     const fd = fs.openSync(folder, 'r');
     fs.fsyncSync(fd);
     fs.closeSync(fd);
   } catch {
-    // Some file systems cannot do it, and the new file is in its place already.
+    // Some file systems cannot sync a folder, and the new file is in its place already.
   }
 }
 
@@ -97,7 +97,7 @@ function overwriteWithBackup(target: string, content: string): void {
   }
 }
 
-/** Beside the file, or where temporary files go when that folder is closed to us. */
+/** A path beside the file, or in the folder for temporary files if the file's folder is not writable. */
 function writeBackup(target: string, content: Uint8Array): string {
   const name = `${basename(target)}.backup.${randomSuffix()}`;
   const beside = join(dirname(target), name);

@@ -9,14 +9,14 @@ const REPLACEMENT = '\ufffd';
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const FIRST_ESCAPE = 0xdc00;
 
-/** The words behind the program's name. */
+/** The words after the program's name. */
 export function programArguments(): string[] {
   const words = process.argv.slice(2);
   if (!words.some((word) => word.includes(REPLACEMENT))) return words;
   return rawArguments(words.length) ?? words;
 }
 
-/** The last `count` words of the command line as the kernel has them; `undefined` where it does not show them. */
+/** The last `count` words of the command line as the kernel has them; `undefined` if it does not show them. */
 function rawArguments(count: number): string[] | undefined {
   try {
     const all = splitAtNul(readFileSync('/proc/self/cmdline'));
@@ -36,7 +36,7 @@ function splitAtNul(bytes: Buffer): Buffer[] {
   return parts;
 }
 
-/** Bytes as text; what is no UTF-8 is kept as said above. */
+/** Bytes as text; bytes that are not UTF-8 become surrogates, as the head of this file says. */
 export function decodeText(bytes: Buffer): string {
   const text = bytes.toString();
   if (!text.includes(REPLACEMENT)) return text;
@@ -59,7 +59,7 @@ function characterLength(bytes: Buffer, at: number): number {
   return isReplacementItself || !bytes.toString('utf8', at, end).includes(REPLACEMENT) ? length : 0;
 }
 
-/** The bytes that the text stands for. */
+/** The original bytes of the text. */
 export function textBytes(text: string): Buffer {
   if (isWellFormed(text)) return Buffer.from(text);
   const parts: Buffer[] = [];
@@ -71,7 +71,7 @@ export function textBytes(text: string): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Whether all of it was UTF-8. */
+/** Whether all bytes of the argument were UTF-8. */
 export function isWellFormed(text: string): boolean {
   return !LONE_SURROGATE.test(text);
 }

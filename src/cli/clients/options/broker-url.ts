@@ -1,4 +1,4 @@
-/** The URLs of `-L` and `--proxy`, taken apart as Mosquitto's clients do, which is not how browsers do it. */
+/** The URLs of `-L` and `--proxy`, parsed as Mosquitto's clients parse them, which differs from browsers. */
 import type { SocksProxy } from '../../../net/dial-socks5.js';
 import { leadingInteger } from '../c-numbers.js';
 import { textBytes } from './argument-text.js';

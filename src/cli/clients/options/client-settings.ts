@@ -1,6 +1,6 @@
 /**
- * What the options of mosquitto_pub, mosquitto_sub and mosquitto_rr say, with their defaults. The option table fills
- * it in, `finishSettings` checks what options say together.
+ * The settings of mosquitto_pub, mosquitto_sub and mosquitto_rr with their defaults. The option table fills them in,
+ * `finishSettings` checks the options against each other.
  */
 import type { ProtocolVersion, Qos, SubscriptionRequest } from '../../../mqtt/packets.js';
 import type { SocksProxy } from '../../../net/dial-socks5.js';
@@ -9,7 +9,7 @@ import { UsageError } from './usage-error.js';
 
 export type ProgramName = 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr';
 
-/** Where a payload comes from. */
+/** The source of a payload. */
 export type MessageSource =
   | { kind: 'text'; payload: Buffer }
   | { kind: 'empty' }
@@ -80,7 +80,7 @@ export interface ClientSettings {
   debug: boolean;
   quiet: boolean;
 
-  /** To publish: the last one counts; to subscribe: all of them. */
+  /** mosquitto_pub uses the last one, mosquitto_sub all of them. */
   readonly topics: string[];
   message: MessageSource | undefined;
   retain: boolean;
@@ -101,7 +101,7 @@ export interface ClientSettings {
   /** Percent. */
   randomFilter: number | undefined;
 
-  /** As given; the printer compiles it, so that a command which prints no messages need not load that. */
+  /** The text of `-F`. The printer compiles it, so a command that prints no messages does not load the compiler. */
   format: string | undefined;
   verbose: boolean;
   noNewline: boolean;
@@ -111,7 +111,7 @@ export interface ClientSettings {
   latency: boolean;
 }
 
-/** Messages under way at once where `-M` does not say. */
+/** Messages in flight at once, if `-M` is not given. */
 export const IN_FLIGHT_DEFAULT = 20;
 
 export function defaultSettings(program: ProgramName): ClientSettings {
@@ -185,7 +185,7 @@ export function defaultSettings(program: ProgramName): ClientSettings {
 }
 
 /**
- * Checks what options say together.
+ * Checks the options against each other.
  * @throws UsageError
  */
 export function checkSettings(settings: ClientSettings): void {

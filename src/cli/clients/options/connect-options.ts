@@ -1,4 +1,4 @@
-/** From settings to the CONNECT packet and the way to the broker. */
+/** The CONNECT packet and the address to dial, made from the settings. */
 import type { ConnectPacket, Will } from '../../../mqtt/packets.js';
 import type { DialTarget } from '../../../net/dial.js';
 import { type ClientSettings, IN_FLIGHT_DEFAULT } from './client-settings.js';
@@ -64,7 +64,7 @@ function connectProperties(settings: ClientSettings): ConnectPacket['properties'
   return properties;
 }
 
-/** @param given what `-D` says. 0 = the session ends with the connection, which need not be said. */
+/** @param given the properties of `-D`. 0 = the session ends with the connection, and no property is sent. */
 function sessionExpirySeconds({ sessionExpiry, cleanSession }: ClientSettings, given = 0): number {
   if (sessionExpiry !== undefined && given > 0) throw duplicateProperty('connect');
   if (sessionExpiry === 'never') return SESSION_EXPIRY_NEVER;
@@ -72,7 +72,7 @@ function sessionExpirySeconds({ sessionExpiry, cleanSession }: ClientSettings, g
   return given === 0 && !cleanSession ? SESSION_EXPIRY_NEVER : given;
 }
 
-/** No more messages than will be printed are asked for at once. */
+/** The receive maximum: no more messages at once than `-C` will print. */
 function receiveMaximum({ program, messageCount }: ClientSettings): number {
   return Math.min(IN_FLIGHT_DEFAULT, messageCount ?? (program === 'mosquitto_rr' ? 1 : IN_FLIGHT_DEFAULT));
 }
@@ -109,7 +109,7 @@ function impliesTlsPort({ tls }: ClientSettings): boolean {
   return !tls.off && (tls.caFile !== undefined || tls.caPath !== undefined || tls.psk !== undefined);
 }
 
-/** Port 8883 is enough to want it, with the authorities of the system. */
+/** Whether TLS is wanted. Port 8883 alone selects it, with the system's certificate authorities. */
 function wantsTls(settings: ClientSettings, port: number): boolean {
   const { tls, unixSocket } = settings;
   if (tls.off) return false;

@@ -1,10 +1,10 @@
-/** Words to settings, by the option table: from a command line or an options file. */
+/** The parser from words of a command line or an options file to settings, by the option table. */
 import type { ClientSettings, ProgramName } from './client-settings.js';
 import { OPTION_TABLE, type OptionRow } from './option-table.js';
 import { takePropertyOption } from './property-option.js';
 import { UsageError } from './usage-error.js';
 
-/** What is asked for instead of running. */
+/** A request for a text instead of a run. */
 export type Request = 'help' | 'version' | undefined;
 
 const LETTERS: Readonly<Record<ProgramName, string>> = {
@@ -13,7 +13,7 @@ const LETTERS: Readonly<Record<ProgramName, string>> = {
   mosquitto_rr: 'R',
 };
 
-/** The options that a program has. */
+/** The options of one program. */
 export function optionsOf(program: ProgramName): OptionRow[] {
   return OPTION_TABLE.filter(({ clients }) => clients.includes(LETTERS[program]));
 }

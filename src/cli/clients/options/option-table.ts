@@ -14,9 +14,9 @@ import { UsageError } from './usage-error.js';
 export interface OptionArgument {
   /** In the usage text: `HOST`. */
   name: string;
-  /** In "argument given but no … specified". */
+  /** The noun in "argument given but no … specified". */
   what: string;
-  /** What a shell may offer. */
+  /** The values that a shell's completion offers. */
   complete?: 'file' | 'directory' | readonly string[];
 }
 
@@ -25,15 +25,15 @@ export interface OptionRow {
   long?: string;
   /** P = mosquitto_pub, S = mosquitto_sub, R = mosquitto_rr. */
   clients: string;
-  /** Absent: the option stands alone. `properties`: it takes three words or four, see `takePropertyOption`. */
+  /** Absent for an option without a value. `properties`: three words or four follow, see `takePropertyOption`. */
   argument?: OptionArgument | 'properties';
-  /** The name in messages about it; else the short name, even if the long one was used [mosq: observed]. */
+  /** The option's name in error messages. Default: the short name, even if the long one was used [mosq: observed]. */
   shownAs?: string;
-  /** What is said when the argument is missing, where it is not the usual text. */
+  /** The error text for a missing argument, if it is not the usual one. */
   missing?: string;
   /** One sentence for the usage text and the completions. */
   help: string;
-  /** The first release of Mosquitto that has it; absent: 1.4 or earlier. */
+  /** The first Mosquitto release with the option; absent: 1.4 or earlier. */
   since?: '1.5' | '1.6' | '2.0' | '2.1';
   /** @throws UsageError */
   set?: (settings: ClientSettings, value: string) => void;
@@ -177,7 +177,7 @@ export const OPTION_TABLE: readonly OptionRow[] = [
     since: '1.5',
     set: (settings, value) => {
       const topic = applyBrokerUrl(settings, value);
-      // A filter for nothing would only have the broker end the connection.
+      // The broker would end the connection for an empty filter.
       if (topic !== '' || settings.program !== 'mosquitto_sub') addTopic(settings, topic, '-L topic');
     },
   },
@@ -782,7 +782,7 @@ function addTopic(settings: ClientSettings, topic: string, argument: string): vo
   );
 }
 
-/** An empty name is let through: the broker is asked, or a topic alias stands for it. */
+/** An empty name is accepted here: the broker decides, or a topic alias stands for the name. */
 function topicName(topic: string, argument: string, what: string): string {
   checkUtf8(topic, argument);
   if (topic === '' || isValidTopicNameText(topic)) return topic;

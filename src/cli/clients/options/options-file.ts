@@ -1,13 +1,13 @@
-/** Options files: read before the command line, which overrides them. */
+/** Options files, which are read first; the command line overrides them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeText } from './argument-text.js';
 import type { ProgramName } from './client-settings.js';
 
-/** What a line may hold; the rest is left out. */
+/** Bytes of a line; the rest of a longer line is ignored. */
 const LINE_BYTES_MAX = 1023;
 
-/** The words of the file that `-o` names, else of the usual one. A file that is not there has none. */
+/** The words of the file that `-o` names, or of the default one. A missing file has no words. */
 export function optionsFileWords(program: ProgramName, commandLine: readonly string[]): string[] {
   const path = chosenFile(commandLine) ?? usualFile(program);
   const text = path === undefined ? undefined : readIfThere(path);
@@ -36,9 +36,7 @@ function readIfThere(path: string): Buffer | undefined {
   }
 }
 
-/**
- * One option a line, its value being everything behind the first space; `#` begins a comment.
- */
+/** Each line is an option; its value is everything after the first space; `#` begins a comment. */
 export function optionsFileToWords(text: Buffer): string[] {
   const words: string[] = [];
   for (const line of text.toString('latin1').split('\n')) {

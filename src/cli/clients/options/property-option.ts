@@ -22,7 +22,7 @@ export const PROPERTY_COMMANDS: readonly PropertyCommand[] = [
   'will',
 ];
 
-/** Packets that clients send, but whose properties are not theirs to choose. */
+/** Packets that clients send, but for which `-D` is refused. */
 const COMMANDS_WITHOUT_OPTION: readonly string[] = ['auth', 'puback', 'pubrec', 'pubrel', 'pubcomp'];
 
 const TEXT_BYTES_MAX = 0xffff;
@@ -35,8 +35,8 @@ const VALUE_MAX: Readonly<Record<string, number>> = {
 };
 
 /**
- * @param words what follows `-D`, to the end of the command line
- * @returns how many of them belong to the option
+ * @param words the words after `-D`, to the end of the command line
+ * @returns the number of words that belong to the option
  * @throws UsageError
  */
 export function takePropertyOption(
@@ -83,7 +83,7 @@ function isServers(rule: PropertyRule, holder: string): boolean {
   return holder === 'publish' && rule.key === 'subscriptionIdentifiers';
 }
 
-/** The names that may stand behind a command. */
+/** The property names that a command of `-D` accepts. */
 export function propertyNames(command: PropertyCommand): string[] {
   return PROPERTY_RULES.filter((rule) => rule.holders.includes(command) && !isServers(rule, command)).map(
     ({ name }) => name,
@@ -118,7 +118,7 @@ function fail(message: string): UsageError {
 }
 
 /**
- * The options for one packet as its properties.
+ * The properties of one packet, from its `-D` options.
  * @throws UsageError for a property given twice or with a value that MQTT does not allow
  */
 export function toProperties(command: PropertyCommand, options: readonly PropertyOption[]): Properties {

@@ -8,7 +8,7 @@ import { OS_CERTIFICATE_FILES } from '../../../net/os-certificates.js';
 import type { TlsSettings } from './client-settings.js';
 import { SetupError } from './usage-error.js';
 
-/** The lowest version to take, by the option's value. */
+/** The lowest TLS version to accept, by the option's value. */
 const VERSIONS: ReadonlyMap<string, SecureVersion> = new Map([
   ['tlsv1.2', 'TLSv1.2'],
   ['tlsv1.3', 'TLSv1.3'],

@@ -1,8 +1,8 @@
-/** What is wrong with the options: the message, and how it is shown. */
+/** Errors in the options: their messages, and how these are shown. */
 
 /**
- * How the hint at `--help` follows the message. Mosquitto's texts end with one blank line or two, or with none and
- * without a hint, and once with the whole usage; scripts that compare them are kept happy.
+ * The way in which the hint at `--help` follows the message. Mosquitto's texts end with one blank line or two, or with
+ * none and without a hint, and once with the whole usage. Scripts may compare them, so the texts are the same here.
  */
 export type Hint = 'one-blank-line' | 'two-blank-lines' | 'usage' | 'none';
 
@@ -16,7 +16,7 @@ export class UsageError extends Error {
   }
 }
 
-/** Options that cannot work together, found when the connection is made; ends with status 1, without usage hint. */
+/** A conflict between options that is found when the connection is made: exit code 1, no hint at `--help`. */
 export class SetupError extends Error {
   override readonly name = 'SetupError';
 }

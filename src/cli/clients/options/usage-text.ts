@@ -5,7 +5,7 @@ import type { ProgramName } from './client-settings.js';
 import { optionsOf } from './option-parser.js';
 import type { OptionRow } from './option-table.js';
 
-/** The release of Mosquitto whose commands these take the place of. */
+/** The Mosquitto release whose commands these replace. */
 const MOSQUITTO_VERSION = '2.1.2';
 
 const PURPOSE: Readonly<Record<ProgramName, string>> = {
@@ -28,7 +28,7 @@ export function versionText(program: ProgramName): string {
   return `${program} version ${MOSQUITTO_VERSION} running on midge ${packageVersion()}.\n`;
 }
 
-/** From the nearest package.json above: the built files lie at different depths. */
+/** The version in the nearest package.json above this file: built files lie at different depths. */
 function packageVersion(): string {
   let folder = import.meta.dirname;
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);

@@ -1,7 +1,7 @@
-/** The lines of `-d`: packets as Mosquitto's clients describe them. */
+/** The lines of `-d`, which describe packets in the words of Mosquitto's clients. */
 import type { Packet, PublishPacket, SubscriptionRequest } from '../../../mqtt/packets.js';
 
-/** @returns one line for most packets; one a filter for SUBSCRIBE and UNSUBSCRIBE */
+/** @returns one line for most packets; one for each filter of SUBSCRIBE and UNSUBSCRIBE */
 export function sentLines(packet: Packet, clientId: string): string[] {
   const line = (text: string) => `Client ${shownId(clientId)} sending ${text}`;
   switch (packet.type) {

@@ -1,4 +1,4 @@
-/** What the commands say when something fails, in Mosquitto's words: scripts look for them. */
+/** The error texts of the commands, in Mosquitto's words, because scripts search for them. */
 import type { ConnackPacket, ProtocolVersion } from '../../../mqtt/packets.js';
 import { ReasonCode, reasonText, returnCodeText } from '../../../mqtt/reason-codes.js';
 import type { DialError } from '../../../net/dial.js';
@@ -8,7 +8,7 @@ import type { ProgramName } from '../options/client-settings.js';
 
 /** Exit codes that stand for an error of Mosquitto's library. */
 export const ExitCode = {
-  /** All that goes wrong before there is a connection. */
+  /** Failures before the transport to the broker is open. */
   failure: 1,
   protocolError: 2,
   notConnected: 4,
@@ -17,7 +17,7 @@ export const ExitCode = {
   proxy: 16,
   keepAlive: 19,
   timeout: 27,
-  /** Ended before the broker took the connection. */
+  /** The transport ended before the CONNACK. */
   tooEarly: 255,
 } as const;
 
@@ -26,7 +26,7 @@ export const NOT_CONNECTED = 'Error: The client is not currently connected';
 export const PROTOCOL_ERROR = 'Error: A network protocol error occurred when communicating with the broker';
 export const KEEP_ALIVE_EXCEEDED = 'Error: Keepalive exceeded';
 
-/** Why there is no connection, and the exit code for it. */
+/** The reason why the connection failed, and its exit code. */
 export function dialFailure(error: DialError): { text: string; exitCode: number } {
   switch (error.stage) {
     case 'lookup':
@@ -53,7 +53,7 @@ function proxyFailure(error: unknown): { text: string; exitCode: number } {
   }
 }
 
-/** Why the broker did not take the connection, and the exit code for it. */
+/** The reason why the broker refused the connection, and its exit code. */
 export function connectionRefusal(
   { reasonCode }: ConnackPacket,
   version: ProtocolVersion,

@@ -14,12 +14,12 @@ export type JsonValue =
 
 export type JsonMember = readonly [name: Uint8Array, value: JsonValue];
 
-/** cJSON gives up on what is nested deeper. */
+/** cJSON refuses deeper nesting. */
 const DEPTH_MAX = 1000;
 
 // ------------------------------------------------------------------------------------------------- reading
 
-/** @returns `undefined` for what cJSON does not take */
+/** @returns `undefined` if cJSON refuses the text */
 export function parseJson(bytes: Uint8Array): JsonValue | undefined {
   if (bytes.includes(0)) return undefined;
   const reader = new JsonReader(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
@@ -40,10 +40,10 @@ const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
   t: '\t',
 };
 
-/** A recursive descent; `undefined` means "no JSON" and is passed up. */
+/** A recursive descent parser; `undefined` stands for "not JSON". */
 class JsonReader {
   readonly #bytes: Buffer;
-  /** The same, one character a byte: to search and compare. */
+  /** The same text with one character for each byte, to search and compare. */
   readonly #text: string;
   #at = 0;
 

@@ -21,13 +21,13 @@ export interface Moment {
   nanoseconds: number;
 }
 
-/** What a format is expanded with. */
+/** The input of a format: a message, and the time at which it came. */
 export interface FormatInput {
   message: PublishPacket;
   now: Moment;
   /** Indented JSON [mosq: --pretty]. */
   pretty: boolean;
-  /** Told what cannot be printed; the part is then left out. */
+  /** Called with an error line for a part that cannot be printed; the part is left out. */
   complain: (text: string) => void;
 }
 
@@ -40,7 +40,7 @@ type Part = Buffer | ((input: FormatInput) => Uint8Array);
 interface Specifier {
   leftAlign: boolean;
   zeroPad: boolean;
-  /** 0 = none given. */
+  /** 0 = no width. */
   width: number;
   precision: number | undefined;
   /** Between groups of `%x`. */
@@ -49,7 +49,7 @@ interface Specifier {
 
 const NOTHING = Buffer.alloc(0);
 
-/** @throws UsageError with Mosquitto's text for what is no format */
+/** @throws UsageError with Mosquitto's text if the format is not valid */
 export function compileFormat(format: string): MessageFormat {
   const parts: Part[] = [];
   let literal = '';
@@ -85,11 +85,11 @@ export function expandFormat(format: MessageFormat, input: FormatInput): Buffer 
 
 interface Compiled {
   part: Part | string;
-  /** Behind the last character that belongs to it. */
+  /** The position after its last character. */
   end: number;
 }
 
-/** By lead character; `at` is behind it. */
+/** The parsers by lead character; `at` is the position after it. */
 const COMPILERS: Readonly<Record<string, (format: string, at: number) => Compiled>> = {
   '%': compileSpecifier,
   '@': compileTime,
@@ -206,7 +206,7 @@ function numberText(digits: string, { leftAlign, zeroPad, width }: Specifier): B
   return Buffer.from(sign + digits.slice(sign.length).padStart(width - sign.length, '0'));
 }
 
-/** What is absent leaves its width. */
+/** An absent value prints as spaces of its width. */
 function optionalNumber(value: number | undefined, specifier: Specifier): Buffer {
   if (value !== undefined) return integer(value, specifier);
   return Buffer.alloc(specifier.width, specifier.zeroPad ? '0' : ' ');

@@ -5,7 +5,7 @@ import { PROPERTY_RULES } from '../../../mqtt/properties.js';
 import { type JsonMember, type JsonValue, jsonBytes, parseJson, upToNul } from './json-text.js';
 import type { FormatInput } from './message-format.js';
 
-/** @returns nothing, after a complaint, for a payload that is to be JSON and is not */
+/** @returns `undefined`, after a complaint, if the payload is to be JSON and is not */
 export function messageJson(input: FormatInput, payload: 'as-string' | 'as-json'): Uint8Array {
   const { message } = input;
   const value = payload === 'as-json' ? payloadAsJson(message) : payloadAsString(message);
@@ -42,7 +42,7 @@ function timestamp({ now }: FormatInput): string {
   return `${strftime('%Y-%m-%dT%H:%M:%S', date)}.${microseconds}${strftime('%z', date)}`;
 }
 
-/** In the order in which they came. */
+/** The properties in the order of the packet. */
 function propertyMembers(properties: Properties): JsonMember[] {
   return Object.keys(properties).flatMap((key) => propertyMember(key as keyof Properties, properties));
 }

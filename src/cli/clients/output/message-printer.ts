@@ -1,4 +1,4 @@
-/** Prints the messages that mosquitto_sub and mosquitto_rr receive, in the way that the options ask for. */
+/** The printer of the messages that mosquitto_sub and mosquitto_rr receive. */
 import type { PublishPacket } from '../../../mqtt/packets.js';
 import type { ClientSettings } from '../options/client-settings.js';
 import { compileFormat, expandFormat, type MessageFormat } from './message-format.js';
@@ -7,7 +7,7 @@ import { now } from './wall-clock.js';
 const NEWLINE = Buffer.from('\n');
 const NOTHING = Buffer.alloc(0);
 
-/** In watch mode the first topic has the second line of the screen. */
+/** The line of the screen for the first topic in watch mode. */
 const WATCH_LINE_FIRST = 2;
 
 export class MessagePrinter {
@@ -17,8 +17,8 @@ export class MessagePrinter {
   readonly #watchLines = new Map<string, number>();
 
   /**
-   * @param complain told what cannot be printed in the format asked for
-   * @throws UsageError for what is no format
+   * @param complain is called with an error line for a message that the format cannot print
+   * @throws UsageError if the format is not valid
    */
   constructor(settings: ClientSettings, complain: (text: string) => void) {
     this.#settings = settings;
@@ -26,7 +26,7 @@ export class MessagePrinter {
     this.#complain = complain;
   }
 
-  /** The bytes for a message; none for some empty ones. */
+  /** The bytes to print for a message; none for some empty messages. */
   bytes(message: PublishPacket): Uint8Array {
     const line = this.#line(message);
     if (!this.#settings.watch) return line;

@@ -21,7 +21,7 @@ export function print(bytes: Uint8Array | string): void {
   if (collectedBytes > COLLECTED_BYTES_MAX) flushOutput();
 }
 
-/** Writes what was collected. To be called before the process ends. */
+/** Writes the collected output. Callers do this before the process ends. */
 export function flushOutput(): void {
   if (collected.length === 0) return;
   const bytes = collected.length === 1 ? collected[0]! : Buffer.concat(collected, collectedBytes);
@@ -36,7 +36,7 @@ export function printError(text: string): void {
   writeAll(STDERR, Buffer.from(`${text}\n`));
 }
 
-/** A reader that went away is no error: messages are still received and counted, as Mosquitto's clients do. */
+/** A closed pipe is no error: messages are still received and counted, as in Mosquitto's clients. */
 function writeAll(descriptor: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) {
     try {
@@ -48,7 +48,7 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
   }
 }
 
-/** The pipe is full, and someone who shares it made it non-blocking. */
+/** Waits for a full pipe that another process has made non-blocking. */
 function waitForReader(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
 }
