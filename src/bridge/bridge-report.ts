@@ -3,6 +3,7 @@
  * topics of our own under `$SYS/broker/bridge/NAME/`.
  */
 import type { Broker } from '../broker/broker.js';
+import { publishOwn } from '../broker/route-publication.js';
 import type { BridgeSettings } from '../config/settings.js';
 import { Publication } from '../mqtt/publication.js';
 import { stateTopic } from './remote-connect.js';
@@ -71,6 +72,6 @@ export class BridgeReport {
 
   #publish(topic: string, value: string): void {
     const payload = Buffer.from(value);
-    this.#broker.publish(Publication.create({ topic, payload, qos: 1, retain: true }));
+    publishOwn(this.#broker, Publication.create({ topic, payload, qos: 1, retain: true }));
   }
 }

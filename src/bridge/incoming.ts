@@ -4,9 +4,10 @@
  */
 import { Acknowledgements } from '../broker/acknowledgements.js';
 import type { Broker } from '../broker/broker.js';
-import { type Releaser, releasePublication, routePublication } from '../broker/publish-path.js';
+import { type Releaser, releasePublication } from '../broker/publish-path.js';
+import { routePublication } from '../broker/route-publication.js';
 import * as lines from '../log/mosquitto-lines.js';
-import type { Qos } from '../mqtt/packets.js';
+import type { AckPacket, Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
@@ -37,7 +38,7 @@ export class Incoming implements Releaser {
     this.#topics = topics;
     this.#remote = remote;
     this.#failed = failed;
-    this.acknowledgements = new Acknowledgements(broker, () =>
+    this.acknowledgements = new Acknowledgements(broker, this, () =>
       failed('a worker that stores its messages has died'),
     );
   }
@@ -67,10 +68,10 @@ export class Incoming implements Releaser {
     const isWanted = this.#rename(publication) && this.#isTaken(publication);
     if (qos === 2) {
       if (isWanted) this.#receive(packetId, publication);
-      this.acknowledge(mark, 0, 'pubrec', packetId);
+      this.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, 0);
     } else {
       const durable = isWanted ? this.#route(publication) : 0;
-      if (qos === 1) this.acknowledge(mark, durable, 'puback', packetId);
+      if (qos === 1) this.acknowledgements.acknowledge(mark, durable, 'puback', packetId, 0);
     }
   }
 
@@ -94,7 +95,7 @@ export class Incoming implements Releaser {
     return !this.#remote.isClosed;
   }
 
-  sendAck(type: 'puback' | 'pubrec' | 'pubcomp' | 'pubrel', packetId: number): void {
+  sendAck(type: AckPacket['type'], packetId: number): void {
     this.#remote.acknowledge(type, packetId);
   }
 
@@ -107,7 +108,7 @@ export class Incoming implements Releaser {
   received(packetId: number, reasonCode: number): void {
     const mark = this.broker.store.mark();
     const known = this.session.pubrec(packetId, reasonCode);
-    if (!known || reasonCode < 0x80) this.acknowledge(mark, 0, 'pubrel', packetId);
+    if (!known || reasonCode < 0x80) this.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
   }
 
   /** @returns false where no topic is left */
@@ -156,18 +157,6 @@ export class Incoming implements Releaser {
     routePublication(this.broker, route, publication, this.session);
     if (route.workers !== 0) this.heedCongestion(route.workers);
     return route.durable;
-  }
-
-  acknowledge(
-    mark: number,
-    workers: number,
-    type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
-    packetId: number,
-  ): void {
-    const send = (): void => this.sendAck(type, packetId);
-    const { store } = this.broker;
-    if (workers === 0 && this.acknowledgements.isEmpty && !store.changedSince(mark)) send();
-    else this.acknowledgements.add(mark, workers, send);
   }
 }
 

@@ -5,11 +5,13 @@
  */
 import type { Broker } from '../broker/broker.js';
 import type { RetainedCursor } from '../broker/ports.js';
+import { removeSession, storeConnected } from '../broker/session-path.js';
+import { subscribe, unsubscribe } from '../broker/subscription-path.js';
 import type { BridgeSettings } from '../config/settings.js';
 import { doingLocalSubscribe } from '../log/bridge-lines.js';
 import type { Interest } from '../routing/route-table.js';
 import { type DropReason, NEVER, type Peer, type Session } from '../session/session.js';
-import { Subscription } from '../session/subscription.js';
+import type { Subscription } from '../session/subscription.js';
 import type { TopicMap } from './topic-map.js';
 
 export class LocalEnd {
@@ -71,7 +73,7 @@ export class LocalEnd {
     session.disconnectedAt = Number.POSITIVE_INFINITY;
     session.queuesQos0 = this.#settings.startType === 'lazy';
     session.dropCounts = this.dropCounts;
-    if (!this.#settings.localCleansession) this.#keep(session);
+    if (!this.#settings.localCleansession) storeConnected(this.#broker, session, {});
     this.#subscribe(session);
     return session;
   }
@@ -81,14 +83,14 @@ export class LocalEnd {
     const { session } = this;
     if (session === undefined) return undefined;
     session.peer?.takenOver(true);
-    if (!this.#settings.localCleansession || session.keeper === null) return session;
-    this.#broker.removeSession(session);
+    if (!this.#settings.localCleansession || session.storage === null) return session;
+    removeSession(this.#broker, session);
     return undefined;
   }
 
   attach(session: Session, peer: Peer): void {
     this.#broker.connectedBridges += 1;
-    session.keeper?.update({ isSending: true });
+    session.storage?.update({ isSending: true });
     session.attach(peer, this.#broker.now);
   }
 
@@ -98,14 +100,14 @@ export class LocalEnd {
     const { session } = this;
     if (session === undefined) return;
     session.detach(Number.POSITIVE_INFINITY);
-    session.keeper?.update({ lastPacketId: session.lastPacketId, isSending: session.isInDoubt });
-    if (!this.keepsMessages) this.#broker.removeSession(session);
+    session.storage?.update({ lastPacketId: session.lastPacketId, isSending: session.isInDoubt });
+    if (!this.keepsMessages) removeSession(this.#broker, session);
   }
 
   /** The bridge is gone for good, and what was kept for it. */
   end(): void {
     const { session } = this;
-    if (session !== undefined) this.#broker.removeSession(session);
+    if (session !== undefined) removeSession(this.#broker, session);
     this.#broker.directory.released(this.clientId);
   }
 
@@ -129,49 +131,19 @@ export class LocalEnd {
     }
   }
 
-  #keep(session: Session): void {
-    const { clientId, username, version: protocolVersion, lastPacketId } = session;
-    const record = {
-      clientId,
-      username,
-      protocolVersion,
-      sessionExpiry: NEVER,
-      expiresAt: 0,
-      disconnectedAt: 0,
-      lastPacketId,
-      will: undefined,
-    };
-    if (session.keeper === null) session.keeper = this.#broker.store.createSession(record);
-    else session.keeper.update(record);
-  }
-
   #subscribe(session: Session): void {
     const changes: Interest[] = [];
     const wanted = new Set(this.#topics.localFilters.map(({ filter }) => filter));
-    for (const subscription of [...session.subscriptions.values()]) {
-      if (!wanted.has(subscription.filter)) this.#unsubscribe(session, subscription, changes);
+    for (const filter of [...session.subscriptions.keys()]) {
+      if (!wanted.has(filter)) unsubscribe(this.#broker, session, filter, changes);
     }
     for (const { filter, qos } of this.#topics.localFilters) {
-      const known = session.subscriptions.get(filter);
-      const subscription = known ?? new Subscription(session, filter);
-      subscription.update({ filter, qos, noLocal: true, retainAsPublished: true, retainHandling: 0 }, 0);
       if (this.#broker.logs('debug')) {
         this.#broker.log.write('debug', doingLocalSubscribe(this.clientId, filter));
       }
-      if (known === undefined) {
-        session.subscriptions.set(filter, subscription);
-        const change = this.#broker.routes.add(subscription);
-        if (change !== null) changes.push(change);
-      }
-      session.keeper?.subscribe(subscription.toRecord(0));
+      const request = { filter, qos, noLocal: true, retainAsPublished: true, retainHandling: 0 } as const;
+      subscribe(this.#broker, session, request, { identifier: 0, qosMax: 2 }, changes);
     }
     this.#broker.cluster.announce(changes);
-  }
-
-  #unsubscribe(session: Session, subscription: Subscription, changes: Interest[]): void {
-    session.subscriptions.delete(subscription.filter);
-    session.keeper?.unsubscribe(subscription.filter);
-    const change = this.#broker.routes.remove(subscription);
-    if (change !== null) changes.push(change);
   }
 }

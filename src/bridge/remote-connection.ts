@@ -26,6 +26,7 @@ import {
 } from '../mqtt/packets.js';
 import { NO_ALIAS, Publication, readPublish } from '../mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
+import { ReceivedAliases, resolveAlias, SentAliases } from '../mqtt/topic-aliases.js';
 import type { BridgeFilter } from './topic-map.js';
 
 export interface RemoteEvents {
@@ -55,9 +56,9 @@ export class RemoteConnection {
   readonly #events: RemoteEvents;
   readonly #framer: Framer;
   readonly #incoming = new Publication();
-  readonly #topicsByAlias = new Map<number, Uint8Array>();
-  #limits: RemoteLimits = { packetSizeMax: Number.MAX_SAFE_INTEGER, aliasesMax: 0 };
-  readonly #aliases = new Map<string, number>();
+  readonly #receivedAliases: ReceivedAliases<Uint8Array>;
+  #packetSizeMax = Number.MAX_SAFE_INTEGER;
+  #sentAliases = new SentAliases(0);
   #keepAliveMs: number;
   #connected = false;
   #closed = false;
@@ -78,6 +79,7 @@ export class RemoteConnection {
   ) {
     this.#connect = connect;
     this.version = connect.version;
+    this.#receivedAliases = new ReceivedAliases(connect.properties.topicAliasMaximum ?? 0);
     this.#events = events;
     this.#keepAliveMs = connect.keepAlive * 1000;
     this.out = new OutgoingBuffer(sink, flushList);
@@ -98,7 +100,8 @@ export class RemoteConnection {
   /** The CONNACK is a good one: from here on messages may come and go. */
   accept({ properties }: ConnackPacket, limits: RemoteLimits): void {
     this.#connected = true;
-    this.#limits = limits;
+    this.#packetSizeMax = limits.packetSizeMax;
+    this.#sentAliases = new SentAliases(limits.aliasesMax);
     if (properties.serverKeepAlive !== undefined) this.#keepAliveMs = properties.serverKeepAlive * 1000;
   }
 
@@ -139,21 +142,11 @@ export class RemoteConnection {
     own.dup = delivery.dup;
     own.packetId = delivery.packetId;
     own.now = time;
-    const isNewAlias = this.#chooseAlias(publication.topic);
-    const sent = writePublish(this.out, publication, own, this.#limits.packetSizeMax);
-    if (sent && isNewAlias) this.#aliases.set(publication.topic, own.topicAlias);
-    if (sent) this.#sentMs = this.#nowMs;
-    return sent;
-  }
-
-  /** The first topics get aliases, later ones go without. @returns whether the packet makes a new one known */
-  #chooseAlias(topic: string): boolean {
-    const delivery = this.#delivery;
-    const known = this.#aliases.get(topic);
-    const isNew = known === undefined && this.#aliases.size < this.#limits.aliasesMax;
-    delivery.withTopic = known === undefined;
-    delivery.topicAlias = known ?? (isNew ? this.#aliases.size + 1 : 0);
-    return isNew;
+    this.#sentAliases.choose(own, publication.topic);
+    if (!writePublish(this.out, publication, own, this.#packetSizeMax)) return false;
+    this.#sentAliases.written(own, publication.topic);
+    this.#sentMs = this.#nowMs;
+    return true;
   }
 
   acknowledge(type: AckPacket['type'], packetId: number): void {
@@ -208,23 +201,14 @@ export class RemoteConnection {
     const fault = readPublish(publication, buffer, start, bodyStart, end, this.version, this.#time);
     if (fault !== 0) {
       this.#fail('it sends a malformed PUBLISH');
-    } else if (publication.topicAlias !== NO_ALIAS && !this.#resolveAlias(publication)) {
+    } else if (
+      publication.topicAlias !== NO_ALIAS &&
+      resolveAlias(this.#receivedAliases, publication) !== 0
+    ) {
       this.#fail('it uses a topic alias that it has not set');
     } else {
       this.#events.publish(publication);
     }
-  }
-
-  #resolveAlias(publication: Publication): boolean {
-    const { topicAlias, buffer, topicStart, topicEnd } = publication;
-    if (topicAlias === 0 || topicAlias > (this.#connect.properties.topicAliasMaximum ?? 0)) return false;
-    if (topicStart !== topicEnd) {
-      this.#topicsByAlias.set(topicAlias, new Uint8Array(buffer.subarray(topicStart, topicEnd)));
-      return true;
-    }
-    const topic = this.#topicsByAlias.get(topicAlias);
-    if (topic !== undefined) publication.replaceTopic(topic);
-    return topic !== undefined;
   }
 
   #receive(packet: Packet): void {

@@ -4,6 +4,7 @@
  * those before it.
  */
 import { RingQueue } from '../base/ring-queue.js';
+import type { AckPacket } from '../mqtt/packets.js';
 import type { Broker } from './broker.js';
 
 interface Waiting {
@@ -12,14 +13,22 @@ interface Waiting {
   send: () => void;
 }
 
+/** Who sends them. */
+export interface AckTarget {
+  readonly isConnected: boolean;
+  sendAck(type: AckPacket['type'], packetId: number, reasonCode: number): void;
+}
+
 export class Acknowledgements {
   readonly #waiting = new RingQueue<Waiting>();
   readonly #broker: Broker;
+  readonly #target: AckTarget;
   /** What is awaited will not come: a worker died. */
   readonly #failed: () => void;
 
-  constructor(broker: Broker, failed: () => void) {
+  constructor(broker: Broker, target: AckTarget, failed: () => void) {
     this.#broker = broker;
+    this.#target = target;
     this.#failed = failed;
   }
 
@@ -31,6 +40,26 @@ export class Acknowledgements {
   /** How many wait. */
   get length(): number {
     return this.#waiting.length;
+  }
+
+  /**
+   * Acknowledges when everything changed in the store since `mark`, and stored by the workers of the mask, is
+   * committed; at once where there is nothing to wait for (hot path).
+   */
+  acknowledge(
+    mark: number,
+    workers: number,
+    type: AckPacket['type'],
+    packetId: number,
+    reasonCode: number,
+  ): void {
+    if (workers === 0 && this.#waiting.length === 0 && !this.#broker.store.changedSince(mark)) {
+      this.#target.sendAck(type, packetId, reasonCode);
+    } else {
+      this.add(mark, workers, () => {
+        if (this.#target.isConnected) this.#target.sendAck(type, packetId, reasonCode);
+      });
+    }
   }
 
   /**

@@ -1,18 +1,17 @@
 /**
- * The broker of one worker thread: its sessions and connections, the routes, the retained messages, the links to
- * the other workers. The paths (`connect-path.ts`, `publish-path.ts`, `records-path.ts`, `subscribe-path.ts`) work on
- * this state.
+ * The state of the broker of one worker thread: its sessions and connections, the routes, the retained messages, the
+ * links to the other workers. The operations on it are functions in the other files of this folder, which take a
+ * `Broker`; this file imports none of them.
  *
- * Time comes in through `clock` and `tick`; the world through the interfaces in `ports.ts`.
+ * Time comes in through `clock` and `upkeep.ts`, the world through the interfaces in `ports.ts`.
  */
-import { type ClientAcl, OPEN_ACL } from '../auth/acl-check.js';
-import { PlacedList } from '../base/placed-list.js';
+import type { ClientAcl } from '../auth/acl-check.js';
+import { type Placed, PlacedList } from '../base/placed-list.js';
 import { Registry } from '../base/registry.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
-import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
-import type { FlushList } from '../mqtt/outgoing-buffer.js';
+import type { FlushList, OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { Publication } from '../mqtt/publication.js';
 import { Cluster } from '../routing/cluster.js';
 import { RouteTable } from '../routing/route-table.js';
@@ -23,19 +22,14 @@ import {
   type SessionEvents,
   type SessionLimits,
 } from '../session/session.js';
-import type { KeptContents, SessionStorage } from '../session/session-storage.js';
-import { Subscription } from '../session/subscription.js';
 import { Counter, type CounterName } from '../sys/counters.js';
 import { RetainedTree } from '../topic/retained-tree.js';
 import { isSysTopic } from '../topic/topic-name.js';
-import type { Connection } from './connection.js';
 import { DenialLog } from './denials.js';
-import { gauge } from './gauges.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
 import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js';
-import { routePublication } from './publish-path.js';
 import { Releases } from './releases.js';
-import { DelayedWills, type PreparedWill, restoredWill, willRecord } from './wills.js';
+import { DelayedWills } from './wills.js';
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
@@ -57,14 +51,23 @@ export interface BrokerWorld {
   changes?: { add(): void };
   /** Milliseconds since the epoch. */
   clock: () => number;
+  /** For the ids of clients that bring none: they are not to be guessed. */
+  randomBytes: (length: number) => Uint8Array;
 }
 
-/** A session as the store gives it back. */
-export interface RestoredSession {
-  record: Readonly<SessionRecord>;
-  keeper: SessionStorage;
-  subscriptions: readonly SubscriptionRecord[];
-  contents: KeptContents;
+/** A connection, as what concerns all of them sees it. */
+export interface OpenConnection extends Placed {
+  readonly out: OutgoingBuffer;
+  readonly sender: { countSent(): void };
+  /** Once a second. @param now milliseconds since the epoch */
+  tick(now: number): void;
+  /** There are new settings, and new rights. */
+  reload(): void;
+  /** Some link has room again. */
+  relieve(): void;
+  publishWillNow(): void;
+  /** Orderly end of the broker. */
+  stop(): void;
 }
 
 export class Broker implements SessionEvents {
@@ -74,6 +77,7 @@ export class Broker implements SessionEvents {
   readonly directory: Directory;
   readonly access: Access;
   readonly flushList: FlushList;
+  readonly randomBytes: (length: number) => Uint8Array;
   readonly #clock: () => number;
   readonly #changes: { add(): void } | undefined;
 
@@ -83,11 +87,11 @@ export class Broker implements SessionEvents {
   readonly sysRetained = new RetainedTree<Publication>();
   readonly store: BrokerStore;
   readonly sessions = new Registry<Session>();
-  readonly connections = new PlacedList<Connection>();
+  readonly connections = new PlacedList<OpenConnection>();
   /** Bridges are clients, too, though no connection of theirs comes in. */
   connectedBridges = 0;
   readonly delayedWills = new DelayedWills();
-  readonly releases = new Releases(this);
+  readonly releases = new Releases();
   readonly denials: DenialLog;
 
   /** Milliseconds since the epoch, as of the bytes being worked on. */
@@ -109,12 +113,19 @@ export class Broker implements SessionEvents {
     this.directory = world.directory;
     this.access = world.access;
     this.flushList = world.flushList;
+    this.randomBytes = world.randomBytes;
     this.store = world.store ?? new MemoryStore();
     this.denials = new DenialLog(world.log);
     this.#clock = world.clock;
     this.#changes = world.changes;
     this.now = world.clock();
     this.#limits = { ...world.settings };
+  }
+
+  /** New settings after SIGHUP, for the broker and for all sessions. */
+  replaceSettings(settings: Settings): void {
+    this.settings = settings;
+    Object.assign(this.#limits, settings);
   }
 
   /** Reads the clock; called once for each piece of input. */
@@ -131,30 +142,6 @@ export class Broker implements SessionEvents {
     return session;
   }
 
-  /** Ends a session, and with it this worker's claim to the client id. */
-  endSession(session: Session): void {
-    if (this.sessions.get(session.clientId) !== session) return;
-    this.removeSession(session);
-    this.directory.released(session.clientId);
-  }
-
-  /** Its subscriptions go; shared messages that it had not acknowledged go to other members. */
-  removeSession(session: Session): void {
-    this.sessions.delete(session.clientId);
-    this.reportDrops(session, 'while it was away');
-    session.keeper?.end();
-    const changes = [];
-    for (const subscription of session.subscriptions.values()) {
-      const change = this.routes.remove(subscription);
-      if (change !== null) changes.push(change);
-    }
-    this.cluster.announce(changes);
-    for (const { publication, subscription } of session.takeBackShared()) {
-      this.deliverToGroup(publication, subscription.filter);
-    }
-    session.subscriptions.clear();
-  }
-
   /** When a session that lost its connection ends; `Infinity` = never. Milliseconds since the epoch. */
   sessionEndsAt(session: Session): number {
     const { persistentClientExpiration } = this.settings;
@@ -167,21 +154,8 @@ export class Broker implements SessionEvents {
 
   // ----------------------------------------------------------------- messages
 
-  /** Delivers to one subscriber, whatever the topic. */
-  deliver(publication: Publication, subscription: Subscription, shared: boolean): void {
-    const { qos: granted, session } = subscription;
-    const qos = this.settings.upgradeOutgoingQos || granted < publication.qos ? granted : publication.qos;
-    const retain = publication.retain && subscription.retainAsPublished;
-    session.deliver(publication, qos, retain, subscription.identifiers, shared ? subscription : null);
-  }
-
-  /** Publishes a message of the broker itself, or a will. */
-  publish(publication: Publication): void {
-    routePublication(this, this.routes.routeOf(publication.topic), publication, null);
-  }
-
   /** Sets the retained message of the topic; an empty payload clears it [MQTT-3.3.1-6]. */
-  keepRetained(publication: Publication): void {
+  setRetained(publication: Publication): void {
     const { topic, payloadLength } = publication;
     if (!isSysTopic(topic)) this.changed();
     if (isSysTopic(topic)) {
@@ -207,12 +181,12 @@ export class Broker implements SessionEvents {
     return this.access.aclOf(null, username, origin)?.canWrite(topic) ?? true;
   }
 
-  /** Sessions change what they keep in the middle of a publish. */
-  mark(): number {
+  /** Sessions change what is stored of them in the middle of a publish. */
+  markWithin(): number {
     return this.store.markWithin();
   }
 
-  /** Something changed that a save would keep [mosq: autosave_on_changes]. */
+  /** Something changed that a save would write [mosq: autosave_on_changes]. */
   changed(): void {
     if (this.settings.autosaveOnChanges) this.#changes?.add();
   }
@@ -249,143 +223,10 @@ export class Broker implements SessionEvents {
     this.log.write('notice', lines.messagesDropped(clientId, during, unreportedDrops));
   }
 
-  // ----------------------------------------------------------------- wills
-
-  /** A connection ended without DISCONNECT, or asked for its will [MQTT-3.1.2-8]. */
-  releaseWill(session: Session, will: PreparedWill): void {
-    if (will.delay > 0 && session.outlivesConnection) {
-      const dueAt = Math.min(this.now + will.delay * 1000, this.sessionEndsAt(session));
-      this.delayedWills.add(session.clientId, will, dueAt);
-      session.keeper?.update({ will: willRecord(will, dueAt) });
-    } else {
-      this.publishWill(session.clientId, will);
-    }
-  }
-
-  /** A client went away and its session stays: until when is kept. */
-  keepDisconnected(session: Session): void {
-    const endsAt = this.sessionEndsAt(session);
-    session.keeper?.update({
-      sessionExpiry: session.expiryInterval,
-      disconnectedAt: session.disconnectedAt,
-      expiresAt: Number.isFinite(endsAt) ? endsAt : 0,
-      isSending: session.isInDoubt,
-      lastPacketId: session.lastPacketId,
-      will: undefined,
-    });
-  }
-
-  /** Takes up a stored session, as at a start. */
-  restoreSession(loaded: RestoredSession): void {
-    const { record, keeper, subscriptions, contents } = loaded;
-    const session = this.createSession(record.clientId, record.protocolVersion);
-    session.username = record.username;
-    session.rights = this.#rightsWhileAway(session);
-    session.expiryInterval = record.sessionExpiry;
-    // It was connected when the broker ended: its time begins now.
-    session.disconnectedAt = record.disconnectedAt || this.now;
-    session.restore(keeper, contents, record.lastPacketId, record.isSending === true);
-    for (const subscriptionRecord of subscriptions) {
-      const subscription = Subscription.fromRecord(session, subscriptionRecord);
-      session.subscriptions.set(subscription.filter, subscription);
-      this.routes.add(subscription);
-    }
-    const { will } = record;
-    if (will !== undefined) {
-      const dueAt = will.dueAt || this.now + will.delay * 1000;
-      this.delayedWills.add(session.clientId, restoredWill(will, record.username), dueAt);
-    }
-    if (record.disconnectedAt === 0) keeper.update({ disconnectedAt: session.disconnectedAt });
-  }
-
-  publishWill(clientId: string, will: PreparedWill): void {
-    if (will.expiry !== 0) will.publication.expiresAt = this.now + will.expiry * 1000;
-    this.directory.willDone(clientId, will.claim);
-    this.sessions.get(clientId)?.keeper?.update({ will: undefined });
-    if (will.publication.retain && !this.settings.retainAvailable) return;
-    if (!this.#mayPublishWill(clientId, will)) return;
-    this.publish(will.publication);
-  }
-
-  /** Asked when the will is sent, for rights may have changed since CONNECT. */
-  #mayPublishWill(clientId: string, { publication, listener, username }: PreparedWill): boolean {
-    const acl = this.access.aclOf(listener, username, clientId) ?? OPEN_ACL;
-    if (acl.canWrite(publication.topic)) return true;
-    this.denials.denied(clientId, publication.topic, acl, this.now);
-    return false;
-  }
-
-  // ----------------------------------------------------------------- time
-
-  /** Once a second: keepalives, delayed wills, the ends of sessions. */
-  tick(): void {
-    const now = this.refreshNow();
-    for (const connection of this.connections) connection.tick(now);
-    for (const [clientId, will] of this.delayedWills.takeDue(now)) this.publishWill(clientId, will);
-    for (const session of this.sessions.values()) {
-      if (session.peer === null && this.sessionEndsAt(session) <= now) this.#expire(session);
-    }
-    this.denials.tick(now);
-    gauge(this);
-  }
-
-  /** New settings after SIGHUP, which `access` has already: rights change, and some clients have to go. */
-  reload(settings: Settings): void {
-    this.settings = settings;
-    Object.assign(this.#limits, settings);
-    for (const session of this.sessions.values()) {
-      if (session.peer !== null) continue; // its connection sees to it
-      session.rights = this.#rightsWhileAway(session);
-    }
-    for (const connection of this.connections) connection.reload();
-  }
-
-  /** Access rules do not apply to bridges [mosq: local_username]. */
-  #rightsWhileAway({ clientId, username, listener }: Session): ClientAcl | null {
+  /** The rights of a client that is not connected. Access rules do not apply to bridges [mosq: local_username]. */
+  rightsWhileAway({ clientId, username, listener }: Session): ClientAcl | null {
     const isBridge = this.settings.bridges.some(({ localClientid }) => localClientid === clientId);
     return isBridge ? null : this.access.aclOf(listener, username, clientId);
-  }
-
-  /** Orderly end: every will is published, delays ignored, then every connection is closed. */
-  stop(): void {
-    this.refreshNow();
-    for (const [clientId, will] of this.delayedWills.takeDue(Number.POSITIVE_INFINITY)) {
-      this.publishWill(clientId, will);
-    }
-    for (const connection of this.connections) connection.publishWillNow();
-    this.flushList.flushAll();
-    for (const connection of this.connections) connection.stop();
-    for (const session of this.sessions.values()) {
-      this.reportDrops(session, session.peer === null ? 'while it was away' : 'while it was connected');
-    }
-  }
-
-  #expire(session: Session): void {
-    const will = this.delayedWills.take(session.clientId);
-    if (will !== undefined) this.publishWill(session.clientId, will);
-    this.counters[Counter.sessionsExpired]! += 1;
-    if (this.settings.connectionMessages) {
-      this.log.write('notice', lines.expiringClient(session.clientId));
-    }
-    this.endSession(session);
-  }
-
-  /** A member of a shared subscription is gone: another one gets its message [MQTT-4.8.2-5]. */
-  deliverToGroup(publication: Publication, groupKey: string): void {
-    const next = this.routes.group(groupKey)?.nextReader(publication.topic);
-    if (typeof next === 'number') this.cluster.forwardToGroup(publication, next, groupKey);
-    else if (next !== undefined) this.deliver(publication, next, true);
-  }
-
-  /** SIGUSR2: one line a subscription. */
-  describeSubscriptions(): string[] {
-    const described: string[] = [];
-    for (const session of this.sessions.values()) {
-      for (const { filter, qos } of session.subscriptions.values()) {
-        described.push(`${session.clientId} ${qos} ${filter}`);
-      }
-    }
-    return described;
   }
 
   /** Whether a line of this type is wanted. */

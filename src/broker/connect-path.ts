@@ -3,25 +3,24 @@
  * older connection, and the session that is resumed or made.
  */
 import { isUtf8 } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import { OPEN_ACL } from '../auth/acl-check.js';
+import { asBuffer } from '../base/as-buffer.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { encodePacket } from '../mqtt/encode.js';
 import { PacketError } from '../mqtt/packet-error.js';
-import type { ConnectPacket, Properties } from '../mqtt/packets.js';
+import type { ConnectPacket, Properties, ProtocolVersion } from '../mqtt/packets.js';
 import { ReasonCode, toConnectReturnCode } from '../mqtt/reason-codes.js';
 import type { ClaimAnswer } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { NEVER, type Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
-import type { Connection } from './connection.js';
+import type { Connection, ConnectResult } from './connection.js';
 import type { Admission, Login } from './ports.js';
+import { removeSession, storeConnected } from './session-path.js';
+import { publishWill } from './will-path.js';
 import { type PreparedWill, prepareWill, type WillOwner, willRecord } from './wills.js';
-
-/** Bytes of the largest CONNECT [mosq: built-in packet limits]. */
-export const CONNECT_SIZE_MAX = 100_000;
 
 /** `max_inflight_messages` at which no limit is announced [mosq: max_inflight_messages]. */
 const UNLIMITED = 0xffff;
@@ -36,20 +35,19 @@ export function receiveConnect(
   connection.broker.counters[Counter.connects]! += 1;
   const packet = decodePacket(buffer, start, bodyStart, end, connection.version, 'client');
   if (packet instanceof PacketError) {
-    connection.version = packet.version ?? connection.version;
-    if (packet.connackCode !== undefined) sendRefusal(connection, packet.connackCode);
+    if (packet.connackCode !== undefined) {
+      sendRefusal(connection, packet.version ?? connection.version, packet.connackCode);
+    }
     connection.refusePacket(packet);
     return;
   }
   if (packet.type !== 'connect') return;
-  connection.version = packet.version;
-  connection.isBridge = packet.bridge;
-  // Kept until the claim is answered: the connection may have to move with all it has read.
+  // An own copy, for when the claim is answered: the connection may have to move with all it has read.
   const frame = new Uint8Array(buffer.subarray(start, end));
   const assignedId = packet.clientId === '';
   const refusal = refusalOf(connection, packet);
   if (refusal !== null) {
-    refuse(connection, refusal.reasonCode, refusal.why);
+    refuse(connection, packet, refusal.reasonCode, refusal.why);
     return;
   }
   connection.holdInput();
@@ -68,7 +66,8 @@ interface Refusal {
 /** What the listener and the options do not allow; also gives a client without an id its own. */
 function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | null {
   const { settings } = connection.broker;
-  const { listener, version } = connection;
+  const { listener } = connection;
+  const { version } = packet;
   if (!listener.acceptProtocolVersions.includes(version)) {
     return { reasonCode: ReasonCode.unsupportedProtocolVersion, why: DisconnectReason.protocolError };
   }
@@ -94,7 +93,7 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
       );
       return { reasonCode, why: DisconnectReason.protocolError };
     }
-    packet.clientId = listener.autoIdPrefix + generateId();
+    packet.clientId = listener.autoIdPrefix + idOf(connection.broker.randomBytes(16));
   }
   if (!connection.broker.store.knowsSessions && (expiryOf(packet) > 0 || !packet.cleanStart)) {
     return { reasonCode: ReasonCode.serverUnavailable, why: 'its session cannot be read at present' };
@@ -114,9 +113,9 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
   return null;
 }
 
-/** 16 random bytes shaped like a UUID, as Mosquitto does [mosq: auto_id_prefix]. */
-function generateId(): string {
-  const hex = randomBytes(16).toString('hex').toUpperCase();
+/** 16 random bytes in the form of a UUID, as Mosquitto does [mosq: auto_id_prefix]. */
+function idOf(bytes: Uint8Array): string {
+  const hex = asBuffer(bytes).toString('hex').toUpperCase();
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
@@ -129,11 +128,11 @@ function logIn(
   const login = loginOf(connection, packet);
   const answer = connection.broker.access.login(login);
   if (answer instanceof Promise)
-    void answer.then((admission) => decided(connection, login, admission, admitted));
-  else decided(connection, login, answer, admitted);
+    void answer.then((admission) => decided(connection, packet, login, admission, admitted));
+  else decided(connection, packet, login, answer, admitted);
 }
 
-/** Kept with the connection, for a reload: a function of its own, so that `isGone` keeps nothing else alive. */
+/** The connection holds it for a reload: it is made in a function of its own, so that `isGone` holds nothing else. */
 function loginOf(connection: Connection, packet: ConnectPacket): Login {
   const { transport } = connection;
   const { clientId, username, password } = packet;
@@ -149,6 +148,7 @@ function loginOf(connection: Connection, packet: ConnectPacket): Login {
 
 function decided(
   connection: Connection,
+  packet: ConnectPacket,
   login: Login,
   admission: Admission,
   admitted: (admission: Admission & { admitted: true }) => void,
@@ -157,8 +157,7 @@ function decided(
   const { broker } = connection;
   const { clientId } = login.request;
   if (admission.admitted) {
-    connection.username = admission.username;
-    connection.admittedLogin = { login, admission };
+    connection.admitted({ login, admission });
     admitted(admission);
     return;
   }
@@ -168,6 +167,7 @@ function decided(
   }
   refuse(
     connection,
+    packet,
     reasonCode,
     reasonCode === ReasonCode.badAuthenticationMethod
       ? DisconnectReason.disallowedFeature
@@ -190,12 +190,8 @@ function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array,
     (answer) => {
       if (connection.isClosed) abandon(connection, clientId, answer);
       else if (answer.verdict === 'elsewhere') moveTo(connection, answer.worker, frame);
-      else if (answer.verdict === 'full') refuseFull(connection);
-      else {
-        connection.clientId = clientId;
-        connection.will = will;
-        accept(connection, packet, assignedId);
-      }
+      else if (answer.verdict === 'full') refuseFull(connection, packet);
+      else accept(connection, packet, will, assignedId);
     },
   );
   if (will !== null) will.claim = id;
@@ -232,26 +228,23 @@ function moveTo(connection: Connection, worker: number, frame: Uint8Array): void
 }
 
 /** [mosq: global_max_clients] */
-function refuseFull(connection: Connection): void {
-  refuse(connection, connection.version === 5 ? ReasonCode.serverBusy : 0, DisconnectReason.serverBusy);
+function refuseFull(connection: Connection, packet: ConnectPacket): void {
+  refuse(connection, packet, packet.version === 5 ? ReasonCode.serverBusy : 0, DisconnectReason.serverBusy);
 }
 
-function refuse(connection: Connection, reasonCode: number, why: string): void {
-  if (reasonCode !== 0) sendRefusal(connection, reasonCode);
+function refuse(connection: Connection, packet: ConnectPacket, reasonCode: number, why: string): void {
+  if (reasonCode !== 0) sendRefusal(connection, packet.version, reasonCode);
   connection.close({ kind: 'refused', reasonCode: 0, reason: why });
 }
 
 /** The CONNACK of a refusal; the session present flag is 0 [MQTT-3.2.2-6]. */
-function sendRefusal(connection: Connection, reasonCode: number): void {
-  const v5 = connection.version === 5;
+function sendRefusal(connection: Connection, version: ProtocolVersion, reasonCode: number): void {
+  const v5 = version === 5;
   const code = v5 || reasonCode < 0x80 ? reasonCode : toConnectReturnCode(reasonCode);
   const properties: Properties = {};
   if (v5 && connection.listener.maxQos < 2) properties.maximumQos = connection.listener.maxQos as 0 | 1;
   connection.out.append(
-    encodePacket(
-      { type: 'connack', sessionPresent: false, reasonCode: code, properties },
-      connection.version,
-    ),
+    encodePacket({ type: 'connack', sessionPresent: false, reasonCode: code, properties }, version),
   );
   if (connection.broker.logs('debug')) {
     connection.broker.log.write('debug', lines.sendingConnack(connection.name, false, code));
@@ -265,7 +258,12 @@ function expiryOf(packet: ConnectPacket): number {
 }
 
 /** The client id is ours: take over, make or resume the session, answer, send what waits. */
-function accept(connection: Connection, packet: ConnectPacket, assignedId: boolean): void {
+function accept(
+  connection: Connection,
+  packet: ConnectPacket,
+  will: PreparedWill | null,
+  assignedId: boolean,
+): void {
   const { broker } = connection;
   broker.refreshNow();
   const resumed = takeOver(connection, packet);
@@ -274,10 +272,12 @@ function accept(connection: Connection, packet: ConnectPacket, assignedId: boole
   session.username = connection.username;
   session.listener = connection.transport.listener;
   session.expiryInterval = expiryOf(packet);
-  keepSession(connection, session);
+  storeConnected(broker, session, {
+    isSending: true,
+    will: will === null ? undefined : willRecord(will, 0),
+  });
   if (!packet.cleanStart) broker.changed();
-  applyLimits(connection, packet);
-  connection.connected(session);
+  connection.connected(resultOf(connection, packet, session, will));
   logConnected(connection, packet);
   const properties = connection.version === 5 ? connackProperties(connection, packet, assignedId) : {};
   const sessionPresent = resumed !== null && packet.version !== 3;
@@ -286,24 +286,6 @@ function accept(connection: Connection, packet: ConnectPacket, assignedId: boole
     broker.log.write('debug', lines.sendingConnack(connection.clientId, sessionPresent, 0));
   }
   connection.start();
-}
-
-/** A session that outlives its connection is kept, with the will of the connection. */
-function keepSession(connection: Connection, session: Session): void {
-  const { broker, will } = connection;
-  const { clientId, username, version, expiryInterval, lastPacketId } = session;
-  const fields = {
-    username,
-    protocolVersion: version,
-    sessionExpiry: expiryInterval,
-    expiresAt: 0,
-    disconnectedAt: 0,
-    isSending: true,
-    lastPacketId,
-    will: will === null ? undefined : willRecord(will, 0),
-  };
-  if (session.keeper !== null) session.keeper.update(fields);
-  else if (expiryInterval > 0) session.keeper = broker.store.createSession({ clientId, ...fields });
 }
 
 /**
@@ -321,26 +303,36 @@ function takeOver(connection: Connection, packet: ConnectPacket): Session | null
     if (delayed !== undefined) broker.directory.willDone(packet.clientId, delayed.claim);
     return session;
   }
-  if (delayed !== undefined) broker.publishWill(packet.clientId, delayed);
-  broker.removeSession(session);
+  if (delayed !== undefined) publishWill(broker, packet.clientId, delayed);
+  removeSession(broker, session);
   return null;
 }
 
-function applyLimits(connection: Connection, packet: ConnectPacket): void {
-  const { settings } = connection.broker;
-  const { properties } = packet;
-  const window = settings.maxInflightMessages <= 0 ? UNLIMITED : settings.maxInflightMessages;
-  connection.sender.sendMaximum = properties.receiveMaximum ?? window;
-  connection.receiveMaximum = packet.version === 5 ? window : UNLIMITED;
-  connection.sender.packetSizeMax = properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER;
-  connection.keepAlive = packet.keepAlive;
-  const { maxKeepalive } = settings;
-  if (maxKeepalive > 0 && (packet.keepAlive === 0 || packet.keepAlive > maxKeepalive)) {
-    connection.keepAlive = maxKeepalive;
-  }
-  connection.sender.enableAliases(
-    Math.min(properties.topicAliasMaximum ?? 0, connection.listener.maxTopicAliasBroker),
-  );
+/** What the connection is to be from here on. */
+function resultOf(
+  connection: Connection,
+  packet: ConnectPacket,
+  session: Session,
+  will: PreparedWill | null,
+): ConnectResult {
+  const { maxInflightMessages, maxKeepalive } = connection.broker.settings;
+  const { version, clientId, bridge: isBridge, keepAlive, properties } = packet;
+  const window = maxInflightMessages <= 0 ? UNLIMITED : maxInflightMessages;
+  const isTooLong = maxKeepalive > 0 && (keepAlive === 0 || keepAlive > maxKeepalive);
+  return {
+    version,
+    clientId,
+    session,
+    will,
+    isBridge,
+    keepAlive: isTooLong ? maxKeepalive : keepAlive,
+    receiveMaximum: version === 5 ? window : UNLIMITED,
+    limits: {
+      sendMaximum: properties.receiveMaximum ?? window,
+      packetSizeMax: properties.maximumPacketSize ?? Number.MAX_SAFE_INTEGER,
+      aliasesMax: Math.min(properties.topicAliasMaximum ?? 0, connection.listener.maxTopicAliasBroker),
+    },
+  };
 }
 
 function connackProperties(connection: Connection, packet: ConnectPacket, assignedId: boolean): Properties {

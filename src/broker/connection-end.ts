@@ -1,9 +1,15 @@
 /** How a connection ends: what the client is told, what the log says, and what becomes of its session and its will. */
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
+import type { ProtocolVersion } from '../mqtt/packets.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Session } from '../session/session.js';
-import type { Connection } from './connection.js';
+import type { Broker } from './broker.js';
+import type { Transport } from './ports.js';
+import type { Sender } from './sender.js';
+import { endSession, storeDisconnected } from './session-path.js';
+import { sendWill } from './will-path.js';
+import type { PreparedWill } from './wills.js';
 
 /** Why a connection ends, as far as will and log line depend on it. */
 export type CloseCause =
@@ -15,8 +21,22 @@ export type CloseCause =
   | { kind: 'not admitted any more' }
   | { kind: 'broker stops' };
 
+/** A connection, as far as its end needs it. */
+export interface EndingConnection {
+  readonly broker: Broker;
+  readonly transport: Pick<Transport, 'remoteAddress' | 'remotePort'>;
+  readonly sender: Sender;
+  readonly version: ProtocolVersion;
+  readonly clientId: string;
+  readonly session: Session;
+  will: PreparedWill | null;
+}
+
 /** Only MQTT 5.0 can be told. */
-export function sendDisconnect({ broker, clientId, version, sender }: Connection, cause: CloseCause): void {
+export function sendDisconnect(
+  { broker, clientId, version, sender }: EndingConnection,
+  cause: CloseCause,
+): void {
   const reasonCode = reasonCodeOf(cause);
   if (version !== 5 || reasonCode === 0) return;
   sender.send({ type: 'disconnect', reasonCode, properties: {} });
@@ -30,7 +50,7 @@ function reasonCodeOf(cause: CloseCause): number {
   return cause.kind === 'refused' ? cause.reasonCode : 0;
 }
 
-export function logEnd({ broker, clientId, transport }: Connection, cause: CloseCause): void {
+export function logEnd({ broker, clientId, transport }: EndingConnection, cause: CloseCause): void {
   if (!broker.settings.connectionMessages || cause.kind === 'broker stops') return;
   const { remoteAddress: address, remotePort: port } = transport;
   const reason = reasonOf(cause);
@@ -44,18 +64,18 @@ function reasonOf(cause: CloseCause): string | undefined {
   return cause.kind === 'lost' || cause.kind === 'refused' ? cause.reason : undefined;
 }
 
-export function leaveSession(connection: Connection, cause: CloseCause): void {
+export function leaveSession(connection: EndingConnection, cause: CloseCause): void {
   const { broker, clientId, session, will } = connection;
   session.detach(broker.now);
   broker.reportDrops(session, 'while it was connected');
   connection.will = null;
-  if (session.outlivesConnection) broker.keepDisconnected(session);
+  if (session.outlivesConnection) storeDisconnected(broker, session);
   if (will !== null) {
-    if (willIsDue(cause, session)) broker.releaseWill(session, will);
+    if (willIsDue(cause, session)) sendWill(broker, session, will);
     else broker.directory.willDone(clientId, will.claim);
   }
   if (cause.kind === 'taken over') return; // whoever takes over sees to the session
-  if (!session.outlivesConnection) broker.endSession(session);
+  if (!session.outlivesConnection) endSession(broker, session);
 }
 
 /** Whether the end of a connection releases its will [mosq: wills]. */

@@ -8,28 +8,31 @@
  * In `claiming` nothing is read: what follows the CONNECT waits in the framer.
  */
 import type { ClientAcl } from '../auth/acl-check.js';
-import { assertNever } from '../base/assert.js';
+import { assert } from '../base/assert.js';
 import type { ListenerSettings } from '../config/settings.js';
-import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
-import { decodePacket } from '../mqtt/decode.js';
 import { Framer } from '../mqtt/framer.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
-import { PacketError } from '../mqtt/packet-error.js';
-import { type AckPacket, type Packet, PacketType, type ProtocolVersion } from '../mqtt/packets.js';
+import type { PacketError } from '../mqtt/packet-error.js';
+import { type AckPacket, PacketType, type ProtocolVersion } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
+import type { ReceivedAliases } from '../mqtt/topic-aliases.js';
 import type { Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
-import { Acknowledgements } from './acknowledgements.js';
-import type { Broker } from './broker.js';
-import { CONNECT_SIZE_MAX, receiveConnect } from './connect-path.js';
-import { type CloseCause, leaveSession, logEnd, sendDisconnect } from './connection-end.js';
+import { Acknowledgements, type AckTarget } from './acknowledgements.js';
+import type { Broker, OpenConnection } from './broker.js';
+import {
+  type CloseCause,
+  type EndingConnection,
+  leaveSession,
+  logEnd,
+  sendDisconnect,
+} from './connection-end.js';
 import type { AdmittedLogin, Transport } from './ports.js';
-import { receivePublish, releasePublication } from './publish-path.js';
-import { Sender } from './sender.js';
-import { receiveSubscribe, receiveUnsubscribe } from './subscribe-path.js';
+import { Sender, type SendLimits } from './sender.js';
+import { publishWill } from './will-path.js';
 import type { PreparedWill } from './wills.js';
 
 /** Milliseconds a client may take until its CONNECT is complete [mosq: 30 s]. */
@@ -38,15 +41,8 @@ const CONNECT_TIMEOUT_MS = 30_000;
 /** Milliseconds without a PUBREL after which a client beyond its receive maximum is closed. */
 const EXCESS_MS = 5000;
 
-/**
- * Sizes of whole packets of MQTT 5.0 beyond which they are no honest ones; older versions have no properties that
- * could make them so long [mosq: built-in packet limits].
- */
-const LONG_SIZE_MAX = 100_000;
-const SHORT_SIZE_MAX = 10_000;
-
-/** SUBSCRIBE, UNSUBSCRIBE and AUTH: packet types of which long ones are honest. */
-const LONG_TYPES = (1 << PacketType.subscribe) | (1 << PacketType.unsubscribe) | (1 << PacketType.auth);
+/** Bytes of the largest CONNECT [mosq: built-in packet limits]. */
+export const CONNECT_SIZE_MAX = 100_000;
 
 /** The first byte of a TLS record that begins a handshake. */
 const TLS_HANDSHAKE = 0x16;
@@ -63,7 +59,31 @@ interface Excess {
   released: number;
 }
 
-export class Connection {
+export type FrameReceiver = (
+  connection: Connection,
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+) => boolean;
+
+/** What a CONNECT leads to if it is accepted. */
+export interface ConnectResult {
+  version: ProtocolVersion;
+  clientId: string;
+  session: Session;
+  will: PreparedWill | null;
+  /** Another broker's bridge [mosq: try_private]. */
+  isBridge: boolean;
+  /** Seconds; 0 = off. */
+  keepAlive: number;
+  /** How many QoS 2 messages of the client may wait for PUBREL. */
+  receiveMaximum: number;
+  /** What the client takes. */
+  limits: SendLimits;
+}
+
+export class Connection implements OpenConnection, AckTarget, EndingConnection {
   /** In `Broker.connections`. */
   place = -1;
   readonly broker: Broker;
@@ -80,8 +100,8 @@ export class Connection {
   /** Its rights; `null` = everything but the broker's own topics. */
   acl: ClientAcl | null = null;
   will: PreparedWill | null = null;
-  /** Topics by the alias that the client gave them; `null` until it gives one. */
-  aliases: Map<number, Uint8Array> | null = null;
+  /** The topic aliases that the client has set; `null` until it sets one. */
+  aliases: ReceivedAliases<Uint8Array> | null = null;
   /** How many QoS 2 messages of the client may wait for PUBREL. */
   receiveMaximum = 0xffff;
   /** Seconds; 0 = off. */
@@ -100,7 +120,8 @@ export class Connection {
   #excess: Excess | null = null;
   #hasReceived = false;
 
-  constructor(broker: Broker, transport: Transport) {
+  /** @param receiveFrame takes each packet; returns false to stop reading */
+  constructor(broker: Broker, transport: Transport, receiveFrame: FrameReceiver) {
     this.broker = broker;
     this.transport = transport;
     this.listener = broker.settings.listeners[transport.listener]!;
@@ -111,7 +132,7 @@ export class Connection {
       this.close({ kind: 'taken over', sessionGoesOn }),
     );
     this.#framer = new Framer((buffer, start, bodyStart, end) =>
-      this.#receiveFrame(buffer, start, bodyStart, end),
+      receiveFrame(this, buffer, start, bodyStart, end),
     );
     this.#framer.maximumPacketSize = Math.min(
       broker.settings.maxPacketSize || CONNECT_SIZE_MAX,
@@ -119,7 +140,7 @@ export class Connection {
     );
     this.#lastReceivedAt = broker.refreshNow();
     this.#connectDeadline = this.#lastReceivedAt + CONNECT_TIMEOUT_MS;
-    this.acknowledgements = new Acknowledgements(broker, () => this.refuse(ReasonCode.serverBusy));
+    this.acknowledgements = new Acknowledgements(broker, this, () => this.refuse(ReasonCode.serverBusy));
     broker.connections.add(this);
   }
 
@@ -170,155 +191,6 @@ export class Connection {
     return false;
   }
 
-  /** @returns false to stop reading frames */
-  #receiveFrame(buffer: Uint8Array, start: number, bodyStart: number, end: number): boolean {
-    const { broker } = this;
-    broker.counters[Counter.packetsReceived]! += 1;
-    if (this.#state === 'connected') {
-      if (buffer[start]! >> 4 === PacketType.publish) receivePublish(this, buffer, start, bodyStart, end);
-      else this.#receivePacket(buffer, start, bodyStart, end);
-      return this.isConnected;
-    }
-    if (this.#state !== 'new') return false;
-    this.#state = 'claiming';
-    receiveConnect(this, buffer, start, bodyStart, end);
-    return this.isConnected;
-  }
-
-  #receivePacket(buffer: Uint8Array, start: number, bodyStart: number, end: number): void {
-    if (
-      end - bodyStart === 2 &&
-      this.#receiveShortAck(buffer[start]!, (buffer[bodyStart]! << 8) | buffer[end - 1]!)
-    ) {
-      return;
-    }
-    const size = end - start;
-    const isLong = ((LONG_TYPES >> (buffer[start]! >> 4)) & 1) !== 0;
-    if (this.version === 5 && size > (isLong ? LONG_SIZE_MAX : SHORT_SIZE_MAX)) {
-      this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.oversizePacket });
-      return;
-    }
-    const packet = decodePacket(buffer, start, bodyStart, end, this.version, 'client');
-    if (packet instanceof PacketError) this.refusePacket(packet);
-    else this.#handle(packet);
-  }
-
-  /**
-   * An acknowledgement that is nothing but its packet id, as nearly all are (hot path).
-   * @returns false for anything else, or where something is wrong with it
-   */
-  #receiveShortAck(first: number, packetId: number): boolean {
-    if (packetId === 0) return false;
-    switch (first) {
-      case 0x40:
-        this.#receiveAck('puback', packetId, 0);
-        return true;
-      case 0x50:
-        this.#receiveAck('pubrec', packetId, 0);
-        return true;
-      case 0x62:
-        this.#receiveAck('pubrel', packetId, 0);
-        return true;
-      case 0x70:
-        this.#receiveAck('pubcomp', packetId, 0);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  #receiveAck(type: AckPacket['type'], packetId: number, reasonCode: number): void {
-    const { session } = this;
-    if ((this.broker.log.mask & LogMask.debug) !== 0) this.#logAck(type, packetId, reasonCode);
-    switch (type) {
-      case 'puback':
-        if (session.puback(packetId)) this.sender.pump();
-        return;
-      case 'pubrec':
-        this.#receivePubrec(packetId, reasonCode);
-        return;
-      case 'pubrel':
-        releasePublication(this, packetId);
-        return;
-      case 'pubcomp':
-        if (session.pubcomp(packetId)) this.sender.pump();
-        return;
-      default:
-        assertNever(type);
-    }
-  }
-
-  /** PUBREL follows when it is stored that PUBREC came: the message is not sent again then. */
-  #receivePubrec(packetId: number, reasonCode: number): void {
-    const { session, broker } = this;
-    const mark = broker.store.mark();
-    // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
-    const known = session.pubrec(packetId, reasonCode);
-    if (known && reasonCode >= 0x80) this.sender.pump();
-    else if (this.acknowledgements.isEmpty && !broker.store.changedSince(mark))
-      this.sender.sendPubrel(packetId);
-    else {
-      this.acknowledgements.add(mark, 0, () => {
-        if (this.isConnected) this.sender.sendPubrel(packetId);
-      });
-    }
-  }
-
-  #handle(packet: Packet): void {
-    switch (packet.type) {
-      case 'puback':
-      case 'pubrec':
-      case 'pubrel':
-      case 'pubcomp':
-        this.#receiveAck(packet.type, packet.packetId, packet.reasonCode);
-        return;
-      case 'subscribe':
-        receiveSubscribe(this, packet);
-        return;
-      case 'unsubscribe':
-        receiveUnsubscribe(this, packet);
-        return;
-      case 'pingreq':
-        if (this.broker.logs('debug')) this.broker.log.write('debug', lines.receivedPingreq(this.clientId));
-        this.sender.send({ type: 'pingresp' });
-        if (this.broker.logs('debug')) this.broker.log.write('debug', lines.sendingPingresp(this.clientId));
-        return;
-      case 'disconnect':
-        this.#receiveDisconnect(packet.reasonCode, packet.properties.sessionExpiryInterval);
-        return;
-      case 'connect':
-        // [MQTT-3.1.0-2]
-        this.broker.log.write(
-          'notice',
-          lines.multipleConnects(this.transport.remoteAddress, this.transport.remotePort),
-        );
-        this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.protocolError });
-        return;
-      case 'auth':
-        // Re-authentication without an authentication method in CONNECT [MQTT-4.12.1-1].
-        this.fault(ReasonCode.protocolError, 'AUTH packet without authentication method.');
-        return;
-      default:
-        this.fault(ReasonCode.protocolError, `${packet.type.toUpperCase()} packet from a client.`);
-    }
-  }
-
-  #receiveDisconnect(reasonCode: number, sessionExpiry: number | undefined): void {
-    const { broker, session } = this;
-    if (broker.logs('debug')) broker.log.write('debug', lines.receivedDisconnect(this.clientId));
-    if (sessionExpiry !== undefined) {
-      if (session.expiryInterval === 0 && sessionExpiry !== 0) {
-        // [MQTT-3.14.2-2]
-        const text = lines.protocolFault.sessionExpiryMismatch(sessionExpiry, 0);
-        this.fault(ReasonCode.protocolError, text);
-        return;
-      }
-      session.expiryInterval = sessionExpiry;
-    }
-    // Only an ordinary end deletes the will [MQTT-3.14.4-3]; Mosquitto deletes it at any code but 0x04.
-    this.close({ kind: 'disconnect packet', withWill: reasonCode !== ReasonCode.normalDisconnection });
-  }
-
   /** The peer closed, or the socket failed. `reason` is empty for an ordinary end of the stream. */
   transportEnded(reason: string): void {
     this.close({ kind: 'lost', reason: reason === '' ? DisconnectReason.closedByClient : reason });
@@ -332,12 +204,34 @@ export class Connection {
 
   // ----------------------------------------------------------------- connecting
 
+  /** The first packet has arrived. @returns false where another one has before: nothing is read while claiming */
+  beginConnect(): boolean {
+    if (this.#state !== 'new') return false;
+    this.#state = 'claiming';
+    return true;
+  }
+
+  /** The client is let in, and may have to be sent away by a reload from now on. */
+  admitted(admittedLogin: AdmittedLogin): void {
+    this.username = admittedLogin.admission.username;
+    this.admittedLogin = admittedLogin;
+  }
+
   /** The CONNECT is accepted: from here on the session is served. */
-  connected(session: Session): void {
+  connected(result: ConnectResult): void {
+    const { version, clientId, session, will, isBridge, keepAlive, receiveMaximum, limits } = result;
+    assert(this.#state === 'claiming', 'a connection is accepted once, and not after its end');
+    assert(session.peer === null, 'the session has left the connection before');
     this.#state = 'connected';
+    this.version = version;
+    this.clientId = clientId;
+    this.will = will;
+    this.isBridge = isBridge;
+    this.keepAlive = keepAlive;
+    this.receiveMaximum = receiveMaximum;
     this.#session = session;
     this.#grantRights();
-    this.sender.connected(session, this.version);
+    this.sender.connected(session, version, limits);
     this.#framer.maximumPacketSize = this.broker.settings.maxPacketSize || Number.MAX_SAFE_INTEGER;
   }
 
@@ -369,29 +263,10 @@ export class Connection {
 
   // ----------------------------------------------------------------- acknowledgements
 
-  /** At once: what it waited for was not the store. */
-  sendAck(type: 'puback' | 'pubrec' | 'pubcomp', packetId: number, reasonCode: number): void {
-    this.sender.sendAck(type, packetId, reasonCode);
-  }
-
-  /**
-   * Acknowledges when everything changed in the store since `mark`, and stored by the workers of the mask, is
-   * committed; at once where there is nothing to wait for (hot path).
-   */
-  acknowledge(
-    mark: number,
-    workers: number,
-    type: 'puback' | 'pubrec' | 'pubcomp',
-    packetId: number,
-    reasonCode: number,
-  ): void {
-    if (workers === 0 && this.acknowledgements.isEmpty && !this.broker.store.changedSince(mark)) {
-      this.sender.sendAck(type, packetId, reasonCode);
-    } else {
-      this.acknowledgements.add(mark, workers, () => {
-        if (this.isConnected) this.sender.sendAck(type, packetId, reasonCode);
-      });
-    }
+  /** At once; `acknowledgements` says when. PUBREL answers a PUBREC, the others a PUBLISH or a PUBREL. */
+  sendAck(type: AckPacket['type'], packetId: number, reasonCode: number): void {
+    if (type === 'pubrel') this.sender.sendPubrel(packetId);
+    else this.sender.sendAck(type, packetId, reasonCode);
   }
 
   // ----------------------------------------------------------------- holding back
@@ -547,7 +422,7 @@ export class Connection {
   publishWillNow(): void {
     const { will } = this;
     this.will = null;
-    if (will !== null && this.isConnected) this.broker.publishWill(this.clientId, will);
+    if (will !== null && this.isConnected) publishWill(this.broker, this.clientId, will);
   }
 
   // ----------------------------------------------------------------- log
@@ -562,15 +437,5 @@ export class Connection {
     const { dup, qos, retain, packetId, topic, payloadLength } = publication;
     const text = line({ clientId: this.clientId, dup, qos, retain, packetId, topic, payloadLength }, why);
     this.broker.log.write('debug', text);
-  }
-
-  #logAck(type: AckPacket['type'], packetId: number, reasonCode: number): void {
-    const line = {
-      puback: lines.receivedPuback,
-      pubrec: lines.receivedPubrec,
-      pubrel: lines.receivedPubrel,
-      pubcomp: lines.receivedPubcomp,
-    }[type];
-    this.broker.log.write('debug', line(this.clientId, packetId, reasonCode));
   }
 }

@@ -9,18 +9,18 @@ import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { decodePacket } from '../mqtt/decode.js';
 import { PacketError } from '../mqtt/packet-error.js';
-import { NO_ALIAS, type Once, type Publication, readPublish } from '../mqtt/publication.js';
+import { NO_ALIAS, type Publication, readPublish } from '../mqtt/publication.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
+import { ReceivedAliases, resolveAlias } from '../mqtt/topic-aliases.js';
 import type { Route } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
-import type { Subscription } from '../session/subscription.js';
 import { Counter } from '../sys/counters.js';
-import { hasTooManyLevels } from '../topic/topic-name.js';
+import { DOLLAR, hasTooManyLevels } from '../topic/topic-name.js';
+import type { Acknowledgements, AckTarget } from './acknowledgements.js';
 import type { Broker } from './broker.js';
 import type { Connection } from './connection.js';
-import { answerControl, isControlTopic } from './control-api.js';
-
-const DOLLAR = 0x24;
+import { beginRelease, releaseTakesTime } from './release-path.js';
+import { routePublication } from './route-publication.js';
 
 /** A PUBLISH packet has arrived. What is wrong with it closes the connection. */
 export function receivePublish(
@@ -42,7 +42,7 @@ export function receivePublish(
       refuseMalformed(connection, buffer, start, bodyStart, end);
       return;
     }
-    if (!resolveAlias(connection, publication)) return;
+    if (!namesTopic(connection, publication)) return;
   }
   if (connection.mountPoint.length > 0) prependMountPoint(connection, publication);
   const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
@@ -81,7 +81,7 @@ export function receivePublish(
     if (refusal === 0 && !routePublication(broker, route, publication, connection.session)) {
       reason = ReasonCode.noMatchingSubscribers;
     }
-    connection.acknowledge(mark, route.durable, 'puback', publication.packetId, reason);
+    connection.acknowledgements.acknowledge(mark, route.durable, 'puback', publication.packetId, reason);
     if (route.workers !== 0) connection.heedCongestion(route.workers);
   } else {
     receiveQos2(connection, publication, refusal);
@@ -127,7 +127,13 @@ function refuseTopic(
   publication.topic = topic;
   connection.logPublish(lines.refusedPublish, publication, 'topic has too many levels');
   const type = qos === 1 ? 'puback' : 'pubrec';
-  connection.acknowledge(broker.store.mark(), 0, type, packetId, ReasonCode.topicNameInvalid);
+  connection.acknowledgements.acknowledge(
+    broker.store.mark(),
+    0,
+    type,
+    packetId,
+    ReasonCode.topicNameInvalid,
+  );
 }
 
 /** Why a well-formed message is not taken: a reason code for its acknowledgement, 0 = it is. */
@@ -175,7 +181,7 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   const { broker, session } = connection;
   const { packetId } = publication;
   if (refusal !== 0) {
-    connection.acknowledge(broker.store.mark(), 0, 'pubrec', packetId, refusal);
+    connection.acknowledgements.acknowledge(broker.store.mark(), 0, 'pubrec', packetId, refusal);
     return;
   }
   const mark = broker.store.mark();
@@ -186,13 +192,13 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   } else if (!sameMessage(kept, publication)) {
     if (connection.version === 5) {
       broker.log.write('warning', lines.messageIdInUse(packetId, connection.clientId));
-      connection.acknowledge(mark, 0, 'pubrec', packetId, ReasonCode.packetIdentifierInUse);
+      connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, ReasonCode.packetIdentifierInUse);
       return;
     }
     broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
     session.receive(packetId, publication);
   }
-  connection.acknowledge(mark, 0, 'pubrec', packetId, 0);
+  connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, 0);
 }
 
 function sameMessage(a: Publication, b: Publication): boolean {
@@ -200,19 +206,19 @@ function sameMessage(a: Publication, b: Publication): boolean {
 }
 
 /** Who sends messages with QoS 2: a client's connection, or another broker's over a bridge. */
-export interface Releaser
-  extends Pick<
-    Connection,
-    'broker' | 'session' | 'isConnected' | 'acknowledge' | 'sendAck' | 'heedCongestion'
-  > {
-  readonly acknowledgements: Connection['acknowledgements'];
+export interface Releaser extends AckTarget {
+  readonly broker: Broker;
+  readonly session: Session;
+  readonly acknowledgements: Acknowledgements;
+  /** Stops reading while the links to these workers are congested. */
+  heedCongestion(workers: number): void;
 }
 
 /** PUBREL: the message goes to its subscribers, once. */
 export function releasePublication(connection: Releaser, packetId: number): void {
   const { broker, session } = connection;
   const mark = broker.store.mark();
-  const isKept = session.keeper !== null;
+  const isKept = session.storage !== null;
   const publication = isKept ? session.received(packetId) : session.release(packetId);
   const route =
     publication === undefined
@@ -220,11 +226,11 @@ export function releasePublication(connection: Releaser, packetId: number): void
       : broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
   if (publication === undefined || route === null) {
     session.release(packetId);
-    connection.acknowledge(mark, 0, 'pubcomp', packetId, 0);
+    connection.acknowledgements.acknowledge(mark, 0, 'pubcomp', packetId, 0);
     return;
   }
   const isExpired = publication.expiresAt !== 0 && publication.expiresAt <= broker.now;
-  if (isKept && !isExpired && broker.releases.takesTime(session, packetId, route)) {
+  if (isKept && !isExpired && releaseTakesTime(broker, session, packetId, route)) {
     releaseInSteps(connection, packetId, publication, route);
     return;
   }
@@ -233,11 +239,11 @@ export function releasePublication(connection: Releaser, packetId: number): void
     // Its time was over before the client released it [MQTT-3.3.2-5]; the exchange ends as usual [MQTT-4.3.3-13].
     broker.counters[Counter.publishDropped]! += 1;
     broker.counters[Counter.dropExpired]! += 1;
-    connection.acknowledge(mark, 0, 'pubcomp', packetId, 0);
+    connection.acknowledgements.acknowledge(mark, 0, 'pubcomp', packetId, 0);
     return;
   }
   routePublication(broker, route, publication, session);
-  connection.acknowledge(mark, route.durable, 'pubcomp', packetId, 0);
+  connection.acknowledgements.acknowledge(mark, route.durable, 'pubcomp', packetId, 0);
   if (route.workers !== 0) connection.heedCongestion(route.workers);
 }
 
@@ -253,104 +259,18 @@ function releaseInSteps(
     if (connection.isConnected) connection.sendAck('pubcomp', packetId, 0);
   };
   connection.acknowledgements.add(broker.store.mark(), 0, sendPubcomp, (done, failed) =>
-    broker.releases.begin(session, { packetId, publication, route }, { done, failed }),
+    beginRelease(broker, session, { packetId, publication, route }, { done, failed }),
   );
   connection.heedCongestion(route.workers);
 }
 
-/**
- * Sends a message to everyone it is for, on this worker and the others.
- * @param from the publisher's session; `null` for wills and the broker's own messages
- * @returns whether any subscription matched
- */
-export function routePublication(
-  broker: Broker,
-  route: Route,
-  publication: Publication,
-  from: Session | null,
-): boolean {
-  if (route.topic.charCodeAt(0) === DOLLAR && isControlTopic(route.topic)) {
-    answerControl(broker, publication, from);
-    return true;
-  }
-  if (publication.retain) broker.keepRetained(publication);
-  deliverLocally(broker, route, publication, from);
-  let dropped = 0;
-  const { groups } = route;
-  for (let i = 0; i < groups.length; i += 1) {
-    const next = groups[i]!.nextReader(publication.topic);
-    if (typeof next === 'number') dropped += broker.cluster.forwardToGroup(publication, next, groups[i]!.key);
-    else if (next !== undefined) broker.deliver(publication, next, true);
-  }
-  if (route.remote !== 0 || publication.retain) dropped += broker.cluster.forward(publication, route.remote);
-  if (dropped > 0) broker.droppedCongested(dropped);
-  return route.subscriptions.length > 0 || route.remote !== 0 || groups.length > 0;
-}
-
-/** To this worker's own subscriptions. */
-export function deliverLocally(
-  broker: Broker,
-  route: Route,
-  publication: Publication,
-  from: Session | null,
-): void {
-  const { subscriptions } = route;
-  const { upgradeOutgoingQos, allowDuplicateMessages } = broker.settings;
-  const { once } = publication;
-  if (!allowDuplicateMessages) markHighestQos(broker, subscriptions);
-  for (let i = 0; i < subscriptions.length; i += 1) {
-    const subscription = subscriptions[i]!;
-    const { session } = subscription;
-    if (subscription.noLocal && session === from) continue;
-    if (!allowDuplicateMessages && session.version !== 5) {
-      if (session.lastSerial !== broker.serial || session.highestQos !== subscription.qos) continue;
-      session.lastSerial = 0; // has its copy
-    }
-    const qos = upgradeOutgoingQos || subscription.qos < publication.qos ? subscription.qos : publication.qos;
-    const retain = publication.retain && subscription.retainAsPublished;
-    if (once !== null && qos === 2 && !isNewTo(broker, subscription, once)) continue;
-    session.deliver(publication, qos, retain, subscription.identifiers, null);
-  }
-}
-
-/** Only what is stored can be known to have been delivered, and can come back after a crash. */
-function isNewTo(broker: Broker, { session, filter }: Subscription, once: Once): boolean {
-  return session.keeper === null || broker.store.isNewTo(`${session.clientId} ${filter}`, once);
-}
-
-/**
- * Where a client gets one copy, however many of its subscriptions match, that is the one with the highest QoS
- * [MQTT 3.1.1, MQTT-3.3.5-1] [mosq: allow_duplicate_messages].
- */
-function markHighestQos(broker: Broker, subscriptions: readonly Subscription[]): void {
-  broker.serial += 1;
-  for (let i = 0; i < subscriptions.length; i += 1) {
-    const { session, qos } = subscriptions[i]!;
-    if (session.lastSerial !== broker.serial || qos > session.highestQos) session.highestQos = qos;
-    session.lastSerial = broker.serial;
-  }
-}
-
-/** A topic alias of the client: remembered, or put in place of the missing topic [MQTT 5.0, 3.3.2.3.4]. */
-function resolveAlias(connection: Connection, publication: Publication): boolean {
-  const alias = publication.topicAlias;
-  if (alias === 0 || alias > connection.listener.maxTopicAlias) {
-    connection.fault(ReasonCode.topicAliasInvalid, lines.protocolFault.invalidTopicAlias(alias));
-    return false;
-  }
-  const { buffer, topicStart, topicEnd } = publication;
-  if (topicStart !== topicEnd) {
-    connection.aliases ??= new Map();
-    connection.aliases.set(alias, new Uint8Array(buffer.subarray(topicStart, topicEnd)));
-    return true;
-  }
-  const topic = connection.aliases?.get(alias);
-  if (topic === undefined) {
-    connection.fault(ReasonCode.protocolError, lines.protocolFault.invalidTopicAlias(alias));
-    return false;
-  }
-  publication.replaceTopic(topic);
-  return true;
+/** @returns false where the topic alias is not one that the client may use, or has set; the connection is closed then */
+function namesTopic(connection: Connection, publication: Publication): boolean {
+  connection.aliases ??= new ReceivedAliases(connection.listener.maxTopicAlias);
+  const reasonCode = resolveAlias(connection.aliases, publication);
+  if (reasonCode === 0) return true;
+  connection.fault(reasonCode, lines.protocolFault.invalidTopicAlias(publication.topicAlias));
+  return false;
 }
 
 /** [mosq: mount_point] */

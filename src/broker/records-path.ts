@@ -2,7 +2,7 @@
 import type { Publication } from '../mqtt/publication.js';
 import { RecordFlag, unpackRecords } from '../routing/wire.js';
 import type { Broker } from './broker.js';
-import { deliverLocally, routePublication } from './publish-path.js';
+import { deliverLocally, deliverToMember, routePublication } from './route-publication.js';
 
 function ignore(): void {}
 
@@ -31,7 +31,7 @@ export function receiveRecords(
       routePublication(broker, route, publication, null);
       return;
     }
-    if ((what & RecordFlag.keep) !== 0) broker.keepRetained(publication);
+    if ((what & RecordFlag.keep) !== 0) broker.setRetained(publication);
     if ((what & RecordFlag.deliver) !== 0) deliverLocally(broker, route, publication, null);
   });
 }
@@ -57,6 +57,6 @@ function receiveForGroup(
     return worker;
   }
   const { once } = publication;
-  if (once === null || broker.store.isNewTo(groupKey, once)) broker.deliver(publication, member, true);
+  if (once === null || broker.store.isNewTo(groupKey, once)) deliverToMember(broker, publication, member);
   return undefined;
 }

@@ -15,10 +15,6 @@ import type { Route } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
 import type { KeptEntry } from '../session/session-storage.js';
 import type { Subscription } from '../session/subscription.js';
-import type { Broker } from './broker.js';
-import { deliverLocally } from './publish-path.js';
-
-const DOLLAR = 0x24;
 
 /** What is to be released. */
 export interface Released {
@@ -34,7 +30,7 @@ export interface ReleaseWaiter {
   failed: () => void;
 }
 
-interface Release extends Released {
+export interface Release extends Released {
   entry: KeptEntry;
   /** It was tried before, maybe by an earlier process: some may have it. */
   isRepeated: boolean;
@@ -45,119 +41,43 @@ interface Release extends Released {
   waiters: ReleaseWaiter[];
 }
 
+/** The messages under way, by session, in the order of their release; `release-path.ts` moves them on. */
 export class Releases {
-  readonly #broker: Broker;
-  /** By session, in the order of their release. */
   readonly #pending = new Map<Session, RingQueue<Release>>();
 
-  constructor(broker: Broker) {
-    this.#broker = broker;
+  has(session: Session): boolean {
+    return this.#pending.has(session);
   }
 
-  /** Whether the message that is released may concern what other workers store, now or in an earlier attempt. */
-  takesTime(session: Session, packetId: number, route: Route): boolean {
-    if (session.keeper === null) return false;
-    const entry = session.receivedEntry(packetId);
-    if (entry === null || route.topic.charCodeAt(0) === DOLLAR) return false;
-    return route.durable !== 0 || entry.wasReleased || this.#pending.has(session);
+  /** The release of this message, if it is under way. */
+  find(session: Session, entry: KeptEntry): Release | undefined {
+    for (const release of this.#pending.get(session) ?? []) if (release.entry === entry) return release;
+    return undefined;
   }
 
-  /** Begins the release, or joins it if it is under way. */
-  begin(session: Session, released: Released, waiter: ReleaseWaiter): void {
-    const entry = session.receivedEntry(released.packetId)!;
-    const queue = this.#queueOf(session);
-    for (const release of queue) {
-      if (release.entry !== entry) continue;
-      release.waiters.push(waiter);
-      return;
-    }
-    const isRepeated = entry.wasReleased;
-    const release: Release = {
-      ...released,
-      entry,
-      isRepeated,
-      missing: 1,
-      members: [],
-      waiters: [waiter],
-    };
-    queue.push(release);
-    this.#sendToWorkers(session, release);
-    release.missing -= 1;
-    this.#completeReady(session);
-  }
-
-  #queueOf(session: Session): RingQueue<Release> {
+  add(session: Session, release: Release): void {
     let queue = this.#pending.get(session);
     if (queue === undefined) {
       queue = new RingQueue();
       this.#pending.set(session, queue);
     }
-    return queue;
+    queue.push(release);
   }
 
-  #sendToWorkers(session: Session, release: Release): void {
-    const { cluster } = this.#broker;
-    const { publication, route, entry } = release;
-    publication.once = { messageId: entry.release(), isElsewhere: true };
-    this.#chooseMembers(release);
-    if (route.remote !== 0) cluster.forward(publication, route.remote);
-    publication.once = null;
-    const stored = () => {
-      release.missing -= 1;
-      this.#completeReady(session);
-    };
-    const failed = () => this.#fail(session, release);
-    release.missing += cluster.whenStored(route.workers, stored, failed);
+  /** Takes out the oldest release of a session if nobody is missing any more: those behind it wait for it. */
+  takeReady(session: Session): Release | undefined {
+    const queue = this.#pending.get(session);
+    if (queue?.peek()?.missing !== 0) return undefined;
+    const release = queue.shift();
+    if (queue.length === 0) this.#pending.delete(session);
+    return release;
   }
 
-  #chooseMembers({ publication, route, entry, isRepeated, members }: Release): void {
-    const { cluster, store } = this.#broker;
-    const once = { messageId: entry.release(), isElsewhere: false };
-    for (const group of route.groups) {
-      if (isRepeated && !store.isNewTo(group.key, once)) continue;
-      const next = group.nextReader(publication.topic);
-      if (typeof next === 'number') cluster.forwardToGroup(publication, next, group.key);
-      else if (next !== undefined) members.push(next);
-    }
-  }
-
-  #completeReady(session: Session): void {
+  /** Takes out a release that failed. */
+  remove(session: Session, release: Release): void {
     const queue = this.#pending.get(session);
     if (queue === undefined) return;
-    while (queue.peek()?.missing === 0) this.#complete(session, queue.shift()!);
+    queue.filter((other) => other !== release);
     if (queue.length === 0) this.#pending.delete(session);
-  }
-
-  /** Everything in here is one transaction. */
-  #complete(session: Session, { packetId, publication, entry, isRepeated, members, waiters }: Release): void {
-    const broker = this.#broker;
-    broker.refreshNow();
-    const mark = broker.store.mark();
-    if (session.receivedEntry(packetId) === entry) session.release(packetId);
-    else entry.remove(); // the session has ended, or the client has used the packet id anew
-    publication.once = isRepeated ? { messageId: entry.release(), isElsewhere: false } : null;
-    if (publication.retain) broker.keepRetained(publication);
-    deliverLocally(broker, broker.routes.routeOf(publication.topic), publication, session);
-    publication.once = null;
-    for (const member of members) this.#deliverToMember(publication, member);
-    const done = () => {
-      for (const waiter of waiters) waiter.done();
-    };
-    if (broker.store.changedSince(mark)) broker.store.whenSettled(mark, done);
-    else done();
-  }
-
-  #deliverToMember(publication: Publication, member: Subscription): void {
-    if (member.session.subscriptions.get(member.filter) === member)
-      this.#broker.deliver(publication, member, true);
-    else this.#broker.deliverToGroup(publication, member.filter); // it has left meanwhile
-  }
-
-  /** The message stays kept, and its client releases it again on its next connection. */
-  #fail(session: Session, release: Release): void {
-    this.#pending.get(session)?.filter((other) => other !== release);
-    for (const waiter of release.waiters) waiter.failed();
-    release.waiters = [];
-    this.#completeReady(session);
   }
 }

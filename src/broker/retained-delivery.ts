@@ -90,7 +90,7 @@ function deliverPiece({ cursor, subscription }: Waiting, limit: number, pace: Re
   cursor.next(limit, (message) => {
     if (message.expiresAt !== 0 && message.expiresAt <= now) return;
     if (sourceMayWrite?.(message) === false) return;
-    const qos = upgradeQos || subscription.qos < message.qos ? subscription.qos : message.qos;
+    const qos = subscription.deliveredQos(message.qos, upgradeQos);
     session.deliver(message, qos, true, subscription.identifiers, null);
   });
 }

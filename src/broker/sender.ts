@@ -10,10 +10,21 @@ import type { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
+import { SentAliases } from '../mqtt/topic-aliases.js';
 import type { Peer, Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
 import type { Broker } from './broker.js';
 import { RetainedDelivery, retainedPace } from './retained-delivery.js';
+
+/** What the client takes, as its CONNECT and the listener say. */
+export interface SendLimits {
+  /** QoS 1 and 2 messages that are not acknowledged. */
+  sendMaximum: number;
+  /** Bytes of the largest packet. */
+  packetSizeMax: number;
+  /** Topics that may be given aliases. */
+  aliasesMax: number;
+}
 
 export class Sender implements Peer {
   readonly broker: Broker;
@@ -24,12 +35,10 @@ export class Sender implements Peer {
   version: ProtocolVersion = 4;
   /** How many QoS 1 and 2 messages the client takes unacknowledged. */
   sendMaximum = 0xffff;
-  /** Bytes of the largest packet the client takes. */
-  packetSizeMax = Number.MAX_SAFE_INTEGER;
+  #packetSizeMax = Number.MAX_SAFE_INTEGER;
   #session: Session | null = null;
-  /** Aliases given to topics sent to the client; `null` where it takes none. */
-  #aliases: Map<string, number> | null = null;
-  #aliasMaximum = 0;
+  /** `null` where the client takes none. */
+  #aliases: SentAliases | null = null;
   readonly #delivery = newDelivery(4);
   #bytesCounted = 0;
 
@@ -47,10 +56,14 @@ export class Sender implements Peer {
   }
 
   /** The client is connected: this is its session. */
-  connected(session: Session, version: ProtocolVersion): void {
+  connected(session: Session, version: ProtocolVersion, limits: SendLimits): void {
+    const { sendMaximum, packetSizeMax, aliasesMax } = limits;
     this.#session = session;
     this.version = version;
     this.#delivery.version = version;
+    this.sendMaximum = sendMaximum;
+    this.#packetSizeMax = packetSizeMax;
+    if (aliasesMax > 0) this.#aliases = new SentAliases(aliasesMax);
   }
 
   /** The session of a connected client. */
@@ -61,12 +74,6 @@ export class Sender implements Peer {
   /** The kernel does not take more bytes at the moment; the connection is told when it does again. */
   get isBlocked(): boolean {
     return this.out.blocked;
-  }
-
-  /** Up to so many topics are given aliases when sent to the client. */
-  enableAliases(maximum: number): void {
-    this.#aliasMaximum = maximum;
-    this.#aliases = maximum > 0 ? new Map() : null;
   }
 
   // ----------------------------------------------------------------- messages
@@ -92,10 +99,10 @@ export class Sender implements Peer {
     delivery.packetId = packetId;
     delivery.subscriptionIdentifiers = this.version === 5 ? identifiers : null;
     delivery.now = broker.now;
-    if (this.#aliases !== null) this.#chooseAlias(this.#aliases, publication.topic);
+    if (this.#aliases !== null) this.#aliases.choose(delivery, publication.topic);
     const sent =
       this.mountPoint.length === 0
-        ? writePublish(out, publication, delivery, this.packetSizeMax)
+        ? writePublish(out, publication, delivery, this.#packetSizeMax)
         : this.#sendUnmounted(publication);
     if (!sent) {
       broker.log.write(
@@ -104,9 +111,7 @@ export class Sender implements Peer {
       );
       return false;
     }
-    if (delivery.topicAlias !== 0 && delivery.withTopic) {
-      this.#aliases!.set(publication.topic, delivery.topicAlias);
-    }
+    if (this.#aliases !== null) this.#aliases.written(delivery, publication.topic);
     counters[Counter.publishSent]! += 1;
     counters[Counter.packetsSent]! += 1;
     counters[Counter.publishBytesSent]! += publication.payloadEnd - publication.payloadStart;
@@ -121,24 +126,10 @@ export class Sender implements Peer {
       publication.topicStart += this.mountPoint.length;
       publication.frameStart = -1;
     }
-    const sent = writePublish(this.out, publication, this.#delivery, this.packetSizeMax);
+    const sent = writePublish(this.out, publication, this.#delivery, this.#packetSizeMax);
     publication.topicStart = topicStart;
     publication.frameStart = frameStart;
     return sent;
-  }
-
-  /** The first topics sent get aliases; later ones go without [mosq: max_topic_alias_broker]. */
-  #chooseAlias(aliases: Map<string, number>, topic: string): void {
-    const delivery = this.#delivery;
-    const known = aliases.get(topic);
-    delivery.withTopic = known === undefined;
-    if (known !== undefined) {
-      delivery.topicAlias = known;
-    } else if (aliases.size < this.#aliasMaximum) {
-      delivery.topicAlias = aliases.size + 1; // in force once the packet is written
-    } else {
-      delivery.topicAlias = 0;
-    }
   }
 
   /** QoS 0 for a client that does not take its messages [mosq: max_queued_messages]. */

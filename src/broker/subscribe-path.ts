@@ -6,9 +6,10 @@ import * as lines from '../log/mosquitto-lines.js';
 import type { Qos, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from '../mqtt/packets.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Interest } from '../routing/route-table.js';
-import { Subscription } from '../session/subscription.js';
+import type { Subscription } from '../session/subscription.js';
 import { parseSharedFilter } from '../topic/topic-filter.js';
 import type { Connection } from './connection.js';
+import { subscribe, unsubscribe } from './subscription-path.js';
 
 export function receiveSubscribe(connection: Connection, packet: SubscribePacket): void {
   const { broker } = connection;
@@ -19,10 +20,9 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   const mark = broker.store.mark();
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
   for (const request of packet.subscriptions) {
-    const filter = withMountPoint(connection, request.filter);
-    const { subscription, isNew } = subscribe(connection, filter, request, identifier, changes);
+    const { subscription, isNew } = subscribeClient(connection, request, identifier, changes);
     reasonCodes.push(subscription.qos);
-    if (parseSharedFilter(filter) === undefined && wantsRetained(request, isNew))
+    if (parseSharedFilter(subscription.filter) === undefined && wantsRetained(request, isNew))
       wantRetained.push(subscription);
     logSubscribed(connection, request, subscription);
   }
@@ -40,30 +40,19 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   connection.acknowledgements.add(mark, 0, answer, (done) => broker.cluster.barrier(changes, done));
 }
 
-function subscribe(
+function subscribeClient(
   connection: Connection,
-  filter: string,
   request: SubscriptionRequest,
   identifier: number,
   changes: Interest[],
 ): { subscription: Subscription; isNew: boolean } {
-  const { broker, session, listener } = connection;
-  const known = session.subscriptions.get(filter);
-  const subscription = known ?? new Subscription(session, filter);
-  subscription.update(request, identifier);
-  if (subscription.qos > listener.maxQos) subscription.qos = listener.maxQos as Qos;
-  if (connection.isBridge) {
-    // Another broker's bridge is not sent its own messages, and sees the retain flag [mosq: try_private].
-    subscription.noLocal = true;
-    subscription.retainAsPublished = true;
-  }
-  if (known === undefined) {
-    session.subscriptions.set(filter, subscription);
-    const change = broker.routes.add(subscription);
-    if (change !== null) changes.push(change);
-  }
-  session.keeper?.subscribe(subscription.toRecord(request.retainHandling));
-  return { subscription, isNew: known === undefined };
+  const { broker, session, listener, isBridge } = connection;
+  const filter = withMountPoint(connection, request.filter);
+  // Another broker's bridge is not sent its own messages, and sees the retain flag [mosq: try_private].
+  const noLocal = isBridge || request.noLocal;
+  const retainAsPublished = isBridge || request.retainAsPublished;
+  const options = { identifier, qosMax: listener.maxQos as Qos };
+  return subscribe(broker, session, { ...request, filter, noLocal, retainAsPublished }, options, changes);
 }
 
 /** [MQTT-3.3.1-9] to [MQTT-3.3.1-11] */
@@ -78,16 +67,8 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
   const changes: Interest[] = [];
   const reasonCodes: number[] = [];
   for (const filter of packet.filters) {
-    const subscription = session.subscriptions.get(filter);
-    if (subscription === undefined) {
-      reasonCodes.push(ReasonCode.noSubscriptionExisted);
-    } else {
-      session.subscriptions.delete(filter);
-      session.keeper?.unsubscribe(filter);
-      const change = broker.routes.remove(subscription);
-      if (change !== null) changes.push(change);
-      reasonCodes.push(ReasonCode.success);
-    }
+    const existed = unsubscribe(broker, session, filter, changes);
+    reasonCodes.push(existed ? ReasonCode.success : ReasonCode.noSubscriptionExisted);
     if (broker.logs('debug')) broker.log.write('debug', lines.unsubscribeFilter(filter));
     if (broker.logs('unsubscribe')) {
       broker.log.write('unsubscribe', lines.unsubscribed(connection.clientId, filter));

@@ -29,6 +29,7 @@ import type {
   SubscriptionRequest,
 } from '../mqtt/packets.js';
 import { ConnectReturnCode, ReasonCode } from '../mqtt/reason-codes.js';
+import { ReceivedAliases } from '../mqtt/topic-aliases.js';
 import type { ClientEvent, ClientFault } from './client-events.js';
 import type { ClientSession, InFlightMessage, OutgoingMessage } from './client-session.js';
 
@@ -66,8 +67,8 @@ export class ClientConnection {
   #nowMs = 0;
   /** When the PINGREQ that is not answered yet was sent. */
   #pingMs: number | undefined;
-  /** Topic aliases that the server has set [MQTT 5.0, 3.3.2.3.4]. */
-  readonly #aliases = new Map<number, string>();
+  /** Topic aliases that the server has set. */
+  readonly #aliases: ReceivedAliases<string>;
 
   constructor(
     options: ClientConnectionOptions,
@@ -79,6 +80,7 @@ export class ClientConnection {
     this.#onEvent = onEvent;
     this.#trace = options.trace ?? false;
     this.#window = options.inFlightMax;
+    this.#aliases = new ReceivedAliases(options.connect.properties.topicAliasMaximum ?? 0);
     this.#keepAliveMs = options.connect.keepAlive * 1000;
     this.#framer = new Framer((buffer, start, bodyStart, end) => this.#frame(buffer, start, bodyStart, end));
   }
@@ -314,7 +316,7 @@ export class ClientConnection {
   #resolveAlias(packet: PublishPacket): string | undefined {
     const alias = packet.properties.topicAlias;
     if (alias === undefined) return packet.topic;
-    if (alias > (this.#options.connect.properties.topicAliasMaximum ?? 0)) return undefined;
+    if (!this.#aliases.allows(alias)) return undefined;
     if (packet.topic === '') return this.#aliases.get(alias);
     this.#aliases.set(alias, packet.topic);
     return packet.topic;

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'n
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { TlsSession } from '../auth/authenticator.js';
-import { CONNECT_SIZE_MAX } from '../broker/connect-path.js';
+import { CONNECT_SIZE_MAX } from '../broker/connection.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import type { SocketOrigin } from './socket-transport.js';
 import { HANDSHAKE_MS, LINGER_MS } from './time-limits.js';

@@ -15,7 +15,7 @@ import { RingQueue } from '../base/ring-queue.js';
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { KeptContents, KeptEntry, Residence, SessionStorage } from './session-storage.js';
-import type { Subscription } from './subscription.js';
+import type { SubscribedSession, Subscription, TopicRights } from './subscription.js';
 
 /** `sessionExpiryInterval` of a session that never ends [MQTT 5.0, 3.1.2.11.2]. */
 export const NEVER = 0xffffffff;
@@ -35,11 +35,6 @@ const NO_IDENTIFIERS: readonly number[] = [];
 
 /** Stands for one with nothing in it: nothing is ever put into this one. */
 const NONE = new NumberMap<never>();
-
-/** What a client may do [mosq: acl_file]. */
-export interface TopicRights {
-  canRead(topic: string): boolean;
-}
 
 /** A connected client, as its session sees it. */
 export interface Peer {
@@ -85,7 +80,7 @@ export interface SessionEvents {
   /** Something changed that `autosave_on_changes` counts. */
   changed(): void;
   /** A point of time before changes to what is kept. */
-  mark(): number;
+  markWithin(): number;
   /** Calls back once what was changed since the mark is stored. */
   whenSettled(mark: number, callback: () => void): void;
 }
@@ -129,7 +124,7 @@ export interface Undelivered {
   subscription: Subscription;
 }
 
-export class Session {
+export class Session implements SubscribedSession {
   readonly clientId: string;
   version: ProtocolVersion;
   username: string | undefined = undefined;
@@ -183,7 +178,7 @@ export class Session {
   /** In flight, but not sent before they are stored. */
   readonly #awaitingStore = new RingQueue<UnsentMessage>();
   /** Keeps the session where it outlives its connection. */
-  keeper: SessionStorage | null = null;
+  storage: SessionStorage | null = null;
 
   constructor(clientId: string, version: ProtocolVersion, limits: SessionLimits, events: SessionEvents) {
     this.clientId = clientId;
@@ -388,7 +383,7 @@ export class Session {
   }
 
   #readAhead(): void {
-    const entries = this.keeper?.outgoing.read(this.#lastSequence, AHEAD_MAX) ?? [];
+    const entries = this.storage?.outgoing.read(this.#lastSequence, AHEAD_MAX) ?? [];
     this.#unread = Math.max(0, this.#unread - entries.length);
     if (entries.length === 0) {
       // Fewer than there should be: some did not read, and there are no more.
@@ -418,8 +413,8 @@ export class Session {
    * Takes up what was kept of the session. Called once, before anything else.
    * @param mayHaveSent messages of QoS 1 that are kept as waiting may have been sent before the broker was killed
    */
-  restore(keeper: SessionStorage, contents: KeptContents, lastPacketId: number, mayHaveSent: boolean): void {
-    this.keeper = keeper;
+  restore(storage: SessionStorage, contents: KeptContents, lastPacketId: number, mayHaveSent: boolean): void {
+    this.storage = storage;
     this.#lastPacketId = lastPacketId;
     if (mayHaveSent) this.#sentBefore = contents.lastSequence;
     for (const entry of contents.inFlight) {
@@ -481,10 +476,10 @@ export class Session {
 
   /** Keeps a QoS 2 message until its PUBREL. */
   receive(packetId: number, message: Publication): void {
-    const { keeper } = this;
+    const { storage } = this;
     const replaced = this.#received.get(packetId);
     this.#receivedBytes += message.payloadLength - (replaced?.publication.payloadLength ?? 0);
-    if (keeper === null) {
+    if (storage === null) {
       this.#putReceived(packetId, { publication: message.hold(), entry: null });
       return;
     }
@@ -492,7 +487,7 @@ export class Session {
     const publication = message.keep();
     const { qos, retain } = publication;
     const delivery = { qos, retain, packetId, dup: false, subscriptionIds: NO_IDENTIFIERS };
-    const entry = keeper.incoming.append(publication, { ...delivery, state: 'awaiting PUBREL' }, 'waiting');
+    const entry = storage.incoming.append(publication, { ...delivery, state: 'awaiting PUBREL' }, 'waiting');
     this.#putReceived(packetId, { publication, entry });
   }
 
@@ -547,13 +542,13 @@ export class Session {
     shared: Subscription | null,
   ): void {
     const packetId = this.nextPacketId();
-    const storeFirst = this.keeper !== null && qos === 2;
+    const storeFirst = this.storage !== null && qos === 2;
     if (!storeFirst && !peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
       this.#events.dropped(this, 'too large');
       return;
     }
-    const mark = storeFirst ? this.#events.mark() : 0;
-    const { keeper } = this;
+    const mark = storeFirst ? this.#events.markWithin() : 0;
+    const { storage } = this;
     const state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
     const message: OutgoingMessage = {
       state,
@@ -567,11 +562,11 @@ export class Session {
       sent: !storeFirst,
       dup: false,
     };
-    if (keeper !== null) {
+    if (storage !== null) {
       const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
       const delivery = { state, packetId, qos, retain, dup: false, subscriptionIds } as const;
       // A QoS 2 message is not sent, and so not acknowledged, before it is stored.
-      message.entry = keeper.outgoing.append(publication, delivery, qos === 1 ? 'passing' : 'waiting');
+      message.entry = storage.outgoing.append(publication, delivery, qos === 1 ? 'passing' : 'waiting');
     }
     this.#inflightBytes += message.bytes;
     this.#putInflight(packetId, message);
@@ -582,13 +577,13 @@ export class Session {
   #sendQueued(peer: Peer, publication: Publication, message: OutgoingMessage): void {
     const packetId = this.nextPacketId();
     const { qos, retain, identifiers, entry, dup } = message;
-    const storeFirst = this.keeper !== null && qos === 2;
+    const storeFirst = this.storage !== null && qos === 2;
     if (!storeFirst && !peer.sendPublish(publication, qos, retain, dup, packetId, identifiers)) {
       entry?.remove();
       this.#events.dropped(this, 'too large');
       return;
     }
-    const mark = storeFirst ? this.#events.mark() : 0;
+    const mark = storeFirst ? this.#events.markWithin() : 0;
     message.state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
     message.sent = !storeFirst;
     // Of a session that was kept and is to end now, what is not sent yet is needed still.
@@ -679,14 +674,14 @@ export class Session {
     this.#events.changed();
     this.#queuedBytes += bytes;
     if (qos > 0) this.#queuedCount += 1;
-    if (this.keeper !== null && (this.#unread > 0 || this.#queue.length >= AHEAD_MAX)) {
-      this.#keepQueued(this.keeper, publication, qos, retain, identifiers, 'stored');
+    if (this.storage !== null && (this.#unread > 0 || this.#queue.length >= AHEAD_MAX)) {
+      this.#keepQueued(this.storage, publication, qos, retain, identifiers, 'stored');
       this.#unread += 1;
       return;
     }
     let entry: KeptEntry | null = null;
-    if (this.keeper !== null) {
-      entry = this.#keepQueued(this.keeper, publication, qos, retain, identifiers, 'waiting');
+    if (this.storage !== null) {
+      entry = this.#keepQueued(this.storage, publication, qos, retain, identifiers, 'waiting');
       this.#lastSequence = entry.sequence;
     }
     const kept = publication.keep();

@@ -1,7 +1,7 @@
 /** The store in the shape in which the broker core knows it: publications in, publications out. */
 
-import type { RestoredSession } from '../broker/broker.js';
 import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
+import type { RestoredSession } from '../broker/session-path.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { StandIn } from '../model/store-mode.js';
 import type { Once, Publication } from '../mqtt/publication.js';
@@ -70,7 +70,7 @@ export class LmdbBrokerStore implements BrokerStore {
     const { stored, subscriptions, incoming, outgoing } = loaded;
     return {
       record: stored.record,
-      keeper: new StoredKeeper(stored),
+      storage: new StoredKeeper(stored),
       subscriptions,
       contents: { ...outgoing, received: incoming.inFlight },
     };

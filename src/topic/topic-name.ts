@@ -10,6 +10,9 @@ const TOPIC_SEPARATORS_MAX = 200;
 /** Half of a character, which has no UTF-8 form [MQTT-1.5.4-1]. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
+/** The character that topics of the broker's own begin with. */
+export const DOLLAR = 0x24;
+
 const SLASH = 0x2f;
 const PLUS = 0x2b;
 const HASH = 0x23;

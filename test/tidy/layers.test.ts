@@ -30,7 +30,6 @@ const impureParts: Readonly<Record<string, string>> = {
   'system/*': 'says what the operating system says, and is asked by folders that are not pure',
   'auth/password-hash.ts node:crypto': 'hashes passwords and makes their salts',
   'auth/password-hash.ts @node-rs/argon2': 'hashes passwords',
-  'broker/connect-path.ts node:crypto': 'makes the ids of clients that bring none',
 };
 
 /** What reads the world without an import. */

@@ -2,6 +2,7 @@
  * What runs in a worker thread: the broker core, wired to sockets, to main and to the other workers. The task ends
  * when main asks the worker to stop; if it fails, the worker is lost and main knows by the rejected task.
  */
+import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { assertNever } from '../../base/assert.js';
@@ -10,6 +11,8 @@ import { socketUplink } from '../../bridge/socket-uplink.js';
 import { Broker } from '../../broker/broker.js';
 import { receiveRecords } from '../../broker/records-path.js';
 import { RetainedSweep } from '../../broker/retained-sweep.js';
+import { discardSession, restoreSession } from '../../broker/session-path.js';
+import { describeSubscriptions, reloadBroker, stopBroker, tickBroker } from '../../broker/upkeep.js';
 import { WorkerLog } from '../../log/log.js';
 import { FlushList } from '../../mqtt/outgoing-buffer.js';
 import type {
@@ -116,6 +119,7 @@ class WorkerHost {
       access: this.#access,
       flushList: this.#flushList,
       clock: Date.now,
+      randomBytes,
     });
     this.#intake = new WorkerIntake(this.#broker, start);
     this.#links = new WorkerLinks(start.worker, this.#broker, {
@@ -134,7 +138,7 @@ class WorkerHost {
     for (const clientId of this.#start.sessions) {
       const loaded = this.#brokerStore.loadSession(clientId);
       if (loaded === undefined) this.#directory.released(clientId);
-      else this.#broker.restoreSession(loaded);
+      else restoreSession(this.#broker, loaded);
     }
     // What is thrown from here on, nobody catches: a bug ends the thread with all its connections, and main knows.
     this.#port.on('message', (message: MainToWorker) => this.#receive(message));
@@ -153,7 +157,7 @@ class WorkerHost {
     this.#counters[Counter.utilisation] = utilization;
     this.#counters[Counter.ticks]! += 1;
     this.#counters[Counter.storeCommits] = this.#store.statistics().commits;
-    this.#broker.tick();
+    tickBroker(this.#broker);
     const { settings, now } = this.#broker;
     this.#retainedSweep?.tick(settings.retainExpiryInterval, now);
   }
@@ -190,7 +194,7 @@ class WorkerHost {
         this.#log.mask = message.logMask;
         this.#access.replace(message.settings, message.files);
         this.#intake.reload(message.settings, message.files);
-        this.#broker.reload(message.settings);
+        reloadBroker(this.#broker, message.settings);
         return;
       case 'flush':
         void this.#store.flush().then(() => this.#tell({ kind: 'flushed' }));
@@ -199,7 +203,7 @@ class WorkerHost {
         this.#bridges.assign(message.bridges);
         return;
       case 'print-subscriptions':
-        for (const line of this.#broker.describeSubscriptions()) process.stdout.write(`${line}\n`);
+        for (const line of describeSubscriptions(this.#broker)) process.stdout.write(`${line}\n`);
         return;
       case 'stop':
         this.#stop();
@@ -211,15 +215,8 @@ class WorkerHost {
 
   /** These clients connected to another worker with a clean start. */
   #discard(clientIds: string[]): void {
-    const { sessions, delayedWills } = this.#broker;
     this.#broker.refreshNow();
-    for (const clientId of clientIds) {
-      const session = sessions.get(clientId);
-      session?.peer?.takenOver(false);
-      const will = delayedWills.take(clientId);
-      if (will !== undefined) this.#broker.publishWill(clientId, will);
-      if (session !== undefined) this.#broker.removeSession(session);
-    }
+    for (const clientId of clientIds) discardSession(this.#broker, clientId);
     this.#directory.flush();
     this.#tell({ kind: 'discarded', clientIds });
   }
@@ -235,7 +232,7 @@ class WorkerHost {
   /** Wills out, buffers flushed, connections closed; the last messages leave before the ports do. */
   #stop(): void {
     clearInterval(this.#timer);
-    this.#broker.stop();
+    stopBroker(this.#broker);
     this.#bridges.stop();
     this.#flushList.flushAll();
     this.#directory.flush();

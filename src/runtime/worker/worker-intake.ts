@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { TlsSession } from '../../auth/authenticator.js';
 import type { Broker } from '../../broker/broker.js';
-import { Connection } from '../../broker/connection.js';
+import { openConnection } from '../../broker/packet-path.js';
 import type { Detached, Handover, Transport, TransportUser } from '../../broker/ports.js';
 import type { Settings } from '../../config/settings.js';
 import { clientDisconnected, negotiatedTlsWithProxy } from '../../log/mosquitto-lines.js';
@@ -78,7 +78,7 @@ export class WorkerIntake {
   }
 
   #connect(transport: ServableTransport, received: Uint8Array): void {
-    const connection = new Connection(this.#broker, transport);
+    const connection = openConnection(this.#broker, transport);
     transport.serve(connection);
     if (received.length > 0) connection.receive(received, received.length);
   }

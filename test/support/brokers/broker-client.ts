@@ -1,7 +1,8 @@
 /** A client of the broker fixture: its packets go in, and what the broker sends is decoded and waits to be looked at. */
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { Connection } from '../../../src/broker/connection.js';
+import type { Connection } from '../../../src/broker/connection.js';
+import { openConnection } from '../../../src/broker/packet-path.js';
 import type { Detached, Transport } from '../../../src/broker/ports.js';
 import { decodePacket } from '../../../src/mqtt/decode.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
@@ -38,7 +39,7 @@ export class BrokerClient {
     this.fixture = fixture;
     this.version = version;
     this.#transport = new TestTransport(listener, version, (packet) => this.#arrived.push(packet));
-    this.connection = new Connection(fixture.broker, this.#transport);
+    this.connection = openConnection(fixture.broker, this.#transport);
     this.#transport.connection = this.connection;
   }
 

@@ -3,8 +3,10 @@
  * and the clock. Everything a client's bytes lead to has happened when `send` returns; only a CONNECT takes its time,
  * because passwords might have to be hashed.
  */
+import { randomBytes } from 'node:crypto';
 import { Broker } from '../../../src/broker/broker.js';
 import type { BrokerStore, Directory, Transport } from '../../../src/broker/ports.js';
+import { reloadBroker, stopBroker, tickBroker } from '../../../src/broker/upkeep.js';
 import {
   defaultListener,
   defaultSettings,
@@ -72,6 +74,7 @@ export class BrokerFixture {
       access: new ClientAccess(all, new Map(Object.entries(files))),
       flushList: this.#flushList,
       clock: () => this.now,
+      randomBytes,
       ...(store !== undefined && { store }),
       ...(changes !== undefined && { changes }),
     });
@@ -103,9 +106,19 @@ export class BrokerFixture {
   advance(seconds: number): void {
     for (let i = 0; i < seconds; i += 1) {
       this.now += 1000;
-      this.broker.tick();
+      tickBroker(this.broker);
       this.flush();
     }
+  }
+
+  /** SIGHUP, with other settings. */
+  reload(settings: Partial<Settings>): void {
+    reloadBroker(this.broker, { ...this.broker.settings, ...settings });
+  }
+
+  /** The broker ends orderly. */
+  stop(): void {
+    stopBroker(this.broker);
   }
 
   /** The turn of the event loop ends: what was written leaves. */

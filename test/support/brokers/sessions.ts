@@ -29,7 +29,7 @@ export function testSession(
     now: 0,
     dropped: (_: Session, reason: DropReason) => void drops.push(reason),
     changed: () => {},
-    mark: () => 0,
+    markWithin: () => 0,
     whenSettled: (_mark: number, callback: () => void) => whenSettled(callback),
   };
   return { session: new Session('client', version, { ...usualLimits, ...limits }, events), drops };
@@ -44,6 +44,6 @@ export function subscriptionTo(filter: string, qos: Qos = 0, session = testSessi
 /** Of a session that is kept. */
 export function durableSubscriptionTo(filter: string, qos: Qos = 0): Subscription {
   const { session } = testSession();
-  session.keeper = new MemoryKeeper();
+  session.storage = new MemoryKeeper();
   return subscriptionTo(filter, qos, session);
 }

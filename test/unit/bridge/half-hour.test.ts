@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Bridge } from '../../../src/bridge/bridge.js';
 import type { Channel, ChannelEvents, Uplink } from '../../../src/bridge/uplink.js';
+import { tickBroker } from '../../../src/broker/upkeep.js';
 import { type BridgeSettings, defaultsOf } from '../../../src/config/settings.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import type { PublishPacket, Qos } from '../../../src/mqtt/packets.js';
@@ -257,7 +258,7 @@ class HalfHour {
     const { near, far, way, bridge } = this;
     for (const fixture of [near, far]) {
       fixture.now += stepMs;
-      if (this.#now % 10 === 0) fixture.broker.tick();
+      if (this.#now % 10 === 0) tickBroker(fixture.broker);
     }
     if (this.#now % 2 === 0) bridge.tick();
     const isIdle = near.directory.claims.length === 0 && far.directory.claims.length === 0;

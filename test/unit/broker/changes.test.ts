@@ -81,11 +81,10 @@ describe('autosave_on_changes', () => {
   }
 
   test('nothing is counted without it, and a reload begins to', () => {
-    const { broker } = fixture;
-    broker.reload({ ...broker.settings, autosaveOnChanges: false });
+    fixture.reload({ autosaveOnChanges: false });
     here.subscribe('a', 1);
     assert.equal(changes, 0);
-    broker.reload({ ...broker.settings, autosaveOnChanges: true });
+    fixture.reload({ autosaveOnChanges: true });
     here.subscribe('a', 1);
     assert.equal(changes, 1);
   });

@@ -54,7 +54,7 @@ describe('messages that a client did not get', () => {
 
   test('while it was away, told at the end of the broker', async () => {
     const fixture = await afterDrops(5);
-    fixture.broker.stop();
+    fixture.stop();
     assert.deepEqual(fixture.takeLog(/^notice Messages dropped/), [away]);
   });
 
@@ -96,7 +96,7 @@ describe('messages that a client did not get', () => {
     publisher.publish('t', 'x', { qos: 1 });
     client.breakOff();
     await fixture.connect(5, lasting('c'));
-    fixture.broker.stop();
+    fixture.stop();
     assert.deepEqual(fixture.takeLog(/^notice Messages dropped/), []);
   });
 });

@@ -231,7 +231,7 @@ describe('an orderly end of the broker', () => {
     const fixture = new BrokerFixture();
     const clients = [await fixture.connect(4), await fixture.connect(5), fixture.open(5)];
     fixture.log.length = 0;
-    fixture.broker.stop();
+    fixture.stop();
     for (const client of clients) client.expectClosed();
     assert.deepEqual(fixture.log, []);
     assert.equal(fixture.broker.connections.size, 0);

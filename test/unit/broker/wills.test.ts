@@ -41,7 +41,7 @@ describe('a will', () => {
     ['nonsense', [3, 4, 5], ({ client }) => client.send(Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff)), true],
     ['a packet that is too large', [3, 4, 5], ({ client }) => client.publish('t', 'x'.repeat(3_000_000)), true],
     ['no packet in time', [3, 4, 5], ({ fixture }) => fixture.advance(20), true],
-    ['the broker ends', [3, 4, 5], ({ fixture }) => fixture.broker.stop(), true],
+    ['the broker ends', [3, 4, 5], ({ fixture }) => fixture.stop(), true],
   ];
   for (const [name, versions, end, sent] of ends) {
     for (const version of versions) {
@@ -191,7 +191,7 @@ describe('the will delay [MQTT 5.0, 3.1.3.2.2]', () => {
   test('does not hold up the end of the broker', async () => {
     const { fixture, watcher, client } = await scene(5, delayed(50), staying);
     client.breakOff();
-    fixture.broker.stop();
+    fixture.stop();
     assert.equal(watcher.take().length, 1);
   });
 });
@@ -202,6 +202,6 @@ test('wills of clients that end with the broker reach sessions that stay', async
   durable.subscribe('#', 1);
   durable.disconnect();
   await fixture.connect(4, { will: willOf() });
-  fixture.broker.stop();
+  fixture.stop();
   assert.equal(fixture.broker.sessions.get('d')!.queuedCount, 1);
 });

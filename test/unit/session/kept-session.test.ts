@@ -20,7 +20,7 @@ function kept(sendMaximum: number) {
   const waiting: (() => void)[] = [];
   const { session, drops } = testSession({ maxQueuedMessages: 0 }, 4, (callback) => waiting.push(callback));
   const keeper = new MemoryKeeper();
-  session.keeper = keeper;
+  session.storage = keeper;
   session.expiryInterval = 60;
   const peer = new TestPeer(sendMaximum);
   session.attach(peer, 0);
@@ -96,7 +96,7 @@ describe('a long queue', () => {
   ] as const) {
     test(`puts ${inFlight} in flight at once for a client that takes ${sendMaximum}`, () => {
       const { session } = testSession({ maxQueuedMessages: 0, maxInflightMessages: 0 });
-      session.keeper = new MemoryKeeper();
+      session.storage = new MemoryKeeper();
       session.expiryInterval = 60;
       deliver(session, 1, ...Array.from({ length: 1500 }, (_, i) => `m${i}`));
       const peer = new TestPeer(sendMaximum);
@@ -125,7 +125,7 @@ describe('a long queue', () => {
   test('of which something cannot be read goes on with what can, and its room comes back', () => {
     const { session, drops } = testSession({ maxQueuedMessages: 300, maxInflightMessages: 0 });
     const keeper = new MemoryKeeper();
-    session.keeper = keeper;
+    session.storage = keeper;
     session.expiryInterval = 60;
     deliver(session, 1, ...Array.from({ length: 300 }, (_, i) => `m${i}`));
     keeper.outgoing.entries.splice(150, 100); // damaged

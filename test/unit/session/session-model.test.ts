@@ -52,7 +52,7 @@ test('every message arrives in order, once where it is not resent, or is dropped
       const keeper = isKept ? new MemoryKeeper() : null;
       let { session, drops } = testSession(limits);
       session.expiryInterval = 60;
-      session.keeper = keeper;
+      session.storage = keeper;
       let peer: TestPeer | null = null;
       /** Unacknowledged, in the order of their first sending. */
       let open: Open[] = [];

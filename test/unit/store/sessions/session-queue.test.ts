@@ -283,7 +283,7 @@ test('a mark of a session within a publish does not part what is noted of it fro
       resolve(payloads(next.sessions.load('c')!.stored.outgoing.read(0, 10)));
     });
   });
-  broker.mark();
+  broker.markWithin();
   append(store, one, '1');
   assert.deepEqual(await left, ['1']);
 });

@@ -1,0 +1,118 @@
+/** The life of a session: stored, restored after a start, discarded, expired, ended. */
+import * as lines from '../log/mosquitto-lines.js';
+import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
+import type { Interest } from '../routing/route-table.js';
+import type { Session } from '../session/session.js';
+import type { KeptContents, SessionStorage } from '../session/session-storage.js';
+import { Subscription } from '../session/subscription.js';
+import { Counter } from '../sys/counters.js';
+import type { Broker } from './broker.js';
+import { deliverToGroup } from './route-publication.js';
+import { publishDelayedWill } from './will-path.js';
+import { restoredWill } from './wills.js';
+
+/** A session as the store gives it back. */
+export interface RestoredSession {
+  record: Readonly<SessionRecord>;
+  storage: SessionStorage;
+  subscriptions: readonly SubscriptionRecord[];
+  contents: KeptContents;
+}
+
+/** What of a session's record is new when its client connects; the rest follows from the session. */
+type ConnectFields = Partial<Pick<SessionRecord, 'will' | 'isSending'>>;
+
+/** The client is connected: what is stored of its session is brought up to date, or storing it begins. */
+export function storeConnected(broker: Broker, session: Session, connect: ConnectFields): void {
+  const { clientId, username, version, expiryInterval, lastPacketId } = session;
+  const fields = {
+    username,
+    protocolVersion: version,
+    sessionExpiry: expiryInterval,
+    expiresAt: 0,
+    disconnectedAt: 0,
+    lastPacketId,
+    will: undefined,
+    ...connect,
+  };
+  if (session.storage !== null) session.storage.update(fields);
+  else if (session.outlivesConnection) session.storage = broker.store.createSession({ clientId, ...fields });
+}
+
+/** A client went away and its session stays: until when is stored. */
+export function storeDisconnected(broker: Broker, session: Session): void {
+  const endsAt = broker.sessionEndsAt(session);
+  session.storage?.update({
+    sessionExpiry: session.expiryInterval,
+    disconnectedAt: session.disconnectedAt,
+    expiresAt: Number.isFinite(endsAt) ? endsAt : 0,
+    isSending: session.isInDoubt,
+    lastPacketId: session.lastPacketId,
+    will: undefined,
+  });
+}
+
+/** Takes up a stored session, as at a start. */
+export function restoreSession(broker: Broker, restored: RestoredSession): void {
+  const { record, storage, subscriptions, contents } = restored;
+  const session = broker.createSession(record.clientId, record.protocolVersion);
+  session.username = record.username;
+  session.rights = broker.rightsWhileAway(session);
+  session.expiryInterval = record.sessionExpiry;
+  // It was connected when the broker ended: its time begins now.
+  session.disconnectedAt = record.disconnectedAt || broker.now;
+  session.restore(storage, contents, record.lastPacketId, record.isSending === true);
+  for (const subscriptionRecord of subscriptions) {
+    const subscription = Subscription.fromRecord(session, subscriptionRecord);
+    session.subscriptions.set(subscription.filter, subscription);
+    broker.routes.add(subscription);
+  }
+  const { will } = record;
+  if (will !== undefined) {
+    const dueAt = will.dueAt || broker.now + will.delay * 1000;
+    broker.delayedWills.add(session.clientId, restoredWill(will, record.username), dueAt);
+  }
+  if (record.disconnectedAt === 0) storage.update({ disconnectedAt: session.disconnectedAt });
+}
+
+/** Ends a session, and with it this worker's claim to the client id. */
+export function endSession(broker: Broker, session: Session): void {
+  if (broker.sessions.get(session.clientId) !== session) return;
+  removeSession(broker, session);
+  broker.directory.released(session.clientId);
+}
+
+/** Its subscriptions go; shared messages that it had not acknowledged go to other members. */
+export function removeSession(broker: Broker, session: Session): void {
+  broker.sessions.delete(session.clientId);
+  broker.reportDrops(session, 'while it was away');
+  session.storage?.end();
+  const changes: Interest[] = [];
+  for (const subscription of session.subscriptions.values()) {
+    const change = broker.routes.remove(subscription);
+    if (change !== null) changes.push(change);
+  }
+  broker.cluster.announce(changes);
+  for (const { publication, subscription } of session.takeBackShared()) {
+    deliverToGroup(broker, publication, subscription.filter);
+  }
+  session.subscriptions.clear();
+}
+
+/** The client connected to another worker with a clean start: what this worker has of it is over. */
+export function discardSession(broker: Broker, clientId: string): void {
+  const session = broker.sessions.get(clientId);
+  session?.peer?.takenOver(false);
+  publishDelayedWill(broker, clientId);
+  if (session !== undefined) removeSession(broker, session);
+}
+
+/** Its client has been away for longer than the session lasts. */
+export function expireSession(broker: Broker, session: Session): void {
+  publishDelayedWill(broker, session.clientId);
+  broker.counters[Counter.sessionsExpired]! += 1;
+  if (broker.settings.connectionMessages) {
+    broker.log.write('notice', lines.expiringClient(session.clientId));
+  }
+  endSession(broker, session);
+}
