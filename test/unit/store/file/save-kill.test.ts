@@ -13,7 +13,7 @@ import { BrokerRuns } from '../../../support/brokers/broker-runs.js';
 import { afterTest } from '../../../support/cleanup.js';
 import { publication, temporaryFolder } from '../../../support/store/stores.js';
 
-const SAVER = fileURLToPath(new URL('../../support/store/store-saver.js', import.meta.url));
+const SAVER = fileURLToPath(new URL('../../../support/store/store-saver.js', import.meta.url));
 const ROUNDS = 5;
 
 test('a process killed while it saves leaves the last save or the one under way', async (t) => {
@@ -27,7 +27,8 @@ test('a process killed while it saves leaves the last save or the one under way'
       saved = number;
       if (number >= last) setTimeout(() => child.kill('SIGKILL'), Math.random() * 5);
     });
-    await once(child, 'close');
+    const [, signal] = await once(child, 'close');
+    assert.equal(signal, 'SIGKILL', 'the saver ran until it was killed');
     runs.reboot();
     const run = await runs.start();
     const found = [...run.worker.sessions.list()]
