@@ -14,7 +14,7 @@ import type {
 } from '../session/session-storage.js';
 import type { RetainedStore } from './retained/retained-store.js';
 import type { SessionQueue } from './sessions/session-queue.js';
-import { KeptMessage } from './sessions/shared-messages.js';
+import { SharedMessage } from './sessions/shared-messages.js';
 import type { StoredSession } from './sessions/stored-session.js';
 import type { Store } from './store.js';
 
@@ -128,14 +128,14 @@ class StoredQueue implements MessageKeeper {
 
   /** All queues that get the publication share what the store makes of it. */
   append(publication: Publication, delivery: KeptDelivery, residence: Residence): KeptEntry {
-    let kept = publication.record as KeptMessage | null;
-    if (kept === null) {
-      kept = new KeptMessage(residence === 'stored' ? publication.hold() : publication.keep());
-      publication.record = kept;
+    let shared = publication.record as SharedMessage | null;
+    if (shared === null) {
+      shared = new SharedMessage(residence === 'stored' ? publication.hold() : publication.keep());
+      publication.record = shared;
     } else if (residence !== 'stored') {
-      kept.publication = publication.keep(); // it stays, so it must not hold a slab
+      shared.publication = publication.keep(); // it stays, so it must not hold a slab
     }
-    return this.#queue.append(kept, delivery, residence);
+    return this.#queue.append(shared, delivery, residence);
   }
 
   read(sequence: number, limit: number): KeptEntry[] {

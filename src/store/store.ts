@@ -23,7 +23,7 @@ import { RetainedStore } from './retained/retained-store.js';
 import { DeliveryNotes } from './sessions/delivery-notes.js';
 import { SessionStore } from './sessions/session-store.js';
 import { SessionSweeper } from './sessions/session-sweeper.js';
-import { KeptMessage, SharedMessages } from './sessions/shared-messages.js';
+import { SharedMessage, SharedMessages } from './sessions/shared-messages.js';
 import { WriteBatcher } from './write-batcher.js';
 
 export interface StoreOptions {
@@ -115,8 +115,8 @@ export class Store {
   }
 
   /** A message for one or more queues; one object for all of them. */
-  keep(message: StoredMessage): KeptMessage {
-    return new KeptMessage(Publication.fromStored(message));
+  sharedMessage(message: StoredMessage): SharedMessage {
+    return new SharedMessage(Publication.fromStored(message));
   }
 
   /** First thing in every handler of another thread's message: lets this thread read what others committed. */

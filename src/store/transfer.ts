@@ -7,7 +7,7 @@ import { Publication } from '../mqtt/publication.js';
 import type { QueueEntry } from './sessions/queue-entry.js';
 import type { SessionQueue } from './sessions/session-queue.js';
 import type { LoadedSession } from './sessions/session-store.js';
-import type { KeptMessage } from './sessions/shared-messages.js';
+import type { SharedMessage } from './sessions/shared-messages.js';
 import type { Store } from './store.js';
 
 /** Records between two commits. */
@@ -15,7 +15,7 @@ const BATCH = 10_000;
 
 /** Adds everything to a store. Sessions replace those with the same client id. */
 export async function importContent(store: Store, content: DatabaseContent): Promise<void> {
-  const kept = new Map<StoredMessage, KeptMessage>();
+  const shared = new Map<StoredMessage, SharedMessage>();
   let records = 0;
   const count = async () => {
     records += 1;
@@ -29,8 +29,8 @@ export async function importContent(store: Store, content: DatabaseContent): Pro
     const stored = store.sessions.create(session);
     for (const subscription of subscriptions) stored.subscribe(subscription);
     for (const record of queue) {
-      const message = kept.get(record.message) ?? store.keep(record.message);
-      kept.set(record.message, message);
+      const message = shared.get(record.message) ?? store.sharedMessage(record.message);
+      shared.set(record.message, message);
       stored[record.direction].append(message, record, 'stored');
       await count();
     }

@@ -199,6 +199,7 @@ export class WriteBatcher {
     if (!change.dirty) return;
     change.dirty = false;
     this.#dirtyBytes -= change.weight;
+    assert(this.#dirtyBytes >= 0, 'what is dirty weighs as much when it is cancelled as when it was added');
     const { waiters } = change;
     change.waiters = null;
     if (waiters !== null) settle(waiters);
@@ -237,6 +238,7 @@ export class WriteBatcher {
 
   /** Calls back once all that changed since `mark` is committed or cancelled; at once where that is so already. */
   whenSettled(mark: number, callback: () => void): void {
+    assert(!this.#timed || mark <= this.#dirty.length, 'a mark is used in the turn in which it was made');
     const waiter: Waiter = { remaining: 0, callback };
     let patient = true;
     if (this.#timed) {
@@ -349,6 +351,7 @@ export class WriteBatcher {
   #takeBatch(): Change[] {
     const batch: Change[] = [];
     const taken = this.#cuts.shift() ?? this.#dirty.length;
+    assert(taken <= this.#dirty.length, 'a transaction ends within what is dirty');
     for (let i = 0; i < taken; i += 1) {
       const change = this.#dirty[i]!;
       if (!change.dirty) continue;
@@ -359,6 +362,7 @@ export class WriteBatcher {
     if (taken === this.#dirty.length) this.#dirty = [];
     else this.#dirty.splice(0, taken);
     this.#moveCuts(-taken);
+    assert(this.#dirtyBytes >= 0, 'what is dirty weighs as much when it is written as when it was added');
     return batch;
   }
 
@@ -370,6 +374,7 @@ export class WriteBatcher {
   #writeBatch(batch: Change[]): Waiter[] {
     const waiters: Waiter[] = [];
     for (const change of batch) {
+      assert(!change.writing, 'one transaction at a time: no change is written twice at once');
       change.writing = true;
       change.write();
       if (change.waiters !== null) {

@@ -1,22 +1,58 @@
-/** A message in a queue, and the record on disk that it shares with its neighbours. */
+/**
+ * A message in a queue, and the record in the store that it shares with its neighbours.
+ *
+ *     append ──► fresh ──first write──► recorded ◄── read from a record
+ *                  │                        │
+ *                  │ remove                 │ remove
+ *                  └────────► gone ◄────────┘
+ *
+ *   fresh      in memory only; the entry itself is the change that the batcher writes
+ *   recorded   in a record, committed or about to be; from now on the record is the change
+ *   gone       nobody wants the message any more; the next commit removes what the store has of it
+ */
+import { assert } from '../../base/assert.js';
 import type { StoredMessage } from '../../model/message.js';
-import type { DeliveryState } from '../../model/queued-record.js';
+import type { DeliveryState, Direction } from '../../model/queued-record.js';
 import type { Qos } from '../../mqtt/packets.js';
 import { Publication } from '../../mqtt/publication.js';
-import { Change } from '../write-batcher.js';
+import type { Environment, Table } from '../environment.js';
+import { Change, type WriteBatcher } from '../write-batcher.js';
+import type { DeliveryNotes } from './delivery-notes.js';
 import { encodeQueue, type QueuedContent, type QueuedHeader, RecordSize } from './queue-records.js';
-import type { SessionQueue } from './session-queue.js';
-import { KeptMessage } from './shared-messages.js';
+import { SharedMessage, type SharedMessages } from './shared-messages.js';
 
 const NOTHING = new Uint8Array(0);
 
 /** Bytes of memory of an entry without its message, roughly. */
 const ENTRY_WEIGHT = 300;
 
-/**
- * A message in a queue. `update`, `note` and `remove` are the only ways to change it. As a change of the store it
- * stands for its first write; from then on it is its record that changes.
- */
+/** What the queues of one thread have in common, as far as their entries need it. */
+export interface EntryContext {
+  readonly environment: Environment;
+  readonly batcher: WriteBatcher;
+  readonly sharedMessages: SharedMessages;
+  readonly deliveryNotes: DeliveryNotes;
+}
+
+/** The queue of an entry, as its entries and records see it: `SessionQueue`. */
+export interface EntryQueue {
+  readonly context: EntryContext;
+  readonly table: Table;
+  readonly direction: Direction;
+  /** The session is over: nothing is added to what is stored. */
+  readonly hasEnded: boolean;
+  keyOf(sequence: number): Buffer;
+  /** Finds a record for an entry that is written for the first time; that record takes it. */
+  place(entry: QueueEntry): QueueRecord;
+  /** The entry is gone before its first write. */
+  forget(entry: QueueEntry): void;
+  /** All entries of the record are gone, in the store too. */
+  recordGone(record: QueueRecord): void;
+  /** Lets go of entries that are settled. */
+  settleTail(): void;
+}
+
+/** A message in a queue. `update`, `note` and `remove` are the only ways to change it. */
 export class QueueEntry extends Change implements QueuedContent {
   readonly sequence: number;
   state: DeliveryState;
@@ -27,27 +63,27 @@ export class QueueEntry extends Change implements QueuedContent {
   readonly subscriptionIds: readonly number[];
   /** Payload bytes of the message as published. */
   readonly payloadBytes: number;
-  /** The record that has it, or is about to; `null` before its first write. */
-  record: QueueRecord | null = null;
-  /** Whoever uses the queue has this object: it must not be read from disk as another one. */
-  isHeld: boolean;
-  /** The shared message that its record refers to. */
+  /** The session has this object, so that the queue must not make a second one of the same record. */
+  isInUse: boolean;
+  /** The id of the shared message that its record refers to. */
   sharedId: Buffer | null = null;
-  removed = false;
   publication: Publication;
-  readonly #queue: SessionQueue;
-  /** What it shares with other queues until its first write; `null` after that. */
-  #kept: KeptMessage | null = null;
-  /** Other threads may have noted who has the message: since it was given to them, maybe before a restart. */
-  #noted = false;
-  /** Its state is newer than what was written last, and need not be written by itself. */
-  #unsaved = false;
+  readonly #queue: EntryQueue;
+  #phase: 'fresh' | 'recorded' | 'gone' = 'fresh';
+  /** Set when it becomes recorded. */
+  #record: QueueRecord | null = null;
+  /** The message that it shares with other queues, until its first write is committed. */
+  #shared: SharedMessage | null = null;
+  /** Other threads may have delivery notes about the message: it was given to them, maybe before a restart. */
+  #hasNotes = false;
+  /** `note` changed its state, and no write has followed. */
+  #isNoted = false;
 
-  constructor(queue: SessionQueue, header: QueuedHeader, publication: Publication, isHeld: boolean) {
+  constructor(queue: EntryQueue, header: QueuedHeader, publication: Publication, isInUse: boolean) {
     super();
     this.#queue = queue;
     this.publication = publication;
-    this.isHeld = isHeld;
+    this.isInUse = isInUse;
     this.sequence = header.sequence;
     this.state = header.state;
     this.packetId = header.packetId;
@@ -58,18 +94,12 @@ export class QueueEntry extends Change implements QueuedContent {
     this.payloadBytes = header.payloadBytes;
   }
 
-  /** It has just been appended to its queue: others may get the same message. */
-  mayShare(kept: KeptMessage): void {
-    // The shared record of an earlier transaction may be gone by now.
-    this.#kept = kept.id === null ? kept : new KeptMessage(kept.publication);
-    this.#kept.unwritten += 1;
+  get isGone(): boolean {
+    return this.#phase === 'gone';
   }
 
-  /** It was read from a record. */
-  foundIn(record: QueueRecord, sharedId: Buffer | null): void {
-    this.record = record;
-    this.sharedId = sharedId;
-    this.#noted = this.#queue.direction === 'incoming';
+  get record(): QueueRecord | null {
+    return this.#record;
   }
 
   get message(): StoredMessage {
@@ -77,64 +107,87 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   get wasReleased(): boolean {
-    return this.#noted;
-  }
-
-  /** Gives the message a name under which other threads note who has it. The notes are removed with the entry. */
-  release(): string {
-    this.#noted = true;
-    return this.#queue.keyOf(this.sequence).toString('hex');
+    return this.#hasNotes;
   }
 
   override get weight(): number {
     return ENTRY_WEIGHT + this.payloadBytes;
   }
 
-  /** Keeps a new state. After PUBREC the message itself is not needed any more [MQTT-4.3.3-6]. */
+  /** Has just been appended to its queue: other queues may get the same message. */
+  share(shared: SharedMessage): void {
+    assert(
+      this.#phase === 'fresh' && this.#shared === null,
+      'an entry shares its message once, when appended',
+    );
+    // The shared record of an earlier transaction may be gone by now.
+    this.#shared = shared.id === null ? shared : new SharedMessage(shared.publication);
+    this.#shared.unwritten += 1;
+  }
+
+  /** Was read from a record. */
+  foundIn(record: QueueRecord, sharedId: Buffer | null): void {
+    this.#becomeRecorded(record);
+    this.sharedId = sharedId;
+    this.#hasNotes = this.#queue.direction === 'incoming';
+  }
+
+  /**
+   * Gives the message the name under which other threads note who has it. The commit that removes the entry removes
+   * their notes, also if it is gone already and the commit is yet to come.
+   */
+  release(): string {
+    this.#hasNotes = true;
+    return this.#queue.keyOf(this.sequence).toString('hex');
+  }
+
+  /** Stores a new state. After PUBREC the message itself is not needed any more [MQTT-4.3.3-6]. */
   update(change: Partial<Pick<QueuedHeader, 'state' | 'packetId' | 'dup'>>): void {
+    assert(this.#phase !== 'gone', 'a message that is gone has no new state');
     Object.assign(this, change);
     if (change.state === 'awaiting PUBCOMP') this.#dropContent();
     this.#change();
   }
 
-  /** A new state that is worth no write of its own: `save` keeps it, if the message is not gone by then. */
+  /** Has a new state that is worth no write of its own: `save` stores it, if the message is not gone by then. */
   note(state: DeliveryState, packetId: number): void {
+    assert(this.#phase !== 'gone', 'a message that is gone has no new state');
     this.state = state;
     this.packetId = packetId;
-    this.#unsaved = true;
+    this.#isNoted = true;
   }
 
-  /** Keeps what was only noted. */
+  /** Stores what was only noted. */
   save(): void {
-    if (this.#unsaved && !this.removed) this.#change();
+    if (this.#isNoted && this.#phase !== 'gone') this.#change();
   }
 
   /** The exchange is complete, or the message is not wanted any more. */
   remove(): void {
-    if (this.removed) return;
-    this.removed = true;
+    if (this.#phase === 'gone') return;
+    this.#phase = 'gone';
     this.#shareNoMore();
-    if (this.record === null && !this.#noted) this.#queue.forget(this);
+    if (this.#record === null && !this.#hasNotes) this.#queue.forget(this);
     else this.#change();
   }
 
+  /** Writes the entry for the first time, or again after a failed commit. */
   override write(): void {
-    if (this.#queue.hasEnded && !this.removed) return;
-    if (this.removed) {
-      // It was never in a record, but noted elsewhere.
-      if (this.record === null) this.#removeNotes();
+    if (this.#phase === 'gone') {
+      if (this.#record === null) this.#removeNotes(); // it never was in a record, but has notes
       return;
     }
+    if (this.#queue.hasEnded) return;
     const { sharedMessages } = this.#queue.context;
-    const kept = this.#kept;
-    if (this.record === null) {
-      if (kept !== null) this.sharedId = sharedMessages.share(kept);
-      this.#queue.place(this);
+    const shared = this.#shared;
+    if (this.#phase === 'fresh') {
+      if (shared !== null) this.sharedId = sharedMessages.share(shared);
+      this.#becomeRecorded(this.#queue.place(this));
     }
-    if (kept !== null && this.sharedId !== null) {
-      sharedMessages.write(kept, this.sharedId, this.#queue.keyOf(this.sequence));
+    if (shared !== null && this.sharedId !== null) {
+      sharedMessages.write(shared, this.sharedId, this.#queue.keyOf(this.sequence));
     }
-    this.record!.write();
+    this.#record!.write();
   }
 
   override committed(): void {
@@ -142,16 +195,22 @@ export class QueueEntry extends Change implements QueuedContent {
     this.#queue.settleTail();
   }
 
-  /** What it is and how it stands is in its record now. */
+  /** Its record has been written with its state as it is now. */
   written(): void {
-    this.#unsaved = false;
+    this.#isNoted = false;
   }
 
-  /** Writes that it is gone. @param sharedId of the message that it referred to */
+  /** Removes what other tables have of it. @param sharedId of the message that it referred to */
   writeGone(sharedId: Buffer | null): void {
     const { sharedMessages } = this.#queue.context;
     if (sharedId !== null) sharedMessages.removeReference(sharedId, this.#queue.keyOf(this.sequence));
-    if (this.removed && this.#noted) this.#removeNotes();
+    if (this.#phase === 'gone' && this.#hasNotes) this.#removeNotes();
+  }
+
+  #becomeRecorded(record: QueueRecord): void {
+    assert(this.#phase === 'fresh' && this.#record === null, 'an entry gets one record, when it is fresh');
+    this.#phase = 'recorded';
+    this.#record = record;
   }
 
   #removeNotes(): void {
@@ -159,9 +218,8 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   #change(): void {
-    const { record } = this;
-    if (record === null) this.#queue.context.batcher.add(this);
-    else record.change(this);
+    if (this.#record === null) this.#queue.context.batcher.add(this);
+    else this.#record.change(this);
   }
 
   #dropContent(): void {
@@ -171,8 +229,8 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   #shareNoMore(): void {
-    if (this.#kept !== null) this.#kept.unwritten -= 1;
-    this.#kept = null;
+    if (this.#shared !== null) this.#shared.unwritten -= 1;
+    this.#shared = null;
   }
 }
 
@@ -186,11 +244,11 @@ export class QueueRecord extends Change {
   /** The sequence in its key. */
   readonly first: number;
   #entries: QueueEntry[] = [];
-  /** How many of them are not removed. */
+  /** How many of them are not gone. */
   #left = 0;
   readonly #size = new RecordSize();
-  readonly #queue: SessionQueue;
-  /** Entries that need something of theirs removed elsewhere; the first `#goneWritten` of them have been written. */
+  readonly #queue: EntryQueue;
+  /** Entries of which other tables have something to be removed; for the first `#goneWritten` that is written. */
   #gone: Gone[] = [];
   #goneWritten = 0;
   /** It has been handed to LMDB, in this form or another. */
@@ -198,7 +256,7 @@ export class QueueRecord extends Change {
   /** The transaction that it is part of. */
   #batch = 0;
 
-  constructor(queue: SessionQueue, first: number) {
+  constructor(queue: EntryQueue, first: number) {
     super();
     this.#queue = queue;
     this.first = first;
@@ -208,7 +266,7 @@ export class QueueRecord extends Change {
     return ENTRY_WEIGHT;
   }
 
-  /** In their order, removed ones among them. */
+  /** In their order, some that are gone among them. */
   get entries(): readonly QueueEntry[] {
     return this.#entries;
   }
@@ -226,15 +284,17 @@ export class QueueRecord extends Change {
 
   /** Adds an entry that was read, or taken. */
   add(entry: QueueEntry): void {
+    assert(entry.sequence >= this.first, 'an entry stands in a record that begins before it');
     this.#entries.push(entry);
     this.#left += 1;
   }
 
   /** Something about an entry is new. */
   change(entry: QueueEntry): void {
-    const { sharedId } = entry;
-    if (entry.removed) this.#left -= 1;
-    if (entry.removed || (sharedId !== null && entry.state === 'awaiting PUBCOMP')) {
+    const { sharedId, isGone } = entry;
+    assert(entry.record === this, 'an entry changes in its own record');
+    if (isGone) this.#left -= 1;
+    if (isGone || (sharedId !== null && entry.state === 'awaiting PUBCOMP')) {
       if (sharedId !== null || entry.wasReleased) this.#gone.push({ entry, sharedId });
       entry.sharedId = null;
     }
@@ -255,7 +315,8 @@ export class QueueRecord extends Change {
   writeLast(): void {
     const { environment } = this.#queue.context;
     const key = this.#queue.keyOf(this.first);
-    if (this.#left < this.#entries.length) this.#entries = this.#entries.filter(({ removed }) => !removed);
+    if (this.#left < this.#entries.length) this.#entries = this.#entries.filter(({ isGone }) => !isGone);
+    assert(this.#left === this.#entries.length, 'a record counts the entries that are left');
     if (this.#left === 0) environment.remove(this.#queue.table, key);
     else if (!this.#queue.hasEnded)
       environment.put(this.#queue.table, key, encodeQueue(this.#entries, this.first));

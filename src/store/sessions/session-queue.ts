@@ -11,26 +11,21 @@
  */
 
 import { asBuffer } from '../../base/as-buffer.js';
+import { assert } from '../../base/assert.js';
 import { copyBytes } from '../../base/copy-bytes.js';
 import { NumberMap } from '../../base/number-map.js';
 import type { Direction } from '../../model/queued-record.js';
 import type { Publication } from '../../mqtt/publication.js';
 import type { KeptDelivery, Residence } from '../../session/session-storage.js';
-import type { Environment, Table } from '../environment.js';
+import type { Table } from '../environment.js';
 import { queueKey, SEQUENCE_MAX, sequenceOf } from '../keys.js';
 import { DamagedRecordError } from '../record-bytes.js';
-import type { WriteBatcher } from '../write-batcher.js';
-import type { DeliveryNotes } from './delivery-notes.js';
-import { QueueEntry, QueueRecord } from './queue-entry.js';
+import { type EntryContext, type EntryQueue, QueueEntry, QueueRecord } from './queue-entry.js';
 import { QueueReader } from './queue-records.js';
-import type { KeptMessage, SharedMessages } from './shared-messages.js';
+import type { SharedMessage } from './shared-messages.js';
 
 /** What the queues of one thread have in common. */
-export interface QueueContext {
-  environment: Environment;
-  batcher: WriteBatcher;
-  sharedMessages: SharedMessages;
-  deliveryNotes: DeliveryNotes;
+export interface QueueContext extends EntryContext {
   /** Called for a record that does not read; the queue goes on without it. */
   onDamage: (error: DamagedRecordError) => void;
 }
@@ -51,17 +46,17 @@ export interface QueueContents {
 /** Where a record does not read, its sequences are unknown; so many are left out behind it. */
 const SEQUENCES_OF_A_RECORD_MAX = 10_000;
 
-export class SessionQueue {
+export class SessionQueue implements EntryQueue {
   readonly context: QueueContext;
   readonly table: Table;
   readonly #sessionKey: Buffer;
   readonly direction: Direction;
   #lastSequence = 0;
-  /** Entries from `#tailHead` on that are not settled, in their order; removed ones among them. */
+  /** Entries from `#tailHead` on that are not settled, in their order; some of them may be gone. */
   #tail: QueueEntry[] = [];
   #tailHead = 0;
-  /** Records of which somebody holds entries, by the sequence in their key. */
-  readonly #held = new NumberMap<QueueRecord>();
+  /** Records with entries that are in use, by the sequence in their key. */
+  readonly #inUse = new NumberMap<QueueRecord>();
   /** The record that the transaction being written adds to. */
   #open: QueueRecord | null = null;
   /** The first sequence of the record in which the last `read` ended. */
@@ -78,18 +73,19 @@ export class SessionQueue {
 
   /**
    * Puts a message at the end.
-   * @param kept shared by all queues that get it
+   * @param shared the same object for all queues that get the message
    * @param residence what becomes of the entry that is returned
    */
-  append(kept: KeptMessage, delivery: KeptDelivery, residence: Residence = 'waiting'): QueueEntry {
+  append(shared: SharedMessage, delivery: KeptDelivery, residence: Residence = 'waiting'): QueueEntry {
+    assert(!this.hasEnded, 'a message for the queue of a session that is over');
     this.#lastSequence += 1;
     const { state, packetId, qos, retain, dup, subscriptionIds } = delivery;
-    const { publication } = kept;
+    const { publication } = shared;
     const payloadBytes = publication.payloadLength;
     const sequence = this.#lastSequence;
     const header = { sequence, state, packetId, qos, retain, dup, subscriptionIds, payloadBytes };
     const entry = new QueueEntry(this, header, publication, residence !== 'stored');
-    entry.mayShare(kept);
+    entry.share(shared);
     this.#tail.push(entry);
     this.context.batcher.add(entry, residence === 'passing');
     return entry;
@@ -105,7 +101,7 @@ export class SessionQueue {
     for (let i = this.#tailIndexAfter(after); i < this.#tail.length && entries.length < limit; i += 1) {
       const entry = this.#tail[i]!;
       if (!isQueued(entry)) continue;
-      this.#hold(entry);
+      this.#use(entry);
       entries.push(entry);
     }
     return entries;
@@ -154,7 +150,7 @@ export class SessionQueue {
 
   #loadInFlight(first: number, value: Uint8Array, contents: QueueContents, mayHaveSent: boolean): void {
     const record = this.#decode(first, value);
-    this.#held.set(first, record);
+    this.#inUse.set(first, record);
     for (const entry of record.entries) {
       if (entry.state === 'queued') continue;
       if (!mayHaveSent || entry.state !== 'awaiting PUBACK') {
@@ -172,16 +168,17 @@ export class SessionQueue {
   }
 
   /** Finds a record for an entry that is written for the first time. */
-  place(entry: QueueEntry): void {
+  place(entry: QueueEntry): QueueRecord {
     if (this.#open === null || !this.#open.take(entry)) {
       this.#open = new QueueRecord(this, entry.sequence);
-      this.#open.take(entry);
+      const fits = this.#open.take(entry);
+      assert(fits, 'an empty record takes any entry');
     }
-    entry.record = this.#open;
-    if (entry.isHeld) this.#held.set(this.#open.first, this.#open);
+    if (entry.isInUse) this.#inUse.set(this.#open.first, this.#open);
+    return this.#open;
   }
 
-  /** The entry was removed before it was written. */
+  /** The entry is gone before it was written. */
   forget(entry: QueueEntry): void {
     this.context.batcher.cancel(entry);
     this.settleTail();
@@ -189,7 +186,8 @@ export class SessionQueue {
 
   /** All its entries are gone, on disk too. */
   recordGone(record: QueueRecord): void {
-    this.#held.delete(record.first);
+    assert(record.isEmpty, 'a record with messages is not gone');
+    this.#inUse.delete(record.first);
     if (this.#open === record) this.#open = null;
   }
 
@@ -197,8 +195,8 @@ export class SessionQueue {
   cancelAll(): void {
     this.hasEnded = true;
     for (let i = this.#tailHead; i < this.#tail.length; i += 1) this.context.batcher.cancel(this.#tail[i]!);
-    for (const record of this.#held.values()) this.context.batcher.cancel(record);
-    this.#held.clear();
+    for (const record of this.#inUse.values()) this.context.batcher.cancel(record);
+    this.#inUse.clear();
   }
 
   /** What has settled needs no memory any more. */
@@ -211,6 +209,7 @@ export class SessionQueue {
       this.#tail.splice(0, this.#tailHead);
       this.#tailHead = 0;
     }
+    assert(this.#tailHead <= this.#tail.length, 'the tail begins within its array');
   }
 
   /** Adds what is on disk for certain. */
@@ -221,9 +220,9 @@ export class SessionQueue {
       after >= this.#readUpTo && this.#readUpTo > 0 ? this.#readUpTo : this.#recordBefore(after + 1);
     for (const key of this.table.getKeys(this.#range(start, end))) {
       const first = sequenceOf(key);
-      const record = this.#held.get(first) ?? this.#tryDecode(first, this.#recordAt(key));
+      const record = this.#inUse.get(first) ?? this.#tryDecode(first, this.#recordAt(key));
       if (record === undefined) continue;
-      this.#held.set(first, record);
+      this.#inUse.set(first, record);
       this.#readUpTo = first;
       for (const entry of record.entries) {
         if (entry.sequence <= after || !isQueued(entry)) continue;
@@ -252,10 +251,10 @@ export class SessionQueue {
     return { start: this.keyOf(start), end: this.keyOf(end) };
   }
 
-  /** Somebody has the entry from now on. */
-  #hold(entry: QueueEntry): void {
-    entry.isHeld = true;
-    if (entry.record !== null) this.#held.set(entry.record.first, entry.record);
+  /** The session has the entry from now on. */
+  #use(entry: QueueEntry): void {
+    entry.isInUse = true;
+    if (entry.record !== null) this.#inUse.set(entry.record.first, entry.record);
   }
 
   #decode(first: number, value: Uint8Array): QueueRecord {
@@ -308,6 +307,6 @@ export class SessionQueue {
   }
 }
 
-function isQueued({ removed, state }: QueueEntry): boolean {
-  return !removed && state === 'queued';
+function isQueued({ isGone, state }: QueueEntry): boolean {
+  return !isGone && state === 'queued';
 }

@@ -19,13 +19,13 @@ const REPEATED_BYTES_MAX = 128;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * A message on its way into one or more queues. The one who routes makes one of it for all the queues, which is how
- * the store knows that they share it.
+ * A message on its way into one or more queues. The caller makes one object for all the queues, by which the store
+ * knows that they share the message.
  */
-export class KeptMessage {
+export class SharedMessage {
   /** In bytes that stay until all of them are written. */
   publication: Publication;
-  /** Queues that will hold it and have not been written yet. */
+  /** Queues that have it and have not been written yet. */
   unwritten = 0;
   /** The shared record's id; `null` while it is not known whether there will be one. */
   id: Buffer | null = null;
@@ -53,18 +53,19 @@ export class SharedMessages {
 
   /**
    * Decides where a message about to be written goes.
-   * @returns the shared record's id; `null` where it is better kept in the queue itself
+   * @returns the shared record's id; `null` if each queue had better have the message itself
    */
-  share(kept: KeptMessage): Buffer | null {
-    if (kept.id === null && kept.unwritten > 1 && !isSmall(kept.publication)) kept.id = this.#ids.next();
-    return kept.id;
+  share(shared: SharedMessage): Buffer | null {
+    if (shared.id === null && shared.unwritten > 1 && !isSmall(shared.publication))
+      shared.id = this.#ids.next();
+    return shared.id;
   }
 
   /** Writes the reference, and the message where this transaction does not have it yet. */
-  write(kept: KeptMessage, id: Buffer, queueKey: Buffer): void {
-    if (kept.writtenIn !== this.#batcher.batchNumber) {
-      kept.writtenIn = this.#batcher.batchNumber;
-      this.#environment.put(this.#messages, id, encodeMessage(kept.publication));
+  write(shared: SharedMessage, id: Buffer, queueKey: Buffer): void {
+    if (shared.writtenIn !== this.#batcher.batchNumber) {
+      shared.writtenIn = this.#batcher.batchNumber;
+      this.#environment.put(this.#messages, id, encodeMessage(shared.publication));
     }
     this.#environment.put(this.#references, referenceKey(id, queueKey), NOTHING);
   }

@@ -95,7 +95,7 @@ export class BrokerRun {
   async add(name: string): Promise<void> {
     this.worker.retained.set(publication(`retained/${name}`, name));
     const stored = this.worker.sessions.create(session(name));
-    stored.outgoing.append(this.worker.keep(message('queued', name)), {
+    stored.outgoing.append(this.worker.sharedMessage(message('queued', name)), {
       state: 'queued',
       packetId: 0,
       qos: 1,

@@ -73,7 +73,7 @@ export class StoreWriter {
         String(number).padStart(1 + (number % 700), '0'),
       );
       this.#store.retained.set(Publication.fromStored(kept));
-      const entry = stored.outgoing.append(this.#store.keep(kept), delivery());
+      const entry = stored.outgoing.append(this.#store.sharedMessage(kept), delivery());
       this.#store.whenSettled(mark, () => this.#tell({ kind: 'kept', number }));
       if (isRemovedLater(number)) removedLater.push(entry);
       if (removedLater[0] && removedLater[0].sequence + STAYS < number) this.#remove(removedLater.shift()!);

@@ -30,7 +30,7 @@ test('whenRetained does not wait for queues and sessions', async (t) => {
   await store.flush();
   const { outgoing } = store.sessions.create(session('away'));
   const delivery = { packetId: 0, qos: 1, retain: false, dup: false, subscriptionIds: [] } as const;
-  outgoing.append(store.keep(message('queued')), { state: 'queued', ...delivery });
+  outgoing.append(store.sharedMessage(message('queued')), { state: 'queued', ...delivery });
   let isRetained = false;
   brokerStore.whenRetained(() => {
     isRetained = true;

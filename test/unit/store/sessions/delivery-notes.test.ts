@@ -13,7 +13,7 @@ function notesIn(store: ReturnType<typeof openStore>): number {
 }
 
 function keepIn(store: ReturnType<typeof openStore>, queue: SessionQueue) {
-  return queue.append(store.keep(message('t')), delivery({ state: 'awaiting PUBREL', qos: 2 }));
+  return queue.append(store.sharedMessage(message('t')), delivery({ state: 'awaiting PUBREL', qos: 2 }));
 }
 
 test('a receiver is new once, on every thread, until the message is gone', async (t) => {

@@ -200,7 +200,7 @@ class Run {
   #append(choice: number): void {
     this.#count += 1;
     const payload = `${this.#count} ${choice % 2 === 0 ? LARGE : ''}`;
-    const kept = this.#store.keep(message('t', payload));
+    const kept = this.#store.sharedMessage(message('t', payload));
     const items: Item[] = [];
     const mark = this.#store.mark();
     for (const [i, model] of this.#models.entries()) {

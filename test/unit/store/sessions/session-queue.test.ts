@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { AssertionError } from '../../../../src/base/assert.js';
 import type { Residence } from '../../../../src/session/session-storage.js';
 import { LmdbBrokerStore } from '../../../../src/store/broker-store.js';
 import type { QueueEntry } from '../../../../src/store/sessions/queue-entry.js';
@@ -11,7 +12,7 @@ import { delivery, message, openStore, session, text } from '../../../support/st
 const LARGE = 'p'.repeat(300);
 
 function append(store: Store, to: StoredSession, payload: string, residence?: Residence): QueueEntry {
-  return to.outgoing.append(store.keep(message('t', payload)), delivery(), residence);
+  return to.outgoing.append(store.sharedMessage(message('t', payload)), delivery(), residence);
 }
 
 function payloads(entries: QueueEntry[]): string[] {
@@ -24,11 +25,43 @@ async function reopen(t: Parameters<typeof openStore>[0], store: Store): Promise
   return openStore(t, { path: store.environment.path });
 }
 
+describe('an entry', () => {
+  test('that is gone is not changed, and a second removal does nothing', async (t) => {
+    const store = openStore(t);
+    const one = store.sessions.create(session('c'));
+    const fresh = append(store, one, 'fresh');
+    const recorded = append(store, one, 'recorded');
+    fresh.remove();
+    await store.flush();
+    recorded.remove();
+    for (const entry of [fresh, recorded]) {
+      entry.remove();
+      assert.equal(entry.isGone, true);
+      assert.throws(() => entry.update({ state: 'awaiting PUBACK', packetId: 1 }), AssertionError);
+      assert.throws(() => entry.note('awaiting PUBACK', 1), AssertionError);
+    }
+    await store.flush();
+    assert.equal(store.environment.entryCount('queue'), 0);
+  });
+
+  test('is in no record until its first write', async (t) => {
+    const store = openStore(t);
+    const one = store.sessions.create(session('c'));
+    const entry = append(store, one, 'a');
+    const recordOf = ({ record }: QueueEntry) => record?.first;
+    assert.equal(recordOf(entry), undefined);
+    await store.flush();
+    assert.equal(recordOf(entry), entry.sequence);
+    one.end();
+    assert.throws(() => append(store, one, 'b'), AssertionError);
+  });
+});
+
 describe('a queue', () => {
   test('gives its messages in their order, on disk or not yet', async (t) => {
     const store = openStore(t);
     const queue = store.sessions.create(session('c')).outgoing;
-    const add = (payload: string) => queue.append(store.keep(message('t', payload)), delivery());
+    const add = (payload: string) => queue.append(store.sharedMessage(message('t', payload)), delivery());
     add('1');
     add('2');
     await store.flush();
@@ -44,7 +77,7 @@ describe('a queue', () => {
     const one = store.sessions.create(session('c'));
     const kept = message('topic', 'body', { properties: Buffer.from([1, 1]), qos: 2, expiresAt: 5_000_000 });
     one.outgoing.append(
-      store.keep(kept),
+      store.sharedMessage(kept),
       delivery({ qos: 2, retain: true, dup: true, subscriptionIds: [7, 300] }),
     );
     append(store, one, 'second');
@@ -131,7 +164,7 @@ describe('a queue', () => {
     const store = openStore(t);
     const one = store.sessions.create(session('c'));
     const held = delivery({ state: 'awaiting PUBREL', packetId: 5, qos: 2 });
-    const received = one.incoming.append(store.keep(message('in', 'i')), held);
+    const received = one.incoming.append(store.sharedMessage(message('in', 'i')), held);
     append(store, one, 'o');
     await store.flush();
     const again = await reopen(t, store);
@@ -169,7 +202,7 @@ describe('a message in several queues', () => {
     store: Store,
   ): Promise<{ sessions: StoredSession[]; entries: QueueEntry[] }> {
     const sessions = ['a', 'b', 'c'].map((clientId) => store.sessions.create(session(clientId)));
-    const kept = store.keep(message('t', LARGE));
+    const kept = store.sharedMessage(message('t', LARGE));
     const entries = sessions.map((one) => one.outgoing.append(kept, delivery()));
     await store.flush();
     return { sessions, entries };
@@ -212,9 +245,9 @@ describe('a message in several queues', () => {
   test('is kept by the queues themselves where it is small, or where only one is left', async (t) => {
     const store = openStore(t);
     const sessions = ['a', 'b'].map((clientId) => store.sessions.create(session(clientId)));
-    const small = store.keep(message('t', 'small'));
+    const small = store.sharedMessage(message('t', 'small'));
     for (const one of sessions) one.outgoing.append(small, delivery());
-    const large = store.keep(message('t', LARGE));
+    const large = store.sharedMessage(message('t', LARGE));
     const [first] = sessions.map((one) => one.outgoing.append(large, delivery()));
     first!.remove();
     await store.flush();
@@ -234,7 +267,7 @@ describe('a message in several queues', () => {
     const store = openStore(t);
     const { sessions, entries } = await shareAmongThree(store);
     const moved = store.sessions.create(session('d'));
-    const again = store.keep(entries[0]!.message);
+    const again = store.sharedMessage(entries[0]!.message);
     moved.outgoing.append(again, delivery());
     for (const one of sessions) one.end();
     await store.flush();
@@ -248,7 +281,9 @@ test('a QoS 2 message is not gone before it is in the queue of its receiver, how
   const store = openStore(t);
   const one = store.sessions.create(session('c'));
   const held = delivery({ state: 'awaiting PUBREL', packetId: 5, qos: 2 });
-  const received = ['1', '2'].map((payload) => one.incoming.append(store.keep(message('t', payload)), held));
+  const received = ['1', '2'].map((payload) =>
+    one.incoming.append(store.sharedMessage(message('t', payload)), held),
+  );
   await store.flush(); // both are in one record
   const mark = store.mark();
   received[0]!.remove();

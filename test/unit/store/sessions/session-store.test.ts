@@ -90,14 +90,14 @@ describe('a session', () => {
     const store = openStore(t);
     const stored = store.sessions.create(session('client'));
     const other = store.sessions.create(session('other'));
-    const kept = store.keep(message('t', 'p'.repeat(500)));
+    const kept = store.sharedMessage(message('t', 'p'.repeat(500)));
     for (const one of [stored, other]) {
       one.subscribe(subscription('a'));
       one.outgoing.append(kept, delivery());
     }
     await store.flush();
     assert.equal(store.sessions.count, 2);
-    stored.outgoing.append(store.keep(message('t')), delivery());
+    stored.outgoing.append(store.sharedMessage(message('t')), delivery());
     stored.end();
     await settle(store);
     assert.deepEqual(leftovers(store), {
@@ -116,7 +116,7 @@ describe('a session', () => {
     const store = openStore(t);
     const stored = store.sessions.create(session('client'));
     stored.subscribe(subscription('a'));
-    stored.outgoing.append(store.keep(message('t')), delivery());
+    stored.outgoing.append(store.sharedMessage(message('t')), delivery());
     stored.end();
     await settle(store);
     assert.equal(store.statistics().commits, 0);
@@ -127,7 +127,7 @@ describe('a session', () => {
     const stored = store.sessions.create(session('client'));
     stored.subscribe(subscription('a'));
     const flushed = store.flush();
-    stored.outgoing.append(store.keep(message('t')), delivery());
+    stored.outgoing.append(store.sharedMessage(message('t')), delivery());
     stored.end();
     await flushed;
     await settle(store);
@@ -138,12 +138,12 @@ describe('a session', () => {
     const store = openStore(t);
     const old = store.sessions.create(session('client', { username: 'old' }));
     old.subscribe(subscription('old'));
-    old.outgoing.append(store.keep(message('t', 'old')), delivery());
+    old.outgoing.append(store.sharedMessage(message('t', 'old')), delivery());
     await store.flush();
     old.end();
     const fresh = store.sessions.create(session('client', { username: 'new' }));
     fresh.subscribe(subscription('new'));
-    fresh.outgoing.append(store.keep(message('t', 'new')), delivery());
+    fresh.outgoing.append(store.sharedMessage(message('t', 'new')), delivery());
     await settle(store);
     assert.deepEqual(leftovers(store), { sessions: 1, subscriptions: 1, queue: 1 });
     await store.close();
@@ -168,7 +168,7 @@ describe('a session', () => {
     const store = openStore(t);
     const stored = store.sessions.create(session('client'));
     const kept = message('t', 'x'.repeat(2000)); // has a record of its own
-    for (let i = 0; i < 3500; i += 1) stored.outgoing.append(store.keep(kept), delivery());
+    for (let i = 0; i < 3500; i += 1) stored.outgoing.append(store.sharedMessage(kept), delivery());
     await store.flush();
     stored.end();
     await store.flush();
@@ -187,7 +187,7 @@ describe('what an ended session leaves', () => {
   test('does not keep a store from closing whose disk is full', async (t) => {
     const { store, disk } = openFillableStore(t);
     const one = store.sessions.create(session('client'));
-    one.outgoing.append(store.keep(message('t')), delivery());
+    one.outgoing.append(store.sharedMessage(message('t')), delivery());
     await store.flush();
     one.end();
     await store.flush(); // its queue is being removed
@@ -197,7 +197,7 @@ describe('what an ended session leaves', () => {
 
   test('includes messages that nobody refers to, where a kill came before their removal', async (t) => {
     const { store, disk } = openFillableStore(t);
-    const large = store.keep(message('t', 'p'.repeat(300)));
+    const large = store.sharedMessage(message('t', 'p'.repeat(300)));
     const sessions = ['a', 'b'].map((clientId) => store.sessions.create(session(clientId)));
     const entries = sessions.map(({ outgoing }) => outgoing.append(large, delivery()));
     await store.flush();
@@ -216,7 +216,7 @@ describe('what an ended session leaves', () => {
     const store = openStore(t);
     const one = store.sessions.create(session('client'));
     const held = delivery({ state: 'awaiting PUBREL', packetId: 5, qos: 2 });
-    const [first] = [1, 2].map(() => one.incoming.append(store.keep(message('t')), held));
+    const [first] = [1, 2].map(() => one.incoming.append(store.sharedMessage(message('t')), held));
     first!.release();
     await store.flush(); // both are in one record
     one.end();
