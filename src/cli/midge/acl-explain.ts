@@ -51,6 +51,9 @@ export interface AclExplanation {
 
 /** @param args the words after `midge acl explain` */
 export function aclExplain(args: readonly string[], world: AclExplainWorld): AclExplanation {
+  if (args.includes('--help') || args.includes('-h')) {
+    return { exitCode: EXIT_ALLOWED, stdout: ACL_EXPLAIN_USAGE, stderr: '' };
+  }
   const question = parseQuestion(args);
   if (question === null) return fault([ACL_EXPLAIN_USAGE.trimEnd()]);
   const listeners = world.listenersOf(question.config);

@@ -46,6 +46,10 @@ export async function runDbCommand(
   args: readonly string[],
   output: DbOutput = standardOutput,
 ): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    output.stdout(DB_USAGE);
+    return EXIT_DONE;
+  }
   const command = parseDbArguments(args);
   if (command === undefined) {
     output.stderr(DB_USAGE);

@@ -39,6 +39,12 @@ test('answers name the line', () => {
   }
 });
 
+test('--help is not wrong use', () => {
+  const { exitCode, stdout, stderr } = aclExplain(['--help'], world());
+  assert.deepEqual([exitCode, stderr], [0, '']);
+  assert.match(stdout, /^Usage: midge acl explain/);
+});
+
 test('without an ACL file', () => {
   assert.deepEqual(aclExplain(['write', 'a b'], world(undefined)), {
     exitCode: 0,

@@ -41,6 +41,8 @@ test('wrong use shows how it is used', async () => {
   ];
   for (const args of wrong) assert.equal(parseDbArguments(args), undefined, args.join(' '));
   assert.deepEqual(await run('delete', 'a'), { code: 3, stdout: '', stderr: DB_USAGE });
+  assert.deepEqual(await run('--help'), { code: 0, stdout: DB_USAGE, stderr: '' });
+  assert.deepEqual(await run('export', '-h'), { code: 0, stdout: DB_USAGE, stderr: '' });
 });
 
 describe('import and export', () => {
