@@ -1,4 +1,4 @@
-/** The published package: built files and three scripts, production dependencies only, and it starts. */
+/** The published package: built files, three scripts, documents and examples, production dependencies only, and it starts. */
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,10 +17,15 @@ test('the packed package starts without sources and development dependencies', a
   copyProductionDependencies(installed);
 
   const files = await run(t, ['tar', '-tzf', archive]);
-  const unwanted = files.filter(
-    (file) => !/^package\/(dist\/(src|workers)\/.*\.c?js|scripts\/(midge|.*\.mjs)|[^/]+)$/.test(file),
+  const wanted =
+    /^package\/(dist\/(src|workers)\/.*\.c?js|scripts\/(midge|.*\.mjs)|docs\/.*\.md|deploy\/(completions|examples)\/.*|deploy\/midge\.service|[^/]+)$/;
+  assert.deepEqual(
+    files.filter((file) => !wanted.test(file)),
+    [],
   );
-  assert.deepEqual(unwanted, []);
+  for (const file of ['LICENSE', 'CHANGELOG.md', 'deploy/midge.service', 'deploy/examples/tls.conf']) {
+    assert.ok(files.includes(`package/${file}`), file);
+  }
   assert.equal(existsSync(join(installed, 'tsconfig.json')), false);
 
   const port = await freePort();
@@ -44,7 +49,7 @@ test('the packed package starts without sources and development dependencies', a
 /** Packs what npm would publish. @returns the path of the archive. */
 async function pack(t: TestContext, folder: string): Promise<string> {
   const staged = join(folder, 'staged');
-  for (const path of ['package.json', 'README.md', 'scripts']) {
+  for (const path of ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs', 'deploy', 'scripts']) {
     cpSync(join(projectFolder, path), join(staged, path), { recursive: true });
   }
   cpSync(builtFolder, join(staged, 'dist'), { recursive: true });
