@@ -1,5 +1,5 @@
 /**
- * What the README's tour shows, with Debian's clients as a user types them: mosquitto_sub in one terminal,
+ * What `docs/tour.md` shows, with Debian's clients as a user types them: mosquitto_sub in one terminal,
  * mosquitto_pub in another.
  */
 import assert from 'node:assert/strict';
