@@ -160,7 +160,7 @@ export class Broker implements SessionEvents {
     if (!isSysTopic(topic)) this.changed();
     if (isSysTopic(topic)) {
       if (payloadLength === 0) this.sysRetained.delete(topic);
-      else this.sysRetained.set(publication.keep());
+      else this.sysRetained.set(publication.toOwned());
     } else if (payloadLength === 0) {
       this.store.retained.clear(topic);
     } else {

@@ -210,7 +210,7 @@ function willForMain(
 ): Uint8Array | null {
   const acl = connection.broker.access.aclOf(listener, username, clientId) ?? OPEN_ACL;
   if (!acl.canWrite(publication.topic)) return null;
-  return packedRecords([publication], RecordFlag.deliver | (publication.retain ? RecordFlag.keep : 0));
+  return packedRecords([publication], RecordFlag.deliver | (publication.retain ? RecordFlag.setRetained : 0));
 }
 
 /** The client is gone before its claim was answered: give the id back unless a session needs it. */

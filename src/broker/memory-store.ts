@@ -46,7 +46,7 @@ class RetainedInMemory implements RetainedMessages {
   }
 
   set(message: Publication): void {
-    this.#tree.set(message.keep());
+    this.#tree.set(message.toOwned());
   }
 
   clear(topic: string): void {

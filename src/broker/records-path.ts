@@ -31,7 +31,7 @@ export function receiveRecords(
       routePublication(broker, route, publication, null);
       return;
     }
-    if ((what & RecordFlag.keep) !== 0) broker.setRetained(publication);
+    if ((what & RecordFlag.setRetained) !== 0) broker.setRetained(publication);
     if ((what & RecordFlag.deliver) !== 0) deliverLocally(broker, route, publication, null);
   });
 }

@@ -3,14 +3,8 @@
  * functions here read strictly and return `undefined` for a block that is not well formed.
  */
 import { isValidUtf8 } from '../base/utf8.js';
+import { PropertyId } from '../mqtt/property-ids.js';
 import { varintLength, writeVarint } from '../mqtt/varint.js';
-
-const PAYLOAD_FORMAT_INDICATOR = 0x01;
-const CONTENT_TYPE = 0x03;
-const RESPONSE_TOPIC = 0x08;
-const CORRELATION_DATA = 0x09;
-const SUBSCRIPTION_IDENTIFIER = 0x0b;
-const USER_PROPERTY = 0x26;
 
 /**
  * @param block the properties of a message with their length field, or nothing at all
@@ -31,7 +25,7 @@ export function readSubscriptionIds(block: Uint8Array): number[] | undefined {
   const ids: number[] = [];
   let position = 0;
   while (position < properties.length) {
-    if (properties[position] !== SUBSCRIPTION_IDENTIFIER) return undefined;
+    if (properties[position] !== PropertyId.subscriptionIdentifier) return undefined;
     const id = readVarint(properties, position + 1);
     if (id === undefined || id.value === 0) return undefined;
     ids.push(id.value);
@@ -48,7 +42,9 @@ export function withLength(properties: Uint8Array): Uint8Array {
 
 /** The block that holds these subscription identifiers; empty if there are none. */
 export function subscriptionIdBlock(ids: readonly number[]): Uint8Array {
-  return withLength(Buffer.concat(ids.map((id) => Buffer.from([SUBSCRIPTION_IDENTIFIER, ...varint(id)]))));
+  return withLength(
+    Buffer.concat(ids.map((id) => Buffer.from([PropertyId.subscriptionIdentifier, ...varint(id)]))),
+  );
 }
 
 function withoutLength(block: Uint8Array): Uint8Array | undefined {
@@ -62,14 +58,14 @@ function withoutLength(block: Uint8Array): Uint8Array | undefined {
 function messagePropertyEnd(bytes: Uint8Array, position: number): number {
   const value = position + 1;
   switch (bytes[position]) {
-    case PAYLOAD_FORMAT_INDICATOR:
+    case PropertyId.payloadFormatIndicator:
       return bytes[value] === 0 || bytes[value] === 1 ? value + 1 : -1;
-    case CONTENT_TYPE:
-    case RESPONSE_TOPIC:
+    case PropertyId.contentType:
+    case PropertyId.responseTopic:
       return textEnd(bytes, value);
-    case CORRELATION_DATA:
+    case PropertyId.correlationData:
       return binaryEnd(bytes, value);
-    case USER_PROPERTY: {
+    case PropertyId.userProperty: {
       const nameEnd = textEnd(bytes, value);
       return nameEnd < 0 ? -1 : textEnd(bytes, nameEnd);
     }

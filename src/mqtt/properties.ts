@@ -4,6 +4,7 @@
 import { PacketError } from './packet-error.js';
 import type { PacketReader } from './packet-reader.js';
 import type { Properties, UserProperty } from './packets.js';
+import { PropertyId } from './property-ids.js';
 import { ReasonCode } from './reason-codes.js';
 import { varintLength, writeVarint } from './varint.js';
 
@@ -57,33 +58,33 @@ const everywhere: readonly PropertyHolder[] = [
 /** Properties in the order in which they are written; a CONNACK so has them in Mosquitto's order. */
 // biome-ignore format: one property a line
 export const PROPERTY_RULES: readonly PropertyRule[] = [
-  { id: 0x01, key: 'payloadFormatIndicator', name: 'payload-format-indicator', type: 'byte', holders: ['publish', 'will'], max: 1 },
-  { id: 0x02, key: 'messageExpiryInterval', name: 'message-expiry-interval', type: 'uint32', holders: ['publish', 'will'] },
-  { id: 0x03, key: 'contentType', name: 'content-type', type: 'text', holders: ['publish', 'will'] },
-  { id: 0x08, key: 'responseTopic', name: 'response-topic', type: 'text', holders: ['publish', 'will'] },
-  { id: 0x09, key: 'correlationData', name: 'correlation-data', type: 'binary', holders: ['publish', 'will'] },
-  { id: 0x0b, key: 'subscriptionIdentifiers', name: 'subscription-identifier', type: 'varint', holders: ['publish', 'subscribe'], repeatable: ['publish'], min: 1 },
-  { id: 0x11, key: 'sessionExpiryInterval', name: 'session-expiry-interval', type: 'uint32', holders: ['connect', 'connack', 'disconnect'] },
-  { id: 0x13, key: 'serverKeepAlive', name: 'server-keep-alive', type: 'uint16', holders: ['connack'] },
-  { id: 0x22, key: 'topicAliasMaximum', name: 'topic-alias-maximum', type: 'uint16', holders: ['connect', 'connack'] },
-  { id: 0x12, key: 'assignedClientIdentifier', name: 'assigned-client-identifier', type: 'text', holders: ['connack'] },
-  { id: 0x15, key: 'authenticationMethod', name: 'authentication-method', type: 'text', holders: ['connect', 'connack', 'auth'] },
-  { id: 0x16, key: 'authenticationData', name: 'authentication-data', type: 'binary', holders: ['connect', 'connack', 'auth'] },
-  { id: 0x17, key: 'requestProblemInformation', name: 'request-problem-information', type: 'byte', holders: ['connect'], max: 1 },
-  { id: 0x18, key: 'willDelayInterval', name: 'will-delay-interval', type: 'uint32', holders: ['will'] },
-  { id: 0x19, key: 'requestResponseInformation', name: 'request-response-information', type: 'byte', holders: ['connect'], max: 1 },
-  { id: 0x1a, key: 'responseInformation', name: 'response-information', type: 'text', holders: ['connack'] },
-  { id: 0x1c, key: 'serverReference', name: 'server-reference', type: 'text', holders: ['connack', 'disconnect'] },
-  { id: 0x1f, key: 'reasonString', name: 'reason-string', type: 'text', holders: ['connack', ...acknowledgements, 'disconnect', 'auth'] },
-  { id: 0x23, key: 'topicAlias', name: 'topic-alias', type: 'uint16', holders: ['publish'], min: 1, outOfRange: ReasonCode.topicAliasInvalid },
-  { id: 0x25, key: 'retainAvailable', name: 'retain-available', type: 'byte', holders: ['connack'], max: 1 },
-  { id: 0x27, key: 'maximumPacketSize', name: 'maximum-packet-size', type: 'uint32', holders: ['connect', 'connack'], min: 1 },
-  { id: 0x21, key: 'receiveMaximum', name: 'receive-maximum', type: 'uint16', holders: ['connect', 'connack'], min: 1 },
-  { id: 0x24, key: 'maximumQos', name: 'maximum-qos', type: 'byte', holders: ['connack'], max: 1 },
-  { id: 0x28, key: 'wildcardSubscriptionAvailable', name: 'wildcard-subscription-available', type: 'byte', holders: ['connack'], max: 1 },
-  { id: 0x29, key: 'subscriptionIdentifiersAvailable', name: 'subscription-identifier-available', type: 'byte', holders: ['connack'], max: 1 },
-  { id: 0x2a, key: 'sharedSubscriptionAvailable', name: 'shared-subscription-available', type: 'byte', holders: ['connack'], max: 1 },
-  { id: 0x26, key: 'userProperties', name: 'user-property', type: 'pair', holders: everywhere, repeatable: everywhere },
+  { id: PropertyId.payloadFormatIndicator, key: 'payloadFormatIndicator', name: 'payload-format-indicator', type: 'byte', holders: ['publish', 'will'], max: 1 },
+  { id: PropertyId.messageExpiryInterval, key: 'messageExpiryInterval', name: 'message-expiry-interval', type: 'uint32', holders: ['publish', 'will'] },
+  { id: PropertyId.contentType, key: 'contentType', name: 'content-type', type: 'text', holders: ['publish', 'will'] },
+  { id: PropertyId.responseTopic, key: 'responseTopic', name: 'response-topic', type: 'text', holders: ['publish', 'will'] },
+  { id: PropertyId.correlationData, key: 'correlationData', name: 'correlation-data', type: 'binary', holders: ['publish', 'will'] },
+  { id: PropertyId.subscriptionIdentifier, key: 'subscriptionIdentifiers', name: 'subscription-identifier', type: 'varint', holders: ['publish', 'subscribe'], repeatable: ['publish'], min: 1 },
+  { id: PropertyId.sessionExpiryInterval, key: 'sessionExpiryInterval', name: 'session-expiry-interval', type: 'uint32', holders: ['connect', 'connack', 'disconnect'] },
+  { id: PropertyId.serverKeepAlive, key: 'serverKeepAlive', name: 'server-keep-alive', type: 'uint16', holders: ['connack'] },
+  { id: PropertyId.topicAliasMaximum, key: 'topicAliasMaximum', name: 'topic-alias-maximum', type: 'uint16', holders: ['connect', 'connack'] },
+  { id: PropertyId.assignedClientIdentifier, key: 'assignedClientIdentifier', name: 'assigned-client-identifier', type: 'text', holders: ['connack'] },
+  { id: PropertyId.authenticationMethod, key: 'authenticationMethod', name: 'authentication-method', type: 'text', holders: ['connect', 'connack', 'auth'] },
+  { id: PropertyId.authenticationData, key: 'authenticationData', name: 'authentication-data', type: 'binary', holders: ['connect', 'connack', 'auth'] },
+  { id: PropertyId.requestProblemInformation, key: 'requestProblemInformation', name: 'request-problem-information', type: 'byte', holders: ['connect'], max: 1 },
+  { id: PropertyId.willDelayInterval, key: 'willDelayInterval', name: 'will-delay-interval', type: 'uint32', holders: ['will'] },
+  { id: PropertyId.requestResponseInformation, key: 'requestResponseInformation', name: 'request-response-information', type: 'byte', holders: ['connect'], max: 1 },
+  { id: PropertyId.responseInformation, key: 'responseInformation', name: 'response-information', type: 'text', holders: ['connack'] },
+  { id: PropertyId.serverReference, key: 'serverReference', name: 'server-reference', type: 'text', holders: ['connack', 'disconnect'] },
+  { id: PropertyId.reasonString, key: 'reasonString', name: 'reason-string', type: 'text', holders: ['connack', ...acknowledgements, 'disconnect', 'auth'] },
+  { id: PropertyId.topicAlias, key: 'topicAlias', name: 'topic-alias', type: 'uint16', holders: ['publish'], min: 1, outOfRange: ReasonCode.topicAliasInvalid },
+  { id: PropertyId.retainAvailable, key: 'retainAvailable', name: 'retain-available', type: 'byte', holders: ['connack'], max: 1 },
+  { id: PropertyId.maximumPacketSize, key: 'maximumPacketSize', name: 'maximum-packet-size', type: 'uint32', holders: ['connect', 'connack'], min: 1 },
+  { id: PropertyId.receiveMaximum, key: 'receiveMaximum', name: 'receive-maximum', type: 'uint16', holders: ['connect', 'connack'], min: 1 },
+  { id: PropertyId.maximumQos, key: 'maximumQos', name: 'maximum-qos', type: 'byte', holders: ['connack'], max: 1 },
+  { id: PropertyId.wildcardSubscriptionAvailable, key: 'wildcardSubscriptionAvailable', name: 'wildcard-subscription-available', type: 'byte', holders: ['connack'], max: 1 },
+  { id: PropertyId.subscriptionIdentifiersAvailable, key: 'subscriptionIdentifiersAvailable', name: 'subscription-identifier-available', type: 'byte', holders: ['connack'], max: 1 },
+  { id: PropertyId.sharedSubscriptionAvailable, key: 'sharedSubscriptionAvailable', name: 'shared-subscription-available', type: 'byte', holders: ['connack'], max: 1 },
+  { id: PropertyId.userProperty, key: 'userProperties', name: 'user-property', type: 'pair', holders: everywhere, repeatable: everywhere },
 ];
 
 const ruleById: readonly (PropertyRule | undefined)[] = Array.from({ length: 0x80 }, (_, id) =>

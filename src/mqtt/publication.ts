@@ -1,14 +1,15 @@
 /**
  * A message on its way through the broker: where its topic, properties and payload lie in a buffer.
  *
- * The hot path reads every incoming PUBLISH into one and the same object, without copying a byte; whatever has
- * to outlive the read buffer (a queue, a retained message, a QoS 2 message before its PUBREL) keeps `keep()`.
- * So there is one shape for both, and everything that sends a message takes this.
+ * The hot path reads every incoming PUBLISH into one and the same object, without copying a byte. A message that
+ * outlives the read buffer (in a queue, as a retained message, with QoS 2 before its PUBREL) is an owned copy, made by
+ * `toOwned()` or `toSlab()`. Both have one shape, and everything that sends a message takes a `Publication`.
  */
 import { copyBytes } from '../base/copy-bytes.js';
 import { isValidUtf8 } from '../base/utf8.js';
 import type { StoredMessage } from '../model/message.js';
 import type { ProtocolVersion, Qos } from './packets.js';
+import { PropertyId } from './property-ids.js';
 import { ReasonCode } from './reason-codes.js';
 import { varintLength } from './varint.js';
 
@@ -19,13 +20,13 @@ const EMPTY = new Uint8Array(0);
 
 /** A QoS 2 message that may come a second time, because a crash interrupted its way between two workers. */
 export interface Once {
-  /** Its name as long as it is kept. */
+  /** Its name as long as it is stored. */
   readonly messageId: string;
-  /** Another worker keeps it, so that who gets it here has to be noted. */
+  /** Another worker stores it until it is released, so that who gets it here has to be stored, too. */
   readonly isElsewhere: boolean;
 }
 
-/** Bytes shared by messages that are held for a moment. */
+/** Bytes shared by copies for a short time. */
 const SLAB_BYTES = 16 * 1024;
 let slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
 let slabUsed = 0;
@@ -67,35 +68,35 @@ export class Publication {
   record: object | null = null;
   /** For a QoS 2 message that may come a second time; `null` for all others. */
   once: Once | null = null;
-  /** The copy made by `keep()`; a message that several queues hold is copied once. */
-  #kept: Publication | null = null;
+  /** The copy made by `toOwned()`: a message that several queues hold is copied once. */
+  #owned: Publication | null = null;
 
   get payloadLength(): number {
     return this.payloadEnd - this.payloadStart;
   }
 
-  /** The same message in a buffer of its own, for as long as it takes; the same one at each call. */
-  keep(): Publication {
-    this.#kept ??= this.#copyTo(Buffer.allocUnsafeSlow(this.#length), 0);
-    return this.#kept;
+  /** An owned copy: the same message in a buffer of its own; the same copy at each call. */
+  toOwned(): Publication {
+    this.#owned ??= this.#copyTo(Buffer.allocUnsafeSlow(this.#length), 0);
+    return this.#owned;
   }
 
   /**
-   * The same message for a moment, as until its PUBREL: in a slab that it shares with others, so that it costs no
-   * buffer of its own. What is to stay longer than that takes `keep()`, or it would hold the whole slab.
+   * A copy for a short time, as until PUBREL: it lies in a slab that it shares with others, and so costs no buffer of
+   * its own. A message that stays longer takes `toOwned()`: its copy would hold the whole slab.
    */
-  hold(): Publication {
-    if (this.#kept !== null) return this.#kept;
+  toSlab(): Publication {
+    if (this.#owned !== null) return this.#owned;
     const length = this.#length;
-    if (length > SLAB_BYTES / 8) return this.keep();
+    if (length > SLAB_BYTES / 8) return this.toOwned();
     if (slabUsed + length > SLAB_BYTES) {
       slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
       slabUsed = 0;
     }
-    const held = this.#copyTo(slab, slabUsed);
-    held.#kept = null;
+    const copy = this.#copyTo(slab, slabUsed);
+    copy.#owned = null;
     slabUsed += length;
-    return held;
+    return copy;
   }
 
   /** Bytes of topic, properties and payload. */
@@ -120,30 +121,46 @@ export class Publication {
     this.payloadEnd = this.buffer.length;
   }
 
-  /** It is about to describe a message that lies in `buffer`, as the store keeps it: not as a packet. */
-  lieIn(buffer: Uint8Array): void {
-    this.forget();
-    this.buffer = buffer;
+  /** This object is about to describe another message: nothing of the one before is left. */
+  reset(): void {
+    this.buffer = EMPTY;
     this.frameStart = -1;
-    this.version = 5;
+    this.frameEnd = -1;
+    this.version = 4;
+    this.qos = 0;
+    this.retain = false;
     this.dup = false;
     this.packetId = 0;
-    this.properties = buffer;
+    this.topicStart = 0;
+    this.topicEnd = 0;
+    this.payloadStart = 0;
+    this.payloadEnd = 0;
+    this.properties = EMPTY;
+    this.propertiesStart = 0;
+    this.propertiesEnd = 0;
     this.topicAlias = NO_ALIAS;
+    this.payloadIsText = false;
     this.expiresAt = 0;
-    this.once = null;
-  }
-
-  /** Its bytes are nobody else's, so that they need not be copied to be kept. */
-  stay(): this {
-    this.#kept = this;
-    return this;
-  }
-
-  /** This object is about to describe another message. */
-  forget(): void {
+    this.topic = '';
+    this.origin = '';
+    this.originUsername = '';
     this.record = null;
-    this.#kept = null;
+    this.once = null;
+    this.#owned = null;
+  }
+
+  /** This object is about to describe a message whose parts lie in `buffer`, though not as a packet. */
+  pointAt(buffer: Uint8Array): void {
+    this.reset();
+    this.buffer = buffer;
+    this.properties = buffer;
+    this.version = 5;
+  }
+
+  /** Says that nobody else uses its bytes: this is an owned copy already. */
+  asOwned(): this {
+    this.#owned = this;
+    return this;
   }
 
   #copyTo(buffer: Uint8Array, at: number): Publication {
@@ -169,7 +186,7 @@ export class Publication {
     copy.topic = this.topic;
     copy.origin = this.origin;
     copy.originUsername = this.originUsername;
-    return copy.stay();
+    return copy.asOwned();
   }
 
   /** A message that the broker makes itself. `properties` are encoded, without their length. */
@@ -181,16 +198,15 @@ export class Publication {
     properties?: Uint8Array;
     expiresAt?: number;
     origin?: string;
+    originUsername?: string;
   }): Publication {
     const topic = Buffer.from(fields.topic);
     const properties = fields.properties ?? EMPTY;
     const publication = new Publication();
-    publication.buffer = Buffer.concat([topic, properties, fields.payload]);
-    publication.version = 5;
+    publication.pointAt(Buffer.concat([topic, properties, fields.payload]));
     publication.qos = fields.qos;
     publication.retain = fields.retain;
     publication.topicEnd = topic.length;
-    publication.properties = publication.buffer;
     publication.propertiesStart = topic.length;
     publication.propertiesEnd = topic.length + properties.length;
     publication.payloadStart = publication.propertiesEnd;
@@ -198,26 +214,17 @@ export class Publication {
     publication.topic = fields.topic;
     publication.expiresAt = fields.expiresAt ?? 0;
     publication.origin = fields.origin ?? '';
-    return publication.stay();
+    publication.originUsername = fields.originUsername ?? '';
+    return publication.asOwned();
   }
 
   /** A message as it was stored. */
   static fromStored(message: StoredMessage): Publication {
-    const { topic, payload, qos, retain, properties, expiresAt, originClientId, originUsername } = message;
-    const publication = Publication.create({
-      topic,
-      payload,
-      qos,
-      retain,
-      properties,
-      expiresAt,
-      origin: originClientId,
-    });
-    publication.originUsername = originUsername;
-    return publication;
+    const { originClientId: origin, ...fields } = message;
+    return Publication.create({ ...fields, origin });
   }
 
-  /** The message as it is stored. Its bytes are views of this one's: only for one that is kept. */
+  /** The message as it is stored. Its bytes are views of this one's: only for an owned copy. */
   toStored(): StoredMessage {
     const { topic, qos, retain, expiresAt, properties, propertiesStart, propertiesEnd } = this;
     return {
@@ -262,15 +269,14 @@ export function readPublish(
   if (topicStart > end) return ReasonCode.malformedPacket;
   const topicEnd = topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
   let position = topicEnd;
-  if (qos === 0) {
-    into.packetId = 0;
-  } else {
+  let packetId = 0;
+  if (qos !== 0) {
     position += 2;
     if (position > end) return ReasonCode.malformedPacket;
-    into.packetId = (buffer[topicEnd]! << 8) | buffer[topicEnd + 1]!;
-    if (into.packetId === 0) return ReasonCode.protocolError; // [MQTT-2.2.1-3]
+    packetId = (buffer[topicEnd]! << 8) | buffer[topicEnd + 1]!;
+    if (packetId === 0) return ReasonCode.protocolError; // [MQTT-2.2.1-3]
   }
-  into.forget();
+  into.reset();
   into.buffer = buffer;
   // A remaining length in more bytes than needed is not passed on [MQTT-1.5.5-1].
   into.frameStart = bodyStart - start - 1 === varintLength(end - bodyStart) ? start : -1;
@@ -279,14 +285,9 @@ export function readPublish(
   into.qos = qos as Qos;
   into.retain = (first & 1) !== 0;
   into.dup = (first & 0x08) !== 0;
+  into.packetId = packetId;
   into.topicStart = topicStart;
   into.topicEnd = topicEnd;
-  into.properties = EMPTY;
-  into.propertiesStart = 0;
-  into.propertiesEnd = 0;
-  into.topicAlias = NO_ALIAS;
-  into.payloadIsText = false;
-  into.expiresAt = 0;
   if (version === 5) {
     if (position >= end) return ReasonCode.malformedPacket;
     if (buffer[position] === 0) {
@@ -316,17 +317,7 @@ function publishPropertiesEnd(buffer: Uint8Array, position: number): number {
   }
 }
 
-/** Properties of PUBLISH: identifier and how its value is laid out [MQTT 5.0, 3.3.2.3]. */
-const PAYLOAD_FORMAT_INDICATOR = 0x01;
-const MESSAGE_EXPIRY_INTERVAL = 0x02;
-const CONTENT_TYPE = 0x03;
-const RESPONSE_TOPIC = 0x08;
-const CORRELATION_DATA = 0x09;
-const SUBSCRIPTION_IDENTIFIER = 0x0b;
-const TOPIC_ALIAS = 0x23;
-const USER_PROPERTY = 0x26;
-
-/** Walks the property block, checks it, and keeps what is to be forwarded. */
+/** Walks the property block, checks it, and finds what is to be forwarded. */
 function readPublishProperties(into: Publication, position: number, end: number, now: number): number {
   const { buffer } = into;
   const lengthAt = position;
@@ -350,35 +341,35 @@ function readPublishProperties(into: Publication, position: number, end: number,
     const id = buffer[position]!;
     const at = position;
     position += 1;
-    if (id !== USER_PROPERTY) {
+    if (id !== PropertyId.userProperty) {
       // Each of the others at most once. (0x23 and 0x03 differ only above the lower five bits.)
-      const bit = 1 << (id === TOPIC_ALIAS ? 31 : id & 31);
+      const bit = 1 << (id === PropertyId.topicAlias ? 31 : id & 31);
       const repeated = (seen & bit) !== 0;
       seen |= bit;
       if (repeated) return ReasonCode.protocolError;
     }
     switch (id) {
-      case PAYLOAD_FORMAT_INDICATOR:
+      case PropertyId.payloadFormatIndicator:
         if (position + 1 > stop) return ReasonCode.malformedPacket;
         if (buffer[position]! > 1) return ReasonCode.protocolError;
         into.payloadIsText = buffer[position] === 1;
         position += 1;
         break;
-      case MESSAGE_EXPIRY_INTERVAL:
+      case PropertyId.messageExpiryInterval:
         if (position + 4 > stop) return ReasonCode.malformedPacket;
         expiryAt = at;
         into.expiresAt = expiryOf(readUint32(buffer, position), now);
         position += 4;
         break;
-      case TOPIC_ALIAS:
+      case PropertyId.topicAlias:
         if (position + 2 > stop) return ReasonCode.malformedPacket;
         aliasAt = at;
         into.topicAlias = (buffer[position]! << 8) | buffer[position + 1]!;
         position += 2;
         break;
-      case CONTENT_TYPE:
-      case RESPONSE_TOPIC:
-      case CORRELATION_DATA: {
+      case PropertyId.contentType:
+      case PropertyId.responseTopic:
+      case PropertyId.correlationData: {
         const valueEnd = stringEnd(buffer, position, stop);
         if (valueEnd < 0) return ReasonCode.malformedPacket;
         const reason = checkValue(id, buffer, position + 2, valueEnd);
@@ -386,7 +377,7 @@ function readPublishProperties(into: Publication, position: number, end: number,
         position = valueEnd;
         break;
       }
-      case USER_PROPERTY: {
+      case PropertyId.userProperty: {
         const nameEnd = stringEnd(buffer, position, stop);
         const valueEnd = nameEnd < 0 ? -1 : stringEnd(buffer, nameEnd, stop);
         if (valueEnd < 0) return ReasonCode.malformedPacket;
@@ -395,7 +386,7 @@ function readPublishProperties(into: Publication, position: number, end: number,
         position = valueEnd;
         break;
       }
-      case SUBSCRIPTION_IDENTIFIER:
+      case PropertyId.subscriptionIdentifier:
         return ReasonCode.protocolError; // from a client [MQTT-3.3.4-6]
       default:
         return ReasonCode.malformedPacket; // no property of PUBLISH [MQTT 5.0, 2.2.2.2]
@@ -417,9 +408,9 @@ function readPublishProperties(into: Publication, position: number, end: number,
 }
 
 function checkValue(id: number, buffer: Uint8Array, start: number, end: number): number {
-  if (id === CORRELATION_DATA) return 0;
+  if (id === PropertyId.correlationData) return 0;
   if (!isValidUtf8(buffer, start, end)) return ReasonCode.malformedPacket;
-  if (id === RESPONSE_TOPIC) {
+  if (id === PropertyId.responseTopic) {
     if (start === end) return ReasonCode.protocolError;
     for (let i = start; i < end; i += 1) {
       // '+' or '#' in a response topic [MQTT-3.3.2-14]
@@ -453,13 +444,13 @@ function without(
   aliasAt: number,
   expiryAt: number,
 ): Uint8Array {
-  const kept = new Uint8Array(stop - start - (aliasAt < 0 ? 0 : 3) - (expiryAt < 0 ? 0 : 5));
+  const left = new Uint8Array(stop - start - (aliasAt < 0 ? 0 : 3) - (expiryAt < 0 ? 0 : 5));
   let to = 0;
   let from = start;
   while (from < stop) {
     if (from === aliasAt) from += 3;
     else if (from === expiryAt) from += 5;
-    else kept[to++] = buffer[from++]!;
+    else left[to++] = buffer[from++]!;
   }
-  return kept;
+  return left;
 }

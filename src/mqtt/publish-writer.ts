@@ -5,6 +5,7 @@
 import { copyBytes } from '../base/copy-bytes.js';
 import type { OutgoingBuffer } from './outgoing-buffer.js';
 import type { ProtocolVersion, Qos } from './packets.js';
+import { PropertyId } from './property-ids.js';
 import type { Publication } from './publication.js';
 import { varintLength, writeVarint } from './varint.js';
 
@@ -135,16 +136,16 @@ function propertiesLength(publication: Publication, delivery: Delivery): number 
 
 function writeProperties(chunk: Buffer, at: number, publication: Publication, delivery: Delivery): number {
   if (publication.expiresAt !== 0) {
-    chunk[at] = 0x02;
+    chunk[at] = PropertyId.messageExpiryInterval;
     at = chunk.writeUInt32BE(remainingSeconds(publication.expiresAt, delivery.now), at + 1);
   }
   if (delivery.topicAlias !== 0) {
-    chunk[at] = 0x23;
+    chunk[at] = PropertyId.topicAlias;
     at = chunk.writeUInt16BE(delivery.topicAlias, at + 1);
   }
   if (delivery.subscriptionIdentifiers !== null) {
     for (const id of delivery.subscriptionIdentifiers) {
-      chunk[at] = 0x0b;
+      chunk[at] = PropertyId.subscriptionIdentifier;
       at = writeVarint(chunk, at + 1, id);
     }
   }

@@ -108,7 +108,7 @@ export class Cluster {
   forward(publication: Publication, mask: number): number {
     let dropped = 0;
     // Only the broker's own tree is kept by every worker; other retained messages are in the store.
-    const keep = publication.retain && isSysTopic(publication.topic) ? RecordFlag.keep : 0;
+    const keep = publication.retain && isSysTopic(publication.topic) ? RecordFlag.setRetained : 0;
     const targets = (mask & this.#present) | (keep === 0 ? 0 : this.#living);
     for (let left = targets; left !== 0; left &= left - 1) {
       const bit = left & -left;

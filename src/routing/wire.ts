@@ -2,32 +2,33 @@
  * Messages packed for another thread: records one after the other in one buffer.
  *
  *   0  u32  length of the whole record
- *   4  u8   bits 0-1 QoS, bit 2 retain, bit 3 keep as retained message, bit 4 deliver to subscribers,
+ *   4  u8   bits 0-1 QoS, bit 2 retain, bit 3 set the retained message, bit 4 deliver to subscribers,
  *           bit 5 deliver to one member of the shared group named in the record,
- *           bit 6 the sender keeps it, and may send it again after a crash: the origin is the name of the message
+ *           bit 6 the sender stores it, and may send it again after a crash: the origin is the name of the message
  *   5  f64  when it expires, milliseconds since the epoch; 0 = never
- *  13  u16  length of the group's key     15  u16  length of the origin     17  u16  length of the topic
- *  19  u32  length of the properties      23  group key, origin, topic, properties, payload
+ *  13  u16  length of the group's key        15  u16  length of the origin, the publisher's client id
+ *  17  u16  length of its user name          19  u16  length of the topic
+ *  21  u32  length of the properties         25  group key, origin, user name, topic, properties, payload
  *
  * Before a group's key there are four bytes: bit n is set when worker n was asked for a member already.
  */
 import { copyBytes } from '../base/copy-bytes.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import type { Qos } from '../mqtt/packets.js';
-import { NO_ALIAS, type Publication } from '../mqtt/publication.js';
+import type { Publication } from '../mqtt/publication.js';
 
-const HEADER = 23;
+const HEADER = 25;
 const ASKED = 4;
 
 export const RecordFlag = {
   retain: 0x04,
   /** Set or clear the retained message of the topic. */
-  keep: 0x08,
+  setRetained: 0x08,
   /** Deliver to the receiver's ordinary subscriptions. */
   deliver: 0x10,
   /** Deliver to one of the receiver's members of the named shared group. */
   group: 0x20,
-  /** Deliver to nobody a second time who is noted to have it. */
+  /** Deliver to nobody a second time who is known to have it. */
   once: 0x40,
 } as const;
 
@@ -43,14 +44,16 @@ export function packRecord(
   asked = 0,
 ): void {
   const group = groupKey === '' ? 0 : ASKED + Buffer.byteLength(groupKey);
-  const keep = (what & RecordFlag.keep) !== 0;
+  const isRetained = (what & RecordFlag.setRetained) !== 0;
   const { once } = publication;
-  const originText = once !== null ? once.messageId : keep ? publication.origin : '';
+  const originText = once !== null ? once.messageId : isRetained ? publication.origin : '';
   const origin = originText === '' ? 0 : Buffer.byteLength(originText);
+  const userText = isRetained ? publication.originUsername : '';
+  const user = userText === '' ? 0 : Buffer.byteLength(userText);
   const topic = publication.topicEnd - publication.topicStart;
   const properties = publication.propertiesEnd - publication.propertiesStart;
   const payload = publication.payloadEnd - publication.payloadStart;
-  const length = HEADER + group + origin + topic + properties + payload;
+  const length = HEADER + group + origin + user + topic + properties + payload;
   let at = out.reserve(length);
   const chunk = out.chunk!;
   chunk.writeUInt32LE(length, at);
@@ -59,14 +62,16 @@ export function packRecord(
   chunk.writeDoubleLE(publication.expiresAt, at + 5);
   chunk.writeUInt16LE(group, at + 13);
   chunk.writeUInt16LE(origin, at + 15);
-  chunk.writeUInt16LE(topic, at + 17);
-  chunk.writeUInt32LE(properties, at + 19);
+  chunk.writeUInt16LE(user, at + 17);
+  chunk.writeUInt16LE(topic, at + 19);
+  chunk.writeUInt32LE(properties, at + 21);
   at += HEADER;
   if (group > 0) {
     chunk.writeInt32LE(asked, at);
     at += ASKED + chunk.write(groupKey, at + ASKED);
   }
   if (origin > 0) at += chunk.write(originText, at);
+  if (user > 0) at += chunk.write(userText, at);
   copyBytes(publication.buffer, publication.topicStart, publication.topicEnd, chunk, at);
   at += topic;
   copyBytes(publication.properties, publication.propertiesStart, publication.propertiesEnd, chunk, at);
@@ -106,31 +111,23 @@ export function unpackRecords(
     const what = bytes[at + 4]!;
     const groupStart = at + HEADER;
     const originStart = groupStart + bytes.readUInt16LE(at + 13);
-    const topicStart = originStart + bytes.readUInt16LE(at + 15);
-    const topicEnd = topicStart + bytes.readUInt16LE(at + 17);
-    into.forget();
-    into.buffer = bytes;
-    into.frameStart = -1;
-    into.frameEnd = -1;
-    into.version = 5;
+    const userStart = originStart + bytes.readUInt16LE(at + 15);
+    const topicStart = userStart + bytes.readUInt16LE(at + 17);
+    const topicEnd = topicStart + bytes.readUInt16LE(at + 19);
+    into.pointAt(bytes);
     into.qos = (what & 3) as Qos;
     into.retain = (what & RecordFlag.retain) !== 0;
-    into.dup = false;
-    into.packetId = 0;
     into.topicStart = topicStart;
     into.topicEnd = topicEnd;
-    into.properties = bytes;
     into.propertiesStart = topicEnd;
-    into.propertiesEnd = topicEnd + bytes.readUInt32LE(at + 19);
+    into.propertiesEnd = topicEnd + bytes.readUInt32LE(at + 21);
     into.payloadStart = into.propertiesEnd;
     into.payloadEnd = end;
-    into.topicAlias = NO_ALIAS;
     into.expiresAt = bytes.readDoubleLE(at + 5);
-    into.topic = '';
-    const origin = originStart === topicStart ? '' : bytes.toString('utf8', originStart, topicStart);
-    const isOnce = (what & RecordFlag.once) !== 0;
-    into.origin = isOnce ? '' : origin;
-    into.once = isOnce ? { messageId: origin, isElsewhere: true } : null;
+    const origin = originStart === userStart ? '' : bytes.toString('utf8', originStart, userStart);
+    if ((what & RecordFlag.once) !== 0) into.once = { messageId: origin, isElsewhere: true };
+    else into.origin = origin;
+    if (userStart !== topicStart) into.originUsername = bytes.toString('utf8', userStart, topicStart);
     if (groupStart === originStart) each(into, what, '', 0);
     else
       each(

@@ -480,11 +480,11 @@ export class Session implements SubscribedSession {
     const replaced = this.#received.get(packetId);
     this.#receivedBytes += message.payloadLength - (replaced?.publication.payloadLength ?? 0);
     if (storage === null) {
-      this.#putReceived(packetId, { publication: message.hold(), entry: null });
+      this.#putReceived(packetId, { publication: message.toSlab(), entry: null });
       return;
     }
     replaced?.entry?.remove();
-    const publication = message.keep();
+    const publication = message.toOwned();
     const { qos, retain } = publication;
     const delivery = { qos, retain, packetId, dup: false, subscriptionIds: NO_IDENTIFIERS };
     const entry = storage.incoming.append(publication, { ...delivery, state: 'awaiting PUBREL' }, 'waiting');
@@ -554,7 +554,7 @@ export class Session implements SubscribedSession {
       state,
       qos,
       retain,
-      publication: storeFirst || this.outlivesConnection || shared !== null ? publication.keep() : null,
+      publication: storeFirst || this.outlivesConnection || shared !== null ? publication.toOwned() : null,
       bytes: publication.payloadLength,
       identifiers,
       shared,
@@ -684,7 +684,7 @@ export class Session implements SubscribedSession {
       entry = this.#keepQueued(this.storage, publication, qos, retain, identifiers, 'waiting');
       this.#lastSequence = entry.sequence;
     }
-    const kept = publication.keep();
+    const kept = publication.toOwned();
     this.#queue.push({
       state: 'queued',
       qos,

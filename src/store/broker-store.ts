@@ -130,10 +130,10 @@ class StoredQueue implements MessageKeeper {
   append(publication: Publication, delivery: KeptDelivery, residence: Residence): KeptEntry {
     let shared = publication.record as SharedMessage | null;
     if (shared === null) {
-      shared = new SharedMessage(residence === 'stored' ? publication.hold() : publication.keep());
+      shared = new SharedMessage(residence === 'stored' ? publication.toSlab() : publication.toOwned());
       publication.record = shared;
     } else if (residence !== 'stored') {
-      shared.publication = publication.keep(); // it stays, so it must not hold a slab
+      shared.publication = publication.toOwned(); // it stays, so it must not hold a slab
     }
     return this.#queue.append(shared, delivery, residence);
   }

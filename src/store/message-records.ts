@@ -28,7 +28,7 @@ export function encodeMessage(message: Publication): Buffer {
 export function decodeMessage(record: Uint8Array): Publication {
   const message = new Publication();
   decodeMessageInto(message, record);
-  return message.stay();
+  return message.asOwned();
 }
 
 /**
@@ -84,7 +84,7 @@ export function hasSameSource(message: Publication, before: Publication): boolea
  */
 export function readMessage(reader: RecordReader, into: Publication, before: Publication | null): void {
   const flags = reader.uint8();
-  into.lieIn(reader.buffer);
+  into.pointAt(reader.buffer);
   into.qos = checkedQos(flags & MessageFlag.qos);
   into.retain = (flags & MessageFlag.retain) !== 0;
   if ((flags & MessageFlag.again) === 0) readSource(reader, into);

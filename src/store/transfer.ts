@@ -45,7 +45,7 @@ async function flush(store: Store): Promise<void> {
 /** Everything that a store holds; a message that several queues share is one object. */
 export function exportContent(store: Store): DatabaseContent {
   const retained: StoredMessage[] = [];
-  const add = (message: Publication) => retained.push(message.keep().toStored());
+  const add = (message: Publication) => retained.push(message.toOwned().toStored());
   for (const walk = store.retained.all(); !walk.done; ) walk.next(1000, add);
   const messages = new Map<string, StoredMessage>();
   const sessions: WholeSession[] = [];

@@ -141,7 +141,7 @@ function writing(): Benchmark[] {
     ['laid out anew: QoS 1 as QoS 0', qos1, usual],
     ['laid out anew: v3.1.1 to v5', plain, { ...usual, version: 5 }],
     ['laid out anew: v5 to v3.1.1', v5, usual],
-    ['laid out anew: kept', plain.keep(), usual],
+    ['laid out again: owned copy', plain.toOwned(), usual],
     ['laid out anew: properties, identifier', rich, { ...usual, version: 5, subscriptionIdentifiers: [5] }],
     ['laid out anew: alias alone', v5, { ...usual, version: 5, topicAlias: 3, withTopic: false }],
   ];

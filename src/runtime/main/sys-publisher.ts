@@ -67,7 +67,7 @@ export class SysPublisher {
     const messages = updates.map(([topic, value]) =>
       Publication.create({ topic, payload: Buffer.from(value), qos: 2, retain: true }),
     );
-    this.#source.supervisor.publish(packedRecords(messages, RecordFlag.deliver | RecordFlag.keep));
+    this.#source.supervisor.publish(packedRecords(messages, RecordFlag.deliver | RecordFlag.setRetained));
   }
 
   #read(): SysReadings {

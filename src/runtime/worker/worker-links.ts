@@ -95,7 +95,7 @@ export class WorkerLinks {
     // Each retained message comes from one worker only: the one with the lowest number.
     const others = [...this.#ports.keys()].filter((other) => other !== worker);
     if (others.every((other) => other > this.#worker)) {
-      this.#broker.sysRetained.all((message) => link.publish(message, RecordFlag.keep, ''));
+      this.#broker.sysRetained.all((message) => link.publish(message, RecordFlag.setRetained, ''));
     }
     link.control({ kind: 'caught-up' });
     link.release();

@@ -57,7 +57,9 @@ export class RetainedStore implements WalkSource {
     if (change === undefined) this.environment.refresh();
     const record = change === undefined ? this.#stored(retainedKey(topic)) : change.record;
     const message = new Publication();
-    return record !== null && record !== undefined && this.read(record, message) ? message.stay() : undefined;
+    return record !== null && record !== undefined && this.read(record, message)
+      ? message.asOwned()
+      : undefined;
   }
 
   /** The messages whose topics match a valid filter, in the order of their topics' levels. */

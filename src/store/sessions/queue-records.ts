@@ -189,7 +189,7 @@ export class QueueReader implements QueuedHeader {
     }
     const publication = new Publication();
     readMessage(this.#reader, publication, this.#before);
-    this.#before = publication.stay();
+    this.#before = publication.asOwned();
     return publication;
   }
 

@@ -64,7 +64,7 @@ class MemoryQueue implements MessageKeeper {
 
   append(publication: Publication, delivery: KeptDelivery): KeptEntry {
     this.lastSequence += 1;
-    const entry = new MemoryEntry(this, this.lastSequence, publication.keep(), delivery);
+    const entry = new MemoryEntry(this, this.lastSequence, publication.toOwned(), delivery);
     this.entries.push(entry);
     this.changed();
     return entry;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { receiveRecords } from '../../../src/broker/records-path.js';
 import type { Properties, ProtocolVersion, Will } from '../../../src/mqtt/packets.js';
 import type { BrokerClient } from '../../support/brokers/broker-client.js';
 import { BrokerFixture, type FixtureOptions } from '../../support/brokers/broker-fixture.js';
@@ -204,4 +205,20 @@ test('wills of clients that end with the broker reach sessions that stay', async
   await fixture.connect(4, { will: willOf() });
   fixture.stop();
   assert.equal(fixture.broker.sessions.get('d')!.queuedCount, 1);
+});
+
+test("[mosq: check_retain_source] a retained will that main sends for a dead worker is its client's", async () => {
+  const files = { acl: 'user alice\ntopic readwrite will\nuser bob\ntopic read #\n' };
+  const options = { settings: { checkRetainSource: true }, listeners: [{ aclFile: 'acl' }], files };
+  const dying = new BrokerFixture(options);
+  dying.directory.automatic = false;
+  const client = dying.open(5);
+  const will = willOf({ retain: true });
+  await client.connect({ clientId: 'c', username: 'alice', will });
+  const record = dying.directory.claims[0]!.will!;
+  const living = new BrokerFixture(options);
+  receiveRecords(living.broker, record, true);
+  const reader = await living.connect(5, { username: 'bob' });
+  reader.subscribe('#');
+  reader.expectPacket('publish', { topic: 'will', retain: true });
 });

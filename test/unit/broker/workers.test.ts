@@ -196,7 +196,7 @@ describe('a publish', () => {
     const { fixture, links } = worker();
     const records = packedRecords(
       [message('$SYS/t', { retain: true })],
-      RecordFlag.deliver | RecordFlag.keep,
+      RecordFlag.deliver | RecordFlag.setRetained,
     );
     receiveRecords(fixture.broker, records, true);
     assert.deepEqual(topicsOn(links), [['$SYS/t'], ['$SYS/t']]);

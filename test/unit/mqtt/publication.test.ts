@@ -102,7 +102,7 @@ function forwarded(packet: Packet): unknown {
 }
 
 describe('a copy of a publication', () => {
-  const copies = { keep: 'for as long as it takes', hold: 'for a moment' } as const;
+  const copies = { toOwned: 'an owned copy', toSlab: 'a copy in a slab' } as const;
   for (const copy of Object.keys(copies) as (keyof typeof copies)[]) {
     test(`${copies[copy]} says the same when the read buffer is used again`, () => {
       fc.assert(
@@ -124,32 +124,32 @@ describe('a copy of a publication', () => {
 
   test('is made once, however many queues keep it', () => {
     const publication = publicationOf(publishPacket());
-    const kept = publication.keep();
-    assert.equal(publication.keep(), kept);
-    assert.equal(kept.keep(), kept);
+    const owned = publication.toOwned();
+    assert.equal(publication.toOwned(), owned);
+    assert.equal(owned.toOwned(), owned);
   });
 
   test('is made anew when the object describes another message', () => {
     const publication = publicationOf(publishPacket({ payload: Buffer.from('first') }));
-    const first = publication.keep();
+    const first = publication.toOwned();
     readBytes(publication, encodePacket(publishPacket({ payload: Buffer.from('second') }), 4), 4, now);
-    assert.equal(Buffer.from(publication.keep().payload()).toString(), 'second');
+    assert.equal(Buffer.from(publication.toOwned().payload()).toString(), 'second');
     assert.equal(Buffer.from(first.payload()).toString(), 'first');
   });
 
-  test('that is held does not hold its slab once it is kept', () => {
-    const held = publicationOf(publishPacket()).hold();
-    const kept = held.keep();
-    assert.ok(held.buffer.length > 1024);
-    assert.equal(kept.buffer.length, 'a/bpayload'.length);
+  test('in a slab does not hold the slab with its owned copy', () => {
+    const inSlab = publicationOf(publishPacket()).toSlab();
+    const owned = inSlab.toOwned();
+    assert.ok(inSlab.buffer.length > 1024);
+    assert.equal(owned.buffer.length, 'a/bpayload'.length);
   });
 
-  test('held messages do not run into each other', () => {
+  test('messages in a slab do not run into each other', () => {
     const payloads = Array.from({ length: 500 }, (_, i) => Buffer.alloc(i * 5, i));
-    const held = payloads.map((payload) => publicationOf(publishPacket({ payload })).hold());
-    for (const [i, { topic, payloadLength }] of held.entries()) {
+    const inSlab = payloads.map((payload) => publicationOf(publishPacket({ payload })).toSlab());
+    for (const [i, { topic, payloadLength }] of inSlab.entries()) {
       assert.deepEqual([topic, payloadLength], ['a/b', i * 5]);
-      assert.ok(payloads[i]!.equals(held[i]!.payload()));
+      assert.ok(payloads[i]!.equals(inSlab[i]!.payload()));
     }
   });
 });

@@ -41,7 +41,7 @@ function decoded(bytes: Uint8Array | null, version: Delivery['version']): Packet
 /** One packet of a client, and how it reaches a subscriber. */
 const passage = fc.record({
   incoming: sentPacket.filter(({ origin, packet }) => origin === 'client' && packet.type === 'publish'),
-  how: fc.constantFrom('at once', 'kept', 'held'),
+  how: fc.constantFrom('at once', 'owned', 'slab'),
   waitedMs: fc.nat(100_000),
   delivery: fc.record({
     version: fc.constantFrom<Delivery['version']>(3, 4, 5),
@@ -64,7 +64,7 @@ describe('a PUBLISH on its way out', () => {
         const topic = sent.topic === '' ? 'resolved/alias' : sent.topic;
         const publication = publicationOf({ ...sent, topic }, incoming.version, now);
         const message =
-          how === 'at once' ? publication : how === 'kept' ? publication.keep() : publication.hold();
+          how === 'at once' ? publication : how === 'owned' ? publication.toOwned() : publication.toSlab();
         const { alias, identifiers, ...fields } = delivery;
         const topicAlias = v5 && alias !== 'none' ? fields.topicAlias : 0;
         const withTopic = topicAlias === 0 || alias !== 'alone';
@@ -115,7 +115,7 @@ describe('a PUBLISH on its way out', () => {
 
   test('[MQTT-3.1.2-24] is not written where it is larger than the peer takes', () => {
     const fresh = publicationOf(publishPacket({ qos: 1 }), 4);
-    for (const publication of [fresh, fresh.keep()]) {
+    for (const publication of [fresh, fresh.toOwned()]) {
       const delivery: Delivery = { ...usual, qos: 1, packetId: 1 };
       const size = written(publication, delivery)!.length;
       assert.equal(written(publication, delivery, size)!.length, size);
@@ -142,7 +142,7 @@ describe('a PUBLISH on its way out', () => {
   test('of every length of remaining length', () => {
     for (const length of [0, 120, 121, 122, 16_378, 16_379, 16_380, 2_097_146, 2_097_147, 3_000_000]) {
       const packet = publishPacket({ payload: Buffer.alloc(length, 7) });
-      for (const publication of [publicationOf(packet), publicationOf(packet).keep()]) {
+      for (const publication of [publicationOf(packet), publicationOf(packet).toOwned()]) {
         const out = decoded(written(publication, usual), 4) as PublishPacket;
         assert.equal(out.payload.length, length);
       }

@@ -6,7 +6,7 @@ import { Publication } from '../../../src/mqtt/publication.js';
 import { packedRecords, packRecord, RecordFlag, unpackRecords } from '../../../src/routing/wire.js';
 import { plain } from '../../support/packets/plain-packet.js';
 
-const { retain, keep, deliver, group } = RecordFlag;
+const { retain, setRetained, deliver, group } = RecordFlag;
 
 const record = fc.record({
   topic: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }),
@@ -16,7 +16,8 @@ const record = fc.record({
   properties: fc.uint8Array({ maxLength: 30 }),
   expiresAt: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
   origin: fc.string({ unit: 'grapheme', maxLength: 10 }),
-  what: fc.constantFrom(deliver, keep, keep | deliver, group),
+  originUsername: fc.string({ unit: 'grapheme', maxLength: 10 }),
+  what: fc.constantFrom(deliver, setRetained, setRetained | deliver, group),
   groupName: fc.string({ unit: 'grapheme', maxLength: 10 }),
   asked: fc.integer(),
 });
@@ -25,7 +26,7 @@ const record = fc.record({
 function seen({ buffer, ...publication }: Publication, what: number, key: string, asked: number): unknown {
   const { topicStart, topicEnd, payloadStart, payloadEnd, properties, propertiesStart, propertiesEnd } =
     publication;
-  const { qos, retain, expiresAt, origin } = publication;
+  const { qos, retain, expiresAt, origin, originUsername } = publication;
   return plain({
     topic: Buffer.from(buffer.subarray(topicStart, topicEnd)).toString(),
     payload: buffer.subarray(payloadStart, payloadEnd),
@@ -34,7 +35,8 @@ function seen({ buffer, ...publication }: Publication, what: number, key: string
     retain,
     expiresAt,
     origin,
-    what: what & (keep | deliver | group),
+    originUsername,
+    what: what & (setRetained | deliver | group),
     key,
     asked,
   });
@@ -61,9 +63,10 @@ test('records come out of a batch as they went in', () => {
       const bytes = new Uint8Array(Buffer.concat([Buffer.alloc(3), ...batch])).subarray(3);
       unpackRecords(bytes, into, (...record) => received.push(seen(...record)));
       const sent = records.map((one) => {
-        const origin = (one.what & keep) !== 0 ? one.origin : ''; // only who keeps it needs it
+        // Only who sets the retained message needs to know the publisher.
+        const publisher = (one.what & setRetained) !== 0 ? {} : { origin: '', originUsername: '' };
         return seen(
-          Publication.create({ ...one, origin }),
+          Publication.create({ ...one, ...publisher }),
           one.what,
           keyOf(one),
           one.what === group ? one.asked : 0,
@@ -74,21 +77,21 @@ test('records come out of a batch as they went in', () => {
   );
 });
 
-test('a record that is kept while the next one is read stays what it was', () => {
+test('an owned copy of a record stays what it was while the next one is read', () => {
   const messages = ['first', 'second'].map((topic) =>
     Publication.create({ topic, payload: Buffer.from(topic), qos: 1, retain: true }),
   );
-  const kept: Publication[] = [];
-  const records = packedRecords(messages, keep | deliver);
-  unpackRecords(records, new Publication(), (publication) => kept.push(publication.keep()));
+  const owned: Publication[] = [];
+  const records = packedRecords(messages, setRetained | deliver);
+  unpackRecords(records, new Publication(), (publication) => owned.push(publication.toOwned()));
   records.fill(0);
-  const payloads = kept.map((publication) => Buffer.from(publication.payload()).toString());
+  const payloads = owned.map((publication) => Buffer.from(publication.payload()).toString());
   assert.deepEqual(payloads, ['first', 'second']);
 });
 
 test('the flags of a record do not mix with those of its message', () => {
   const message = Publication.create({ topic: 't', payload: Buffer.alloc(0), qos: 2, retain: false });
-  unpackRecords(packedRecords([message], keep), new Publication(), (publication, what) => {
+  unpackRecords(packedRecords([message], setRetained), new Publication(), (publication, what) => {
     assert.deepEqual([publication.qos, publication.retain, what & (retain | deliver)], [2, false, 0]);
   });
 });

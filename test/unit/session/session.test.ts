@@ -409,13 +409,13 @@ describe('a session that ends', () => {
     const { session } = connected();
     session.expiryInterval = 0;
     const publication = message('a');
-    let kept = 0;
-    publication.keep = () => {
-      kept += 1;
+    let copies = 0;
+    publication.toOwned = () => {
+      copies += 1;
       return publication;
     };
     session.deliver(publication, 1, false, null, null);
-    assert.equal(kept, 0);
+    assert.equal(copies, 0);
   });
 });
 
