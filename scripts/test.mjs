@@ -4,7 +4,7 @@
  *   npm test                      everything
  *   npm test -- codec             the test files with "codec" in their path; if there are none, the tests of that name
  *   npm test -- --repeat 20 qos   so often in a row, whatever fails; then how many of the runs passed
- *   npm test -- --test-only       other options go to Node's test runner
+ *   npm test -- --test-only       other options go to Node, for the processes of the test files
  *
  * A run with arguments is for the moment of writing and leaves the lint out. The closing lines of Node's test runner
  * end the output, and its exit code is ours.
@@ -16,8 +16,12 @@ import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { prepareOrExit, root } from './prepare.mjs';
 
-/** Most integration tests wait for brokers rather than compute, but each starts several threads. */
-const testFilesAtOnceMax = 4;
+/**
+ * Test files at once on each processor. Most integration tests wait for brokers rather than compute: with one file a
+ * processor half of the time of both is idle.
+ */
+const testFilesPerProcessor = 2;
+const testFilesAtOnceMax = 8;
 /** The longest file takes two minutes on two quiet cores. One that never ends must not hold up the others' results. */
 const fileMinutesMax = 10;
 /** Unit tests of the levels that know no socket, timer, thread or disk (src/ARCHITECTURE.md). */
@@ -34,6 +38,37 @@ const pureFolders = [
   'sys',
   'topic',
 ].map((name) => join('dist', 'test', 'unit', name));
+
+/** Test files that take more than ten seconds, the longest first. One that is missing here is only begun later. */
+const longFiles = [
+  'cli-differential',
+  'bridge-outage',
+  'http-api',
+  'unit-session',
+  'damage',
+  'access-rights',
+  'access-users',
+  'cli-with-midge',
+  'kill',
+  'bridge-restart',
+  'bridge-options',
+  'access-tls',
+  'cli-since-2.1',
+  'bridge-tls',
+  'proxy-protocol',
+  'flow-control',
+  'store-unavailable',
+  'takeover',
+  'service-manager',
+  'bridge-kinds',
+  'walk-through',
+  'bridge-silence',
+  'damaged-store',
+  'access-reload',
+  'limits',
+];
+
+const testRunner = join(root, 'scripts', 'run-test-files.mjs');
 
 prepareOrExit({ develop: true });
 process.chdir(root);
@@ -116,6 +151,20 @@ function shareProcesses(files, folder) {
   return given;
 }
 
+/** Files that take long come first; at the end, short ones fill what time the others leave. */
+function longestFirst(files) {
+  const rank = (file) => {
+    const at = longFiles.indexOf(basename(file).replace(/\.test\.m?js$/, ''));
+    return at < 0 ? longFiles.length : at;
+  };
+  return files.toSorted((one, other) => rank(one) - rank(other));
+}
+
+/** Node itself has the other options, for the processes of the files. */
+function isForRunner(option) {
+  return option === '--test-only' || option.startsWith('--test-name-pattern=');
+}
+
 /** Ends with the exit code of the first run that failed. */
 async function runTests({ files, options }, times) {
   if (files.length === 0) {
@@ -135,17 +184,18 @@ async function runTests({ files, options }, times) {
 function runOnce(files, options) {
   const folder = mkdtempSync(join(tmpdir(), 'midge-test-run-'));
   const unfinished = join(folder, 'unfinished');
-  const atOnce = Math.min(availableParallelism(), testFilesAtOnceMax);
+  const atOnce = Math.min(testFilesPerProcessor * availableParallelism(), testFilesAtOnceMax);
+  const given = longestFirst(words.length === 0 ? shareProcesses(files, folder) : files);
   const runner = spawn(
     process.execPath,
     [
       '--enable-source-maps',
-      '--test',
-      '--test-reporter=spec',
-      `--test-concurrency=${atOnce}`,
-      `--test-timeout=${fileMinutesMax * 60_000}`,
-      ...options,
-      ...(words.length === 0 ? shareProcesses(files, folder) : files),
+      ...options.filter((option) => !isForRunner(option)),
+      testRunner,
+      ...options.filter(isForRunner),
+      `--at-once=${atOnce}`,
+      `--minutes=${fileMinutesMax}`,
+      ...given,
     ],
     { stdio: 'inherit', env: { ...process.env, TEST_UNFINISHED_FILE: unfinished } },
   );

@@ -33,7 +33,9 @@ class Project {
   constructor(t: TestContext) {
     this.#t = t;
     this.folder = join(makeFolder(t), 'a project');
-    const scripts = ['prepare', 'bundle', 'start', 'test'].map((name) => `scripts/${name}.mjs`);
+    const scripts = ['prepare', 'bundle', 'start', 'test', 'run-test-files'].map(
+      (name) => `scripts/${name}.mjs`,
+    );
     const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'biome.json', '.gitignore'];
     for (const path of [...scripts, ...settings]) cpSync(join(projectFolder, path), join(this.folder, path));
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
