@@ -14,7 +14,7 @@ import { RawClient } from '../support/clients/raw-client.js';
 import { SessionClient } from '../support/clients/session-client.js';
 import { makeCertificates } from '../support/network/certificates.js';
 import { freePort } from '../support/network/free-port.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 const skip = skipWithout('/usr/bin/openssl');
 
@@ -94,7 +94,7 @@ class Load {
     const reached = async () => {
       while (this.#sent < goal) await setImmediate();
     };
-    await Promise.race([within(20_000, reached(), () => `${messages} messages`), this.#running]);
+    await Promise.race([within(patienceMs, reached(), () => `${messages} messages`), this.#running]);
   }
 
   /** No message may be missing, and none may be there twice. */
@@ -104,7 +104,7 @@ class Load {
     const complete = async () => {
       while (this.#received < this.#sent) await setImmediate();
     };
-    await within(20_000, complete(), () => `${this.#sent} sent, ${this.#received} received`);
+    await within(patienceMs, complete(), () => `${this.#sent} sent, ${this.#received} received`);
     assert.equal(this.#received, this.#sent);
   }
 }

@@ -9,6 +9,7 @@ import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
 import { freePort } from '../support/network/free-port.js';
 import { OcspAuthority } from '../support/network/ocsp-responder.js';
+import { patienceMs } from '../support/within.js';
 
 const skip = skipWithout('/usr/bin/openssl');
 
@@ -35,7 +36,7 @@ test('the certificate has to be proved good', { skip }, async (t) => {
     );
     const listener = await Listener.connect(t, near, ['$SYS/broker/bridge/+/last_error']);
     for (const [i, [name, , why]] of rows.entries()) {
-      await t.test(`${name}, ${version}`, { timeout: 15_000 }, async () => {
+      await t.test(`${name}, ${version}`, { timeout: patienceMs }, async () => {
         if (why === null) return void (await peers[i]!.connected());
         const topic = `$SYS/broker/bridge/${i}/last_error`;
         await listener.until(`${why}`, () => why.test(listener.on(topic).at(-1) ?? ''));

@@ -10,7 +10,7 @@ import { makeFolder } from '../support/cleanup.js';
 import { RawClient } from '../support/clients/raw-client.js';
 import { FlakyProxy } from '../support/network/flaky-proxy.js';
 import { builtFolder } from '../support/project.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 const stateTopic = '$SYS/broker/connection/gateway/state';
 const own = '$SYS/broker/bridge/up/';
@@ -285,7 +285,7 @@ restart_timeout 1\ntopic ${name} in 1\n${lines}`,
       const thief = await RawClient.connect(t, pair.near, 4, { clientId: 'local.gateway' });
       await pair.near.waitForLog(/a client of this broker has taken its local_clientid/, { from });
       await pair.near.waitForLog(/Bridge up is connected/, { from });
-      await within(5000, thief.expectClosed(), () => 'waiting for the end of the other client');
+      await within(patienceMs, thief.expectClosed(), () => 'waiting for the end of the other client');
     });
   });
 });
@@ -309,5 +309,5 @@ connection hole\naddress 192.0.2.1:1883\ntopic # out 1`,
   }
   await listener.untilLast('a', '299');
   const slowest = times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)]!;
-  assert.ok(slowest < 500, `the slowest of a hundred took ${slowest} ms`);
+  assert.ok(slowest < 2000, `the slowest of a hundred took ${slowest} ms`);
 });

@@ -84,7 +84,7 @@ async function surroundings(t: TestContext): Promise<Surroundings> {
 
 /** Runs the cases at the same time as far as the machine's processors allow. */
 function compareAll(name: string, cases: readonly NamedCase[]): void {
-  test(name, { skip, concurrency: 3, timeout: 120_000 }, async (t) => {
+  test(name, { skip, concurrency: 3 }, async (t) => {
     const around = await surroundings(t);
     const named = cases.map((it) => t.test(it.name, (t) => compareWithDebian(t, around, it)));
     await Promise.all(named);

@@ -262,9 +262,7 @@ describe('limits', { concurrency: 3 }, () => {
       client.pause();
       const publisher = await RawClient.connect(t, broker, 4);
       const payload = 'x'.repeat(60_000);
-      const dropping = broker.waitForLog(/Outgoing messages are being dropped for client slow\.$/, {
-        timeoutMs: 30_000,
-      });
+      const dropping = broker.waitForLog(/Outgoing messages are being dropped for client slow\.$/);
       let isDropping = false;
       void dropping.then(() => {
         isDropping = true;

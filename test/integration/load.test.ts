@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import type { ProtocolVersion, PublishPacket, Qos } from '../../src/mqtt/packets.js';
 import { type Broker, isReference, withBrokers } from '../support/brokers/broker.js';
 import { SessionClient } from '../support/clients/session-client.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 /** Ten groups with ten publishers and ten subscribers each: every subscriber of a group gets all of its messages. */
 const groups = 10;
@@ -14,7 +14,6 @@ const messagesPerPublisher = 40;
 /** Unacknowledged messages of one publisher. */
 const atOnce = 10;
 const levels: readonly Qos[] = [1, 2];
-const deadlineMs = 30_000;
 
 withBrokers('200 connections, every message once and in order', exchange, {
   // More than the default of 1000 may have to wait for a slow reader among the two hundred.
@@ -43,7 +42,7 @@ async function exchange(t: TestContext, broker: Broker): Promise<void> {
   const records = await connectSubscribers(t, broker, count);
   const publishers = await connectPublishers(t, broker);
   await Promise.all(publishers.map(({ client, name, topic }) => publishAll(client, name, topic)));
-  await within(deadlineMs, allReceived, () => `${received} of ${expected} messages had come`);
+  await within(patienceMs, allReceived, () => `${received} of ${expected} messages had come`);
 
   const numbers = Array.from({ length: messagesPerPublisher }, (_, number) => number);
   for (const [group, record] of records) {

@@ -9,7 +9,7 @@ import mqtt, {
 } from 'mqtt';
 import { type Broker, isReference, withBrokers } from '../support/brokers/broker.js';
 import { afterTest } from '../support/cleanup.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 type Version = 3 | 4 | 5;
 type Scenario = (client: ClientFactory, version: Version) => Promise<void>;
@@ -98,7 +98,7 @@ class Client {
       };
       this.#arrived();
     });
-    await within(10_000, enough, () => `waiting for ${count} messages, ${this.messages.length} came`);
+    await within(patienceMs, enough, () => `waiting for ${count} messages, ${this.messages.length} came`);
     return this.messages.map(
       ({ topic, payload, qos, retain }) =>
         `${topic.slice(this.#prefix.length)} ${payload} ${qos}${retain ? ' retained' : ''}`,

@@ -7,6 +7,7 @@ import { makeFolder } from '../support/cleanup.js';
 import { freePort } from '../support/network/free-port.js';
 import { Program } from '../support/program.js';
 import { builtFolder, projectFolder } from '../support/project.js';
+import { patienceMs } from '../support/within.js';
 
 test('the packed package starts without sources and development dependencies', async (t) => {
   const folder = makeFolder(t);
@@ -71,7 +72,7 @@ function copyProductionDependencies(folder: string): void {
 /** @returns the lines of its standard output. @throws unless it ends with 0. */
 async function run(t: TestContext, command: string[], cwd?: string): Promise<string[]> {
   const program = new Program(t, command[0]!, command, cwd === undefined ? {} : { cwd });
-  const end = await program.waitForEnd(60_000);
+  const end = await program.waitForEnd(2 * patienceMs);
   assert.equal(end.code, 0, program.tail());
   return program.stdout;
 }

@@ -11,7 +11,7 @@ import { findLiveFolder, memoryFolders } from '../../src/store/file/live-folder.
 import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { DurableClient } from '../support/clients/durable-client.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 const config = 'log_type all\npersistence true\npersistence_location {folder}/';
 
@@ -55,7 +55,7 @@ async function takeQueued(t: TestContext, broker: Broker): Promise<string[]> {
   });
   assert.ok(await subscriber.connect(t, broker), 'the session is lost');
   await subscriber.publish('queue/end', '', { qos: 2 });
-  await within(10_000, ended, () => `of the queue came ${queued}`);
+  await within(patienceMs, ended, () => `of the queue came ${queued}`);
   await subscriber.disconnect();
   return queued.sort();
 }

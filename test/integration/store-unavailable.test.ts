@@ -21,10 +21,10 @@ import { afterTest, makeFolder } from '../support/cleanup.js';
 import { DurableClient } from '../support/clients/durable-client.js';
 import { connectPacket } from '../support/clients/packet-socket.js';
 import { RawClient } from '../support/clients/raw-client.js';
+import { patienceMs } from '../support/within.js';
 
 const isRoot = process.getuid?.() === 0;
 const nobody = 65534;
-const waitMs = 20_000;
 
 interface Cause {
   name: string;
@@ -159,7 +159,7 @@ describe('durable mode', { concurrency: 4 }, () => {
 
       const from = broker.log.length;
       end(folder);
-      await broker.waitForLog(/The store can be used now/, { from, timeoutMs: waitMs });
+      await broker.waitForLog(/The store can be used now/, { from, timeoutMs: patienceMs });
       await publisher.expectClosed();
       await expectAsBefore(t, broker, away, received, reads ? ['queued', 'meanwhile'] : ['queued']);
       assert.deepEqual(
@@ -184,7 +184,7 @@ describe('durable mode', { concurrency: 4 }, () => {
     await expectCopyServed(t, broker, away, received);
     const from = broker.log.length;
     rmSync(join(folder, 'filler'));
-    await broker.waitForLog(/The store can be used now/, { from, timeoutMs: waitMs });
+    await broker.waitForLog(/The store can be used now/, { from, timeoutMs: patienceMs });
     await expectAsBefore(t, broker, away, received, ['queued', 'meanwhile']);
   });
 
@@ -201,7 +201,7 @@ describe('durable mode', { concurrency: 4 }, () => {
     await expectSessionsRefused(t, broker);
     const from = broker.log.length;
     rmSync(filler);
-    await broker.waitForLog(/The store can be used now/, { from, timeoutMs: waitMs });
+    await broker.waitForLog(/The store can be used now/, { from, timeoutMs: patienceMs });
     const away = new DurableClient('away');
     await away.connect(t, broker);
     await away.subscribe('stored', 1);

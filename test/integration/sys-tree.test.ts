@@ -9,7 +9,7 @@ import { type Broker, startBroker, startMosquitto, withBrokers } from '../suppor
 import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 const skip = skipWithout('/usr/sbin/mosquitto');
 const prefix = '$SYS/broker/';
@@ -71,7 +71,7 @@ class TreeWatcher {
       while (!done(this.values)) this.#take(await this.#client.next('PUBLISH'));
     })();
     const state = () => `the tree is ${JSON.stringify(Object.fromEntries(this.values))}`;
-    await within(20_000, reading, state);
+    await within(patienceMs, reading, state);
   }
 }
 

@@ -6,7 +6,7 @@ import { type Broker, isReference, withBrokers } from '../support/brokers/broker
 import type { ConnectOptions } from '../support/clients/packet-socket.js';
 import { RawClient } from '../support/clients/raw-client.js';
 import { SessionClient } from '../support/clients/session-client.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 const sessionTakenOver = 0x8e;
 /** More than there are workers, so that the client moves between them. */
@@ -204,7 +204,7 @@ async function stream(t: TestContext, broker: Broker, version: ProtocolVersion):
       arrived();
     });
     const came = () => `${received[1].length} and ${received[2].length} came`;
-    return within(20_000, reached, () => `waiting for ${wanted} messages of each QoS; ${came()}`);
+    return within(patienceMs, reached, () => `waiting for ${wanted} messages of each QoS; ${came()}`);
   };
 
   let subscriber = await SessionClient.connect(t, broker, version, options);

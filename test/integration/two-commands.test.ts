@@ -21,6 +21,7 @@ import { type TestContext, test } from 'node:test';
 import { makeFolder } from '../support/cleanup.js';
 import { Program } from '../support/program.js';
 import { projectFolder } from '../support/project.js';
+import { patienceMs } from '../support/within.js';
 
 const mainSource = "console.log('started', process.argv.slice(2).join(' '));\n";
 const testSource = "import { test } from 'node:test';\n\ntest('passes', () => {});\n";
@@ -71,7 +72,7 @@ class Project {
         env: { NODE_TEST_CONTEXT: undefined, npm_execpath: this.path('no npm here'), ...env },
       },
     );
-    await program.waitForEnd(60_000);
+    await program.waitForEnd(2 * patienceMs);
     return program;
   }
 

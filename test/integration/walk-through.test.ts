@@ -181,7 +181,7 @@ async function requestResponse(t: TestContext, broker: Broker): Promise<void> {
 
 async function keepAlive(t: TestContext, broker: Broker): Promise<void> {
   const idle = await subscribe(t, broker, '-k', '5', '-v', '-t', 'idle');
-  await idle.waitForLine(/received PINGRESP/, { timeoutMs: 15_000 });
+  await idle.waitForLine(/received PINGRESP/);
   await publish(t, broker, '-t', 'idle', '-m', 'awake');
   assert.deepEqual(await idle.waitForMessages(1), ['idle awake']);
 }

@@ -8,14 +8,13 @@ import type { Broker } from '../support/brokers/broker.js';
 import { type FallibleBroker, startFallible } from '../support/brokers/fallible-broker.js';
 import type { DurableClient } from '../support/clients/durable-client.js';
 import { NumberPublisher, NumberSubscriber, NumberTally, range } from '../support/clients/numbers.js';
-import { within } from '../support/within.js';
+import { patienceMs, within } from '../support/within.js';
 
 const workers = 3;
 const publisherCount = 9;
 const subscriberCount = 9;
 /** Messages acknowledged between one fall and the next. */
 const betweenFalls = 500;
-const waitMs = 30_000;
 
 const config = `persistence true
 persistence_location {folder}/
@@ -75,14 +74,14 @@ class Traffic {
     const reached = new Promise<void>((resolve) => {
       this.#reached = resolve;
     });
-    return within(waitMs, reached, () => `${this.#acknowledged} acknowledged of ${this.#goal}`);
+    return within(patienceMs, reached, () => `${this.#acknowledged} acknowledged of ${this.#goal}`);
   }
 
   /** Everything that was published is acknowledged, and everybody is here. */
   async end(): Promise<void> {
     this.#isOver = true;
     const pending = () => this.publishers.map(({ client }) => client.pending).join(', ');
-    await within(waitMs, this.#runs, () => `waiting for acknowledgements: ${pending()}`);
+    await within(patienceMs, this.#runs, () => `waiting for acknowledgements: ${pending()}`);
     for (const { client } of this.publishers) await client.disconnect();
     for (const { client } of this.subscribers) {
       assert.ok(await client.connect(this.#t, this.#broker), `the session of ${client.clientId} is lost`);

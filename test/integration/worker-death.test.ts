@@ -7,7 +7,7 @@ import type { Broker } from '../support/brokers/broker.js';
 import { startFallible } from '../support/brokers/fallible-broker.js';
 import { RawClient } from '../support/clients/raw-client.js';
 import { SessionClient } from '../support/clients/session-client.js';
-import { until, within } from '../support/within.js';
+import { patienceMs, until, within } from '../support/within.js';
 
 const memberCount = 12;
 
@@ -68,7 +68,7 @@ class Member {
       this.#arrived();
     });
     const state = () => `wills of ${this.wills}, streams of ${this.streams.map((stream) => stream.length)}`;
-    return within(10_000, met, () => `member ${this.index} waited for ${what}; it has ${state()}`);
+    return within(patienceMs, met, () => `member ${this.index} waited for ${what}; it has ${state()}`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Runs a command to its end and keeps every byte it wrote. */
 import { spawn } from 'node:child_process';
+import { patienceMs } from './within.js';
 
 export interface CommandOptions {
   /** Written to standard input, which is then closed. */
@@ -34,7 +35,7 @@ export function runCommand(command: readonly string[], options: CommandOptions =
     child.stderr.on('data', (chunk) => stderr.push(chunk));
     child.stdin.on('error', () => {}); // A command may end without reading its input.
     child.stdin.end(options.input ?? '');
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 10_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? patienceMs);
     child.on('error', reject);
     child.on('close', (code, signal) => {
       clearTimeout(timer);

@@ -1,6 +1,5 @@
 /** A promise with a time limit. */
 
-const untilMs = 20_000;
 const lookMs = 20;
 
 /**
@@ -27,9 +26,9 @@ export async function within<T>(timeoutMs: number, promise: Promise<T>, message:
 
 /** Looks again and again: for what happens in another process and tells nobody. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + untilMs;
+  const deadline = Date.now() + patienceMs;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`After ${untilMs} ms there is not: ${what}`);
+    if (Date.now() > deadline) throw new Error(`After ${patienceMs} ms there is not: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, lookMs));
   }
 }

@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test';
 import type { ProtocolVersion, PublishPacket, Qos } from '../../../src/mqtt/packets.js';
 import { SessionClient } from '../clients/session-client.js';
 import { FlakyProxy } from '../network/flaky-proxy.js';
-import { within } from '../within.js';
+import { patienceMs, within } from '../within.js';
 import { type Broker, startBroker, startMosquitto } from './broker.js';
 
 export type Kind = 'Midge' | 'Mosquitto';
@@ -95,7 +95,7 @@ export class Listener {
   }
 
   /** @returns once it is so. @throws with what had arrived. */
-  until(what: string, isSo: () => boolean, timeoutMs = 20_000): Promise<void> {
+  until(what: string, isSo: () => boolean, timeoutMs = patienceMs): Promise<void> {
     const reached = new Promise<void>((resolve) => {
       this.#arrived = () => {
         if (isSo()) resolve();

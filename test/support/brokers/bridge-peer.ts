@@ -9,7 +9,7 @@ import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from
 import { afterTest } from '../cleanup.js';
 import type { KeyPair } from '../network/certificates.js';
 import { freePort } from '../network/free-port.js';
-import { within } from '../within.js';
+import { patienceMs, within } from '../within.js';
 import { type Broker, startBroker } from './broker.js';
 
 /** CONNACK of MQTT 3.1.1, accepted. */
@@ -50,7 +50,10 @@ async function listen<S extends Socket>(t: TestContext, server: Server, event: s
   const port = await freePort();
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   afterTest(t, () => server.close());
-  return { port, connected: () => within(20_000, connected, () => 'waiting for the connection of a bridge') };
+  return {
+    port,
+    connected: () => within(patienceMs, connected, () => 'waiting for the connection of a bridge'),
+  };
 }
 
 /** Starts a broker with a bridge, called by its number, for each of the peers. */

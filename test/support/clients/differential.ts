@@ -120,7 +120,6 @@ async function run(
   const end = await runCommand([...command, ...address, ...it.args.map(fill)], {
     input: it.input,
     env: { ...COMMAND_ENVIRONMENT, ...fillAll(it.env ?? {}, fill) },
-    timeoutMs: 8000,
     started: (process) => {
       kill = process.kill;
     },

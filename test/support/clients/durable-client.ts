@@ -5,10 +5,8 @@
 import type { TestContext } from 'node:test';
 import type { Packet, PublishPacket, Qos } from '../../../src/mqtt/packets.js';
 import type { Broker } from '../brokers/broker.js';
-import { within } from '../within.js';
+import { patienceMs, within } from '../within.js';
 import { connectPacket, PacketSocket } from './packet-socket.js';
-
-const waitMs = 20_000;
 
 /** A request that is on its way, and what is to be sent for it on a new connection. */
 interface Request {
@@ -61,7 +59,7 @@ export class DurableClient {
     });
     this.#socket = socket;
     socket.send(connectPacket(4, { clientId: this.clientId, cleanStart: false }));
-    return within(waitMs, connected, () => `${this.clientId} waits for CONNACK`);
+    return within(patienceMs, connected, () => `${this.clientId} waits for CONNACK`);
   }
 
   /** @returns when the connection is gone, be that in an hour */
@@ -71,7 +69,7 @@ export class DurableClient {
 
   /** @returns when the connection is gone, which is about to happen */
   get ended(): Promise<void> {
-    return within(waitMs, this.#ended, () => `${this.clientId} waits for the end of its connection`);
+    return within(patienceMs, this.#ended, () => `${this.clientId} waits for the end of its connection`);
   }
 
   disconnect(): Promise<void> {

@@ -4,12 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import type { Qos } from '../../../src/mqtt/packets.js';
-import { within } from '../within.js';
+import { patienceMs, within } from '../within.js';
 import { DurableClient } from './durable-client.js';
 
 /** Messages that a publisher has on their way at once. */
 const window = 10;
-const waitMs = 20_000;
 
 /** Publishes numbers without a gap, at QoS 1 or 2. */
 export class NumberPublisher {
@@ -78,7 +77,7 @@ export class NumberTally {
       };
       this.#arrived();
     });
-    return within(waitMs, complete, () => `missing: ${missing().join('; ')}`);
+    return within(patienceMs, complete, () => `missing: ${missing().join('; ')}`);
   }
 
   /** What came more than once of a topic. */

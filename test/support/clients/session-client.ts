@@ -11,10 +11,9 @@ import type {
   SubscriptionRequest,
 } from '../../../src/mqtt/packets.js';
 import type { Broker } from '../brokers/broker.js';
-import { within } from '../within.js';
+import { patienceMs, within } from '../within.js';
 import { type ConnectOptions, connectPacket, PacketSocket } from './packet-socket.js';
 
-const waitMs = 20_000;
 /** Reason codes from here on are failures. */
 const refusal = 0x80;
 
@@ -64,7 +63,7 @@ export class SessionClient {
       client.#connected = { awaited: 'connack', resolve, reject };
     });
     client.#socket.send(connectPacket(version, options));
-    await within(waitMs, connected, () => 'waiting for CONNACK');
+    await within(patienceMs, connected, () => 'waiting for CONNACK');
     return client;
   }
 
@@ -120,7 +119,11 @@ export class SessionClient {
       this.#exchanges.set(packetId, { awaited, resolve, reject });
     });
     send(packetId);
-    return within(waitMs, answered, () => `waiting for ${awaited.toUpperCase()} of packet id ${packetId}`);
+    return within(
+      patienceMs,
+      answered,
+      () => `waiting for ${awaited.toUpperCase()} of packet id ${packetId}`,
+    );
   }
 
   #nextPacketId(): number {

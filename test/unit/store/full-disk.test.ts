@@ -12,6 +12,7 @@ import { afterTest } from '../../support/cleanup.js';
 import type { WriterNews } from '../../support/store/store-writer.js';
 import { temporaryFolder } from '../../support/store/stores.js';
 import { WrittenNumbers } from '../../support/store/written-numbers.js';
+import { patienceMs } from '../../support/within.js';
 
 const WRITER = fileURLToPath(new URL('../../support/store/store-writer.js', import.meta.url));
 
@@ -53,7 +54,10 @@ for (const mode of ['autosave', 'durable'] as const) {
 }
 
 for (const mode of ['autosave', 'durable'] as const) {
-  test(`${mode}: the store is closed though the disk stays full`, { skip, timeout: 20_000 }, async (t) => {
+  test(`${mode}: the store is closed though the disk stays full`, {
+    skip,
+    timeout: patienceMs,
+  }, async (t) => {
     const path = join(temporaryFolder(t), 'live.mdb');
     const options = JSON.stringify({ path, mode, name: 'writer' });
     const limited = `ulimit -f ${FILE_BLOCKS}; exec "$0" "$@"`;

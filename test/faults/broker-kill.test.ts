@@ -9,16 +9,16 @@ import { DurableClient } from '../support/clients/durable-client.js';
 import { NumberPublisher, NumberSubscriber, range } from '../support/clients/numbers.js';
 import { RawClient } from '../support/clients/raw-client.js';
 import { Random } from '../support/random.js';
-import { within } from '../support/within.js';
+import { inShortOrLong } from '../support/run-length.js';
+import { patienceMs, within } from '../support/within.js';
 
-const rounds = 20;
+const rounds = inShortOrLong(5, 60);
 const publisherCount = 4;
 const subscriberCount = 4;
 /** Topics that are set and cleared, filters that are subscribed to and left. */
 const switchCount = 12;
 /** Messages that are acknowledged before a kill, at most. */
 const acknowledgedMax = 400;
-const waitMs = 20_000;
 
 /** Subscribes to filters and leaves them, sets retained messages and clears them, one at a time. */
 class Changer {
@@ -78,7 +78,7 @@ class Changer {
     });
     for (const index of this.#heard.keys()) await prober.publish(`switch/${index}`, '');
     await prober.publish('switch/end', '');
-    await within(waitMs, end, () => 'the changer waits for the end of the probe');
+    await within(patienceMs, end, () => 'the changer waits for the end of the probe');
     return this.#heard;
   }
 
@@ -142,7 +142,7 @@ class Trial {
     this.#killAt = this.#acknowledged + this.#random.below(acknowledgedMax);
     const runners = [...this.#publishers, this.#changer];
     this.#unfinished = Promise.all(runners.map((runner) => runner.run(() => over)));
-    await within(waitMs, killed, () => `waiting for message ${this.#killAt}; ${this.#acknowledged} came`);
+    await within(patienceMs, killed, () => `waiting for message ${this.#killAt}; ${this.#acknowledged} came`);
     over = true;
     await this.#broker!.kill();
     for (const client of this.#clients) await client.ended;
@@ -161,7 +161,7 @@ class Trial {
   /** What was under way when the broker was killed is acknowledged now. */
   async #finish(): Promise<void> {
     const pending = () => this.#clients.map(({ clientId, pending }) => `${clientId} ${pending}`).join(', ');
-    await within(waitMs, this.#unfinished, () => `waiting for acknowledgements: ${pending()}`);
+    await within(patienceMs, this.#unfinished, () => `waiting for acknowledgements: ${pending()}`);
   }
 
   async #resume(client: DurableClient): Promise<void> {

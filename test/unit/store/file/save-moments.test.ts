@@ -1,49 +1,13 @@
 /** Whatever moment of a save a kill, a reboot or a power cut falls on, a whole save is there. */
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { LiveNote } from '../../../../src/store/file/live-note.js';
 import { hashOf, SavedFile } from '../../../../src/store/file/saved-file.js';
 import { BrokerRuns } from '../../../support/brokers/broker-runs.js';
-import { afterTest } from '../../../support/cleanup.js';
 import { publication, temporaryFolder } from '../../../support/store/stores.js';
-
-const SAVER = fileURLToPath(new URL('../../../support/store/store-saver.js', import.meta.url));
-const ROUNDS = 5;
-
-test('a process killed while it saves leaves the last save or the one under way', async (t) => {
-  const runs = new BrokerRuns(t, existsSync('/dev/shm') ? temporaryFolder(t, '/dev/shm') : undefined);
-  let saved = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const child = fork(SAVER, [runs.path, runs.memory, String(saved + 1)]);
-    afterTest(t, () => child.kill('SIGKILL'));
-    const last = saved + 3 + Math.floor(Math.random() * 10);
-    child.on('message', (number: number) => {
-      saved = number;
-      if (number >= last) setTimeout(() => child.kill('SIGKILL'), Math.random() * 5);
-    });
-    const [, signal] = await once(child, 'close');
-    assert.equal(signal, 'SIGKILL', 'the saver ran until it was killed');
-    runs.reboot();
-    const run = await runs.start();
-    const found = [...run.worker.sessions.list()]
-      .map(({ clientId }) => Number(clientId))
-      .sort((a, b) => a - b);
-    assert.deepEqual(run.alarms, []);
-    assert.deepEqual(
-      found,
-      found.map((_, index) => index + 1),
-    );
-    assert.ok(found.length >= saved, `${found.length} sessions, ${saved} were saved`);
-    saved = found.length;
-    await run.end();
-  }
-});
 
 test('a hash is made with rests, and is the same without', async (t) => {
   const path = join(temporaryFolder(t), 'file');

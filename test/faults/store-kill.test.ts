@@ -5,17 +5,18 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { StoreMode } from '../../../src/model/store-mode.js';
-import { migrate } from '../../../src/store/file/migrations.js';
-import { checkStore } from '../../../src/store/file/store-check.js';
-import { Store } from '../../../src/store/store.js';
-import { afterTest } from '../../support/cleanup.js';
-import type { WriterNews, WriterOptions } from '../../support/store/store-writer.js';
-import { temporaryFolder } from '../../support/store/stores.js';
-import { WrittenNumbers } from '../../support/store/written-numbers.js';
+import type { StoreMode } from '../../src/model/store-mode.js';
+import { migrate } from '../../src/store/file/migrations.js';
+import { checkStore } from '../../src/store/file/store-check.js';
+import { Store } from '../../src/store/store.js';
+import { afterTest } from '../support/cleanup.js';
+import { inShortOrLong } from '../support/run-length.js';
+import type { WriterNews, WriterOptions } from '../support/store/store-writer.js';
+import { temporaryFolder } from '../support/store/stores.js';
+import { WrittenNumbers } from '../support/store/written-numbers.js';
 
-const WRITER = fileURLToPath(new URL('../../support/store/store-writer.js', import.meta.url));
-const ROUNDS = 10;
+const WRITER = fileURLToPath(new URL('../support/store/store-writer.js', import.meta.url));
+const ROUNDS = inShortOrLong(4, 40);
 
 function startWriter(t: TestContext, options: WriterOptions): ChildProcess {
   const child = fork(WRITER, [JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { BrokerRuns } from '../../../support/brokers/broker-runs.js';
-import { Random } from '../../../support/random.js';
-import { DAMAGES, type Damage } from '../../../support/store/store-damages.js';
+import { BrokerRuns } from '../support/brokers/broker-runs.js';
+import { Random } from '../support/random.js';
+import { inShortOrLong } from '../support/run-length.js';
+import { DAMAGES, type Damage } from '../support/store/store-damages.js';
 
 /** A saved store with 40 sessions, retained and queued messages, as bytes. */
 async function soundStore(t: TestContext): Promise<Buffer> {
@@ -15,14 +16,24 @@ async function soundStore(t: TestContext): Promise<Buffer> {
   return readFileSync(runs.path);
 }
 
+const seedsOfEach = inShortOrLong(1, 6);
+
+/** Both modes find out about damage in the same way: every third file is enough for the second. */
+function* kinds(index: number): Generator<[durable: boolean, seed: number]> {
+  for (let round = 0; round < seedsOfEach; round += 1) {
+    const seed = index + 1 + round * DAMAGES.length;
+    yield [false, seed];
+    if (index % 3 === 0) yield [true, seed];
+  }
+}
+
 describe(`${DAMAGES.length} damaged files`, { concurrency: 2 }, () => {
   let sound: Promise<Buffer> | undefined;
   for (const [index, [what, damage]] of DAMAGES.entries()) {
-    // Both modes find out about damage in the same way: every third file is enough for the second.
-    for (const durable of index % 3 === 0 ? [false, true] : [false]) {
-      test(`${what} (${durable ? 'durable' : 'autosave'})`, async (t) => {
+    for (const [durable, seed] of kinds(index)) {
+      test(`${what} (${durable ? 'durable' : 'autosave'}, seed ${seed})`, async (t) => {
         sound ??= soundStore(t);
-        const damaged = damage(Buffer.from(await sound), new Random(index + 1));
+        const damaged = damage(Buffer.from(await sound), new Random(seed));
         const runs = new BrokerRuns(t);
         runs.durable = durable;
         writeFileSync(runs.path, damaged);
