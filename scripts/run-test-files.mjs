@@ -6,6 +6,7 @@
  *   node <options> scripts/run-test-files.mjs [--test-name-pattern <text>] [--test-only] [--at-once <files>]
  *     [--minutes <for each file>] <file> ...
  */
+import { setMaxListeners } from 'node:events';
 import { resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -22,6 +23,7 @@ const { values, positionals } = parseArgs({
 });
 
 const stopped = new AbortController();
+setMaxListeners(0, stopped.signal); // One for each file.
 // A file's process ends what its tests have started.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stopped.abort());
 

@@ -120,7 +120,7 @@ const VALUES: Readonly<Record<string, string[]>> = {
   '-M': ['5'],
   '-P': ['password', '-u', 'name'],
   '-T': ['other/#'],
-  '-U': ['{topic}/other', '-W', '1'],
+  '-U': ['{topic}/other', '-W', '2'],
   '-V': ['mqttv5'],
   '-W': ['5'],
   '-c': ['-i', '{id}'],
@@ -152,7 +152,7 @@ const VALUES: Readonly<Record<string, string[]>> = {
   '--psk': ['0123456789abcdef', '--psk-identity', 'name', '-p', '{psk}'],
   '--psk-identity': ['name', '--psk', '0123456789abcdef', '-p', '{psk}'],
   '--random-filter': ['100'],
-  '--remove-retained': ['-W', '1'],
+  '--remove-retained': ['-W', '2'],
   '--repeat': ['3'],
   '--repeat-delay': ['0.05', '--repeat', '2'],
   '--tls-alpn': ['mqtt', '--cafile', '{ca}', '-p', '{tls}'],
@@ -406,7 +406,7 @@ compareAll('mosquitto_sub, in particular', [
     'with options of MQTT 5',
     '-t {topic} -q 2 -E -V 5 -R --retain-as-published -D subscribe subscription-identifier 9 -D subscribe user-property a b',
   ),
-  sub('unsubscribing', '-t {topic} -U {topic}/a -U {topic}/b -D unsubscribe user-property a b -W 1 -i {id}'),
+  sub('unsubscribing', '-t {topic} -U {topic}/a -U {topic}/b -D unsubscribe user-property a b -W 2 -i {id}'),
   sub('messages of all kinds', '-t {topic} -C 4 -v', { retained: ['kept'], live: ['one', '', BINARY] }),
   sub('messages without newline', '-t {topic} -C 4 -v -N', { retained: ['kept'], live: ['one', '', BINARY] }),
   sub('payloads only', '-t {topic} -C 4', { retained: ['kept'], live: ['one', '', BINARY] }),
@@ -451,17 +451,17 @@ compareAll('mosquitto_sub, in particular', [
   sub('pretty JSON', '-t {topic} -C 1 -F %J --pretty', { live: ['{"a":[1,{"b":[]}],"c":{}}'] }),
   sub('no retained messages', '-t {topic} -C 1 -R', { retained: ['kept'], live: ['new'] }),
   sub('retained messages only', '-t {topic} --retained-only', { retained: ['kept'], live: ['new'] }),
-  sub('topics left out', '-t {topic} -T {topic} -W 1 -i {id}', { live: ['x'] }),
+  sub('topics left out', '-t {topic} -T {topic} -W 2 -i {id}', { live: ['x'] }),
   sub('a large message', '-t {topic} -C 1 -q 1', { live: ['x'.repeat(200_000)] }),
-  sub('time out', '-t {topic} -W 1 -V 5 -d -i {id}'),
-  sub('time out before MQTT 5', '-t {topic} -W 1'),
-  sub('time out in silence', '-t {topic} -W 1 --quiet'),
+  sub('time out', '-t {topic} -W 2 -V 5 -d -i {id}'),
+  sub('time out before MQTT 5', '-t {topic} -W 2'),
+  sub('time out in silence', '-t {topic} -W 2 --quiet'),
   ...(['SIGINT', 'SIGTERM'] as const).flatMap((signal) =>
     ['311', '5'].map((version) =>
       sub(`${signal}, MQTT ${version}`, `-t {topic} -V ${version} -i {id}`, { signal }),
     ),
   ),
-  sub('a time out before the broker answers', '-t a -W 1', { script: [{}] }),
+  sub('a time out before the broker answers', '-t a -W 2', { script: [{}] }),
   sub('no topic', '-d', {
     known: {
       reason: '2.1 takes -U too',
@@ -481,11 +481,11 @@ compareAll('mosquitto_rr, in particular', [
     `-t {topic} -e {topic} -m x -D publish content-type t -D publish user-property a b -D subscribe user-property c d -F %p|%C|%R|%P`,
   ),
   rr('two response topics', '-t {topic} -e {topic}/r -D publish response-topic x -m y'),
-  rr('no response', '-t {topic} -e {topic}/r -m x -W 1 -q 1 -i {id} -d'),
-  rr('no response before MQTT 5', '-t {topic} -e {topic}/r -n -W 1 -V 31 -i {id}'),
+  rr('no response', '-t {topic} -e {topic}/r -m x -W 2 -q 1 -i {id} -d'),
+  rr('no response before MQTT 5', '-t {topic} -e {topic}/r -n -W 2 -V 31 -i {id}'),
   rr('an empty response', '-t {topic} -e {topic} -n'),
   rr('an empty response, with its topic', '-t {topic} -e {topic} -n -v'),
-  rr('a time out before the broker answers', '-t a -e b -n -W 1', { script: [{}] }),
+  rr('a time out before the broker answers', '-t a -e b -n -W 2', { script: [{}] }),
   rr('nobody listens', '-t a -e b -m x -p 1'),
 ]);
 
@@ -595,7 +595,7 @@ compareAll('servers that behave oddly', [
   sub('no subscription taken, MQTT 5', '-t a -t b -V 5', {
     script: [{ connect: CONNACK_5, subscribe: '90050001008797' }],
   }),
-  sub('one of two taken', '-t a -t b -W 1 -d', { script: [{ connect: CONNACK, subscribe: '900400018001' }] }),
+  sub('one of two taken', '-t a -t b -W 2 -d', { script: [{ connect: CONNACK, subscribe: '900400018001' }] }),
   rr('no subscription taken for a response', '-t a -e b -m x', {
     script: [{ connect: CONNACK_5, subscribe: '900400010087' }],
   }),

@@ -112,7 +112,7 @@ test('since 2.1', { skip, concurrency: 3 }, async (t) => {
 
   it('mosquitto_sub with -U alone unsubscribes and stays', async (t) => {
     const proxy = await RecordingProxy.start(t, broker.port);
-    const args = ['-h', '127.0.0.1', '-p', String(proxy.port), '-U', 'a', '-W', '1', '-d', '-i', 'u1'];
+    const args = ['-h', '127.0.0.1', '-p', String(proxy.port), '-U', 'a', '-W', '2', '-d', '-i', 'u1'];
     const { code, stdout } = await run('mosquitto_sub', args);
     assert.equal(code, 27);
     assert.match(stdout, /received UNSUBACK/);
@@ -228,7 +228,7 @@ test('since 2.1', { skip, concurrency: 3 }, async (t) => {
       while (!isDone) await run('mosquitto_pub', [...address, '-t', 'kept/live', '-m', 'new']);
       const { stdout, code } = await sub;
       assert.deepEqual([stdout, code], ['kept/a old\n', 0]);
-      const after = await run('mosquitto_sub', [...address, '-t', 'kept/a', '-W', '1', '--retained-only']);
+      const after = await run('mosquitto_sub', [...address, '-t', 'kept/a', '-W', '2', '--retained-only']);
       assert.deepEqual([after.stdout, after.code], ['', 27]);
     }
   });

@@ -63,7 +63,7 @@ withBrokers('lines, retained messages, responses', async (t, broker) => {
   await run(broker, 'mosquitto_pub', '-t kept/a -m old -r -q 2');
   assert.deepEqual(await run(broker, 'mosquitto_sub', '-t kept/# -v -C 1'), ['kept/a old\n', '', 0]);
   assert.deepEqual(await run(broker, 'mosquitto_sub', '-t kept/# --remove-retained -C 1'), ['old\n', '', 0]);
-  assert.deepEqual(await run(broker, 'mosquitto_sub', '-t kept/# -W 1'), ['', 'Timed out\n', 27]);
+  assert.deepEqual(await run(broker, 'mosquitto_sub', '-t kept/# -W 2'), ['', 'Timed out\n', 27]);
 
   const properties = '-D publish user-property k v -D publish content-type text';
   assert.deepEqual(
