@@ -11,6 +11,7 @@
  *
  * SUBSCRIBE and UNSUBSCRIBE are always allowed. A message that the client may not read is not delivered to it.
  */
+import { appendAll } from '../base/append-all.js';
 import type { AclRule } from './acl-file.js';
 import { AclRuleTree, type AclSubject, fillIn } from './acl-rule-tree.js';
 
@@ -248,7 +249,7 @@ class SubjectPatterns {
 
   #matching(topic: string): AclRule[] {
     const found = this.#tree.matching(topic, this.#subject);
-    if (this.#wideDenials !== null) found.push(...this.#wideDenials.matching(topic, NOBODY));
+    if (this.#wideDenials !== null) appendAll(found, this.#wideDenials.matching(topic, NOBODY));
     return found;
   }
 }

@@ -6,6 +6,7 @@
  * compares the result with one level of the topic. So one tree serves all clients, and a client id or username with a
  * `/` never matches more than one level.
  */
+import { appendAll } from '../base/append-all.js';
 import type { AclRule } from './acl-file.js';
 
 /** The client whose id and username fill in the templates. */
@@ -67,9 +68,9 @@ function collect(node: Node, search: Search, depth: number): void {
   const level = search.levels[depth];
   // A filter that does not begin with `$` never matches a topic that does [MQTT-4.7.2-1] [mosq: acl_file].
   const literalOnly = depth === 0 && level!.startsWith('$');
-  if (!literalOnly) search.found.push(...node.hashRules);
+  if (!literalOnly) appendAll(search.found, node.hashRules);
   if (level === undefined) {
-    search.found.push(...node.rules);
+    appendAll(search.found, node.rules);
     return;
   }
   const child = node.children.get(level);

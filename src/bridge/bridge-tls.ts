@@ -1,4 +1,5 @@
 /** The `bridge_*` TLS options as Node's TLS takes them. Files are read at each connection. */
+
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
@@ -9,6 +10,7 @@ import {
   type SecureVersion,
 } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
+import { appendAll } from '../base/append-all.js';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { OS_CERTIFICATE_FILES } from '../net/os-certificates.js';
@@ -131,7 +133,7 @@ async function authorities(settings: BridgeSettings): Promise<Buffer[]> {
   const { bridgeCafile, bridgeCapath, bridgeTlsUseOsCerts } = settings;
   const certificates: Buffer[] = [];
   if (bridgeCafile !== undefined) certificates.push(await read('bridge_cafile', bridgeCafile));
-  if (bridgeCapath !== undefined) certificates.push(...(await readHashed(bridgeCapath)));
+  if (bridgeCapath !== undefined) appendAll(certificates, await readHashed(bridgeCapath));
   if (bridgeTlsUseOsCerts) certificates.push(await osCertificates());
   return certificates;
 }

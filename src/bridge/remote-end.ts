@@ -10,6 +10,7 @@ import type { AckPacket, ConnackPacket, Qos } from '../mqtt/packets.js';
 import { Publication } from '../mqtt/publication.js';
 import type { Peer, Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
+import { isValidTopicNameText } from '../topic/topic-name.js';
 import { DrainPace } from './drain-pace.js';
 import type { Incoming } from './incoming.js';
 import { type Demands, stateTopic } from './remote-connect.js';
@@ -153,8 +154,8 @@ export class RemoteEnd implements Peer {
   }
 
   /** Takes on the retained messages of a subscription. */
-  addRetained(...retained: Parameters<RetainedDelivery['add']>): void {
-    this.#retained.add(...retained);
+  addRetained(...[subscription, cursor]: Parameters<RetainedDelivery['add']>): void {
+    this.#retained.add(subscription, cursor);
   }
 
   /** Sends what waits, as far as the other broker takes it. */
@@ -223,7 +224,7 @@ export class RemoteEnd implements Peer {
 /** The message under its remote name; others may have the original. @returns `null` where no name is left */
 function renamed(publication: Publication, topic: string): Publication | null {
   if (topic === publication.topic) return publication;
-  if (topic === '') return null;
+  if (!isValidTopicNameText(topic)) return null; // nothing is left of it, or the prefix makes it too long
   const { qos, retain, expiresAt, properties, propertiesStart, propertiesEnd } = publication;
   return Publication.create({
     topic,

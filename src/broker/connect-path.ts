@@ -16,6 +16,7 @@ import type { ClaimAnswer } from '../routing/messages.js';
 import { packedRecords, RecordFlag } from '../routing/wire.js';
 import { NEVER, type Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
+import { isValidTopicNameText } from '../topic/topic-name.js';
 import type { Connection, ConnectResult } from './connection.js';
 import type { Admission, Login } from './ports.js';
 import { removeSession, storeConnected } from './session-path.js';
@@ -97,6 +98,13 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
   }
   if (!connection.broker.store.knowsSessions && (expiryOf(packet) > 0 || !packet.cleanStart)) {
     return { reasonCode: ReasonCode.serverUnavailable, why: 'its session cannot be read at present' };
+  }
+  if (will !== undefined && !isValidTopicNameText((listener.mountPoint ?? '') + will.topic)) {
+    // The topic alone is one, or the packet would not have been decoded.
+    return {
+      reasonCode: version === 5 ? ReasonCode.topicNameInvalid : 0,
+      why: DisconnectReason.protocolError,
+    };
   }
   const { messageSizeLimit } = settings;
   if (will !== undefined && messageSizeLimit > 0 && will.payload.length > messageSizeLimit) {

@@ -5,6 +5,7 @@
 import type { ListenerSettings } from '../config/settings.js';
 import { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
+import { isValidTopicNameText } from '../topic/topic-name.js';
 import type { Broker } from './broker.js';
 
 /** Answered where `enable_control_api` is on. */
@@ -17,13 +18,14 @@ export function isControlTopic(topic: string): boolean {
 /** @param from who asks; `null` for a will, which nobody waits for the answer of */
 export function answerControl(broker: Broker, request: Publication, from: Session | null): void {
   if (from === null) return;
+  const topic = `${request.topic}/response`;
+  if (!isValidTopicNameText(topic)) return; // too long, or of too many levels, for an answer to be sent to
   const { enableControlApi, listeners } = broker.settings;
   const answer =
     request.topic === API_TOPIC && enableControlApi
       ? answerCommands(Buffer.from(request.payload()).toString(), listeners)
       : { error: 'endpoint not available' };
   const payload = Buffer.from(JSON.stringify(answer));
-  const topic = `${request.topic}/response`;
   from.deliver(Publication.create({ topic, payload, qos: 0, retain: false }), 0, false, null, null);
 }
 
@@ -34,19 +36,25 @@ function answerCommands(request: string, listeners: readonly ListenerSettings[])
   } catch {
     return { error: 'Payload not valid JSON' };
   }
-  const { commands } = (parsed ?? {}) as { commands?: unknown };
+  const commands = fieldOf(parsed, 'commands');
   if (!Array.isArray(commands)) return { error: 'Invalid/missing commands' };
   return { responses: commands.map((command) => answerCommand(command, listeners)) };
 }
 
+/** A field of a JSON value from outside, which may be anything. */
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
 function answerCommand(request: unknown, listeners: readonly ListenerSettings[]): object {
-  const { command, correlationData } = (request ?? {}) as { command?: unknown; correlationData?: unknown };
+  const command = fieldOf(request, 'command');
+  const correlationData = fieldOf(request, 'correlationData');
   const echo = typeof correlationData === 'string' ? { correlationData } : {};
   if (command === 'listPlugins') return { command, ...echo, data: { plugins: [] } };
   if (command === 'listListeners') {
     return { command, ...echo, data: { listeners: listeners.map(describeListener) } };
   }
-  return { command: String(command ?? ''), ...echo, error: 'Unknown command' };
+  return { command: typeof command === 'string' ? command : '', ...echo, error: 'Unknown command' };
 }
 
 function describeListener(listener: ListenerSettings): object {

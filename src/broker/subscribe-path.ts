@@ -8,6 +8,7 @@ import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { Interest } from '../routing/route-table.js';
 import type { Subscription } from '../session/subscription.js';
 import { parseSharedFilter } from '../topic/topic-filter.js';
+import { isTopicText } from '../topic/topic-name.js';
 import type { Connection } from './connection.js';
 import { subscribe, unsubscribe } from './subscription-path.js';
 
@@ -20,7 +21,13 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   const mark = broker.store.mark();
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
   for (const request of packet.subscriptions) {
-    const { subscription, isNew } = subscribeClient(connection, request, identifier, changes);
+    const filter = withMountPoint(connection, request.filter);
+    if (filter === null) {
+      reasonCodes.push(ReasonCode.topicFilterInvalid);
+      broker.log.write('information', lines.subscriptionTooLong(connection.clientId));
+      continue;
+    }
+    const { subscription, isNew } = subscribeClient(connection, filter, request, identifier, changes);
     reasonCodes.push(subscription.qos);
     if (parseSharedFilter(subscription.filter) === undefined && wantsRetained(request, isNew))
       wantRetained.push(subscription);
@@ -42,12 +49,12 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
 
 function subscribeClient(
   connection: Connection,
+  filter: string,
   request: SubscriptionRequest,
   identifier: number,
   changes: Interest[],
 ): { subscription: Subscription; isNew: boolean } {
   const { broker, session, listener, isBridge } = connection;
-  const filter = withMountPoint(connection, request.filter);
   // Another broker's bridge is not sent its own messages, and sees the retain flag [mosq: try_private].
   const noLocal = isBridge || request.noLocal;
   const retainAsPublished = isBridge || request.retainAsPublished;
@@ -83,9 +90,15 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
   });
 }
 
-/** [mosq: mount_point]; UNSUBSCRIBE has to name the whole filter, as with Mosquitto. */
-function withMountPoint(connection: Connection, filter: string): string {
-  return (connection.listener.mountPoint ?? '') + filter;
+/**
+ * [mosq: mount_point]; UNSUBSCRIBE has to name the whole filter, as with Mosquitto.
+ * @returns `null` where the two together are too long for a filter, or have too many levels
+ */
+function withMountPoint({ listener }: Connection, filter: string): string | null {
+  const { mountPoint } = listener;
+  if (mountPoint === undefined) return filter;
+  const joined = mountPoint + filter;
+  return isTopicText(joined) ? joined : null;
 }
 
 function logSubscribed(

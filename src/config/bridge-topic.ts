@@ -15,12 +15,12 @@ export function bridgeTopics(raw: RawValue): Parsed<readonly BridgeTopic[]> {
   const topic = bridgeTopic(raw);
   if (!topic.ok) return topic;
   if (before.some((earlier) => saysTheSame(earlier, topic.value))) {
-    return accepted(before, ...topic.remarks, {
-      type: 'information',
-      text: `Duplicate bridge topic '${topic.value.pattern}', skipping`,
-    });
+    return accepted(before, [
+      ...topic.remarks,
+      { type: 'information', text: `Duplicate bridge topic '${topic.value.pattern}', skipping` },
+    ]);
   }
-  return accepted([...before, topic.value], ...topic.remarks);
+  return accepted([...before, topic.value], topic.remarks);
 }
 
 function bridgeTopic(raw: RawValue): Parsed<BridgeTopic> {
@@ -47,7 +47,7 @@ function bridgeTopic(raw: RawValue): Parsed<BridgeTopic> {
   }
   return accepted(
     { pattern, direction, qos, localPrefix: localPrefix.value, remotePrefix: remotePrefix.value },
-    ...qosRemarks(qosWord),
+    qosRemarks(qosWord),
   );
 }
 

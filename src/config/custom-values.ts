@@ -1,4 +1,5 @@
 /** Values with a grammar of their own, but for the `topic` lines of bridges (`bridge-topic.ts`). */
+import { appendAll } from '../base/append-all.js';
 import { bridgeTopics } from './bridge-topic.js';
 import { leadingInteger, parseInteger } from './integer.js';
 import { trimSpace, words } from './lexer.js';
@@ -39,7 +40,7 @@ function acceptedProtocols(raw: RawValue): Parsed<readonly ProtocolVersion[]> {
     if (word === '3' || word === '4' || word === '5') versions.add(Number(word) as ProtocolVersion);
     else if (word !== '') remarks.push(ignoredVersion(raw, word));
   }
-  return accepted([...versions].sort(), ...remarks);
+  return accepted([...versions].sort(), remarks);
 }
 
 function ignoredVersion(raw: RawValue, word: string): Remark {
@@ -60,7 +61,7 @@ function bridgeAddresses(raw: RawValue): Parsed<readonly BridgeAddress[]> {
     const address = bridgeAddress(raw, word);
     if (!address.ok) return address;
     addresses.push(address.value);
-    remarks.push(...address.remarks);
+    appendAll(remarks, address.remarks);
   }
   if (addresses.length === 0) {
     return refused(
@@ -68,7 +69,7 @@ function bridgeAddresses(raw: RawValue): Parsed<readonly BridgeAddress[]> {
       `No address is given: ${allowedValues(raw)}`,
     );
   }
-  return accepted(addresses, ...remarks);
+  return accepted(addresses, remarks);
 }
 
 /** [mosq: address] The last colon separates the port, also where it was meant as a part of an IPv6 address. */
@@ -91,7 +92,7 @@ function bridgeAddress(raw: RawValue, word: string): Parsed<BridgeAddress> {
   }
   if (!/(^|[^:]):$/.test(host)) return accepted({ host, port });
   const text = `Warning: '${word}' is read as host '${host}' and port ${port}: an IPv6 address needs its port.`;
-  return accepted({ host, port }, { type: 'warning', text });
+  return accepted({ host, port }, [{ type: 'warning', text }]);
 }
 
 const minute = 60;
@@ -173,7 +174,7 @@ const restartCapSecondsMax = 7200;
 function restartTimeout(raw: RawValue): Parsed<RestartTimeout> {
   const [base, cap, stable] = words(raw.rest);
   const first = firstRestartSeconds(leadingInteger(base!));
-  if (cap === undefined) return accepted({ kind: 'constant', seconds: first.value }, ...first.remarks);
+  if (cap === undefined) return accepted({ kind: 'constant', seconds: first.value }, first.remarks);
   const baseSeconds = first.value;
   const capSeconds = Math.min(leadingInteger(cap), restartCapSecondsMax);
   const stableSeconds = stable === undefined ? 0 : leadingInteger(stable);
@@ -183,7 +184,7 @@ function restartTimeout(raw: RawValue): Parsed<RestartTimeout> {
   if (stableSeconds < 0) {
     return notAllowed(raw, stable!, 'Error: stable connection period cannot be negative.');
   }
-  return accepted({ kind: 'jitter', baseSeconds, capSeconds, stableSeconds }, ...first.remarks);
+  return accepted({ kind: 'jitter', baseSeconds, capSeconds, stableSeconds }, first.remarks);
 }
 
 function firstRestartSeconds(seconds: number): { value: number; remarks: readonly Remark[] } {

@@ -36,7 +36,7 @@ export interface Refused {
 
 export type Parsed<Value> = Accepted<Value> | Refused;
 
-export function accepted<Value>(value: Value, ...remarks: Remark[]): Accepted<Value> {
+export function accepted<Value>(value: Value, remarks: readonly Remark[] = []): Accepted<Value> {
   return { ok: true, value, remarks };
 }
 

@@ -74,14 +74,14 @@ function outOfRange(raw: RawValue, value: number, rule: OutOfRange | undefined):
   const remarks: Remark[] = [];
   if (rule.notice !== undefined) remarks.push({ type: 'notice', text: rule.notice });
   if (rule.warning !== undefined) remarks.push({ type: 'warning', text: rule.warning });
-  return accepted(rule.use, ...remarks);
+  return accepted(rule.use, remarks);
 }
 
 function parseEnum(raw: RawValue, type: EnumType): Parsed<string> {
   const word = type.wholeLine ? trimSpace(raw.rest) : words(raw.rest)[0]!;
   if (type.values.includes(word)) {
     const warning = type.discouraged?.[word];
-    return warning === undefined ? accepted(word) : accepted(word, { type: 'warning', text: warning });
+    return warning === undefined ? accepted(word) : accepted(word, [{ type: 'warning', text: warning }]);
   }
   if (type.otherwise !== undefined) return accepted(type.otherwise);
   const error =

@@ -329,6 +329,10 @@ export const subscribeFilter = (topicFilter: string, qos: Qos | null) =>
 export const subscribed = (clientId: string, qos: Qos, topicFilter: string) =>
   `${clientId} ${qos} ${topicFilter}`;
 
+/** I; our own. */
+export const subscriptionTooLong = (clientId: string) =>
+  `A filter of ${clientId} is refused: with mount_point before it, it is too long or has too many levels.`;
+
 /** D */
 export const sendingSuback = (clientId: string) => `Sending SUBACK to ${clientId}`;
 

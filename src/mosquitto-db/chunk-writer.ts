@@ -2,6 +2,7 @@
  * Chunks → bytes of a `mosquitto.db` of version 6, in the layout of a 64-bit little-endian machine: what Mosquitto
  * 1.6.11 to 2.1 load.
  */
+import { appendAll } from '../base/append-all.js';
 import { assertNever } from '../base/assert.js';
 import {
   type Chunk,
@@ -67,7 +68,8 @@ function append(parts: Uint8Array[], type: number, fixed: Buffer, variable: Uint
     variable.reduce((length, part) => length + part.length, fixed.length),
     4,
   );
-  parts.push(header, fixed, ...variable);
+  parts.push(header, fixed);
+  appendAll(parts, variable);
 }
 
 function configFields(chunk: ConfigChunk): Buffer {

@@ -83,7 +83,7 @@ function readProtocolName(reader: PacketReader): string {
     closeWithout(reader, `CONNECT with incorrect protocol string length (${bytes.length}).`);
     return '';
   }
-  const name = String.fromCharCode(...bytes);
+  const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
   if (name !== 'MQTT' && name !== 'MQIsdp') {
     closeWithout(reader, `CONNECT with invalid protocol "${name.replace(/[^ -~]/g, '?')}".`);
   }

@@ -35,7 +35,7 @@ export async function passProxy(
   server: { host: string; port: number },
 ): Promise<void> {
   const methods = proxy.username === undefined ? [Method.none] : [Method.none, Method.password];
-  stream.write(Buffer.of(VERSION, methods.length, ...methods));
+  stream.write(Buffer.from([VERSION, methods.length, ...methods]));
   const [version, method] = await readExactly(stream, 2);
   if (version !== VERSION) throw new ProxyError('failed', 'The proxy does not speak SOCKS5.');
   if (!methods.some((offered) => offered === method)) {
@@ -66,7 +66,7 @@ export function connectRequest(host: string, port: number): Buffer {
 function address(host: string): Buffer {
   switch (isIP(host)) {
     case 4:
-      return Buffer.of(AddressType.ipv4, ...host.split('.').map(Number));
+      return Buffer.from([AddressType.ipv4, ...host.split('.').map(Number)]);
     case 6:
       return Buffer.concat([Buffer.of(AddressType.ipv6), ipv6Bytes(host)]);
     default:

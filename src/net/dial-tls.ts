@@ -62,11 +62,12 @@ function connectionOptions(stream: Duplex, host: string, target: TlsTarget): Con
 function stapleFault(socket: TLSSocket, staple: Buffer | null, ocspFault: OcspFault): string | null {
   if (staple === null) return 'it shows no OCSP response for its certificate';
   // `getPeerX509Certificate` would not lead on to an authority that was not sent along.
-  const { raw, issuerCertificate } = socket.getPeerCertificate(true) as Partial<DetailedPeerCertificate>;
-  if (raw === undefined || issuerCertificate === undefined) {
+  const shown = socket.getPeerCertificate(true) as Partial<DetailedPeerCertificate> | null;
+  const issuerBytes: Buffer | undefined = shown?.issuerCertificate?.raw;
+  if (shown?.raw === undefined || issuerBytes === undefined) {
     return 'the authority of its certificate is not known';
   }
-  const certificate = new X509Certificate(raw);
-  const issuer = new X509Certificate(issuerCertificate.raw);
+  const certificate = new X509Certificate(shown.raw);
+  const issuer = new X509Certificate(issuerBytes);
   return ocspFault(staple, { certificate, issuer, nowMs: Date.now() });
 }

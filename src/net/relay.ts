@@ -252,3 +252,17 @@ function post(port: MessagePort, bytes: Uint8Array): void {
   const copy = new Uint8Array(bytes);
   port.postMessage({ kind: 'bytes', bytes: copy } satisfies RelayMessage, [copy.buffer]);
 }
+
+/**
+ * Posts a message that gives a port away.
+ * @returns false where that cannot be done: the other end of the port is closed, which nobody may have heard of yet
+ */
+export function postWithPort(over: MessagePort, message: unknown, port: MessagePort): boolean {
+  try {
+    over.postMessage(message, [port]);
+    return true;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'DataCloneError') return false;
+    throw error;
+  }
+}

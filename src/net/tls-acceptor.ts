@@ -81,7 +81,7 @@ export class TlsAcceptor {
     }
     const session = {
       protocol: socket.getProtocol() ?? '',
-      cipher: socket.getCipher().name,
+      cipher: (socket.getCipher() as { name?: string } | null | undefined)?.name ?? '',
       identity: this.#identityOf(socket),
     };
     this.#options.secured(socket, origin, session);

@@ -15,7 +15,9 @@ export function certificateIdentity(socket: TLSSocket): TlsIdentity | undefined 
 }
 
 function firstCommonName(socket: TLSSocket): string | undefined {
-  const commonNames = socket.getPeerCertificate().subject?.CN as string | string[] | undefined;
+  // Node leaves fields out that its types promise: of a certificate without them, and of a socket that is gone.
+  const shown = socket.getPeerCertificate() as { subject?: { CN?: string | string[] } } | null;
+  const commonNames = shown?.subject?.CN;
   const [first] = Array.isArray(commonNames) ? commonNames : [commonNames];
   // A NUL could make another name of it in a program that ends strings there.
   return first === undefined || first.includes('\0') ? undefined : first;
@@ -23,9 +25,11 @@ function firstCommonName(socket: TLSSocket): string | undefined {
 
 /**
  * The subject in the order and with the escapes of RFC 2253: `CN=test client,OU=Production,O=Server`.
- * @param subject as Node has it: a line each, the first of the certificate first, escaped but for letters beyond ASCII
+ * @param subject as Node has it: a line each, the first of the certificate first, escaped but for letters beyond
+ * ASCII; `undefined` where it has no parts. @returns '' then
  */
-export function subjectText(subject: string): string {
+export function subjectText(subject: string | undefined): string {
+  if (subject === undefined) return '';
   return subject
     .split('\n')
     .reverse()
@@ -99,5 +103,9 @@ function isIssuedBy(certificate: X509Certificate, authorities: readonly string[]
 }
 
 function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  try {
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  } catch {
+    return false; // its key is of a kind that the library does not know
+  }
 }

@@ -77,19 +77,19 @@ export interface WorkerStart {
   logMask: number;
   /** Float64 counters of this worker (`sys/counters.ts`), read by main. */
   counters: SharedArrayBuffer;
-  /** To and from main. */
+  /** To and from main; the first message, `peers`, waits in it. */
   port: MessagePort;
   /** The live store, which main has opened. */
   store: StorePlace;
   /** Client ids of stored sessions that live on this worker. */
   sessions: string[];
-  /** Links to the workers that run already. */
-  peers: { worker: number; port: MessagePort }[];
   /** Where the secrets of TLS connections are written, a descriptor; `null` = nowhere. */
   tlsKeylog: number | null;
 }
 
 export type MainToWorker =
+  /** Links to the workers that run already: first of all, there before the worker begins. */
+  | { kind: 'peers'; peers: { worker: number; port: MessagePort }[] }
   /** Sockets to serve; collected over one turn of main's event loop. */
   | { kind: 'connections'; connections: PassedConnection[] }
   | { kind: 'claim-answers'; answers: ClaimAnswer[] }

@@ -6,9 +6,12 @@
  *           bit 5 deliver to one member of the shared group named in the record,
  *           bit 6 the sender stores it, and may send it again after a crash: the origin is the name of the message
  *   5  f64  when it expires, milliseconds since the epoch; 0 = never
- *  13  u16  length of the group's key        15  u16  length of the origin, the publisher's client id
- *  17  u16  length of its user name          19  u16  length of the topic
- *  21  u32  length of the properties         25  group key, origin, user name, topic, properties, payload
+ *  13  u32  length of the group's key        17  u32  length of the origin, the publisher's client id
+ *  21  u32  length of its user name          25  u16  length of the topic
+ *  27  u32  length of the properties         31  group key, origin, user name, topic, properties, payload
+ *
+ * A topic fits into two bytes, for whoever joins one with a prefix checks that. The others may be longer than what
+ * comes over the network: a key is a whole filter, and a user name may be a certificate's subject.
  *
  * Before a group's key there are four bytes: bit n is set when worker n was asked for a member already.
  */
@@ -17,7 +20,7 @@ import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 
-const HEADER = 25;
+const HEADER = 31;
 const ASKED = 4;
 
 export const RecordFlag = {
@@ -60,11 +63,11 @@ export function packRecord(
   const flags = (publication.retain ? RecordFlag.retain : 0) | (once === null ? 0 : RecordFlag.once);
   chunk[at + 4] = publication.qos | flags | what;
   chunk.writeDoubleLE(publication.expiresAt, at + 5);
-  chunk.writeUInt16LE(group, at + 13);
-  chunk.writeUInt16LE(origin, at + 15);
-  chunk.writeUInt16LE(user, at + 17);
-  chunk.writeUInt16LE(topic, at + 19);
-  chunk.writeUInt32LE(properties, at + 21);
+  chunk.writeUInt32LE(group, at + 13);
+  chunk.writeUInt32LE(origin, at + 17);
+  chunk.writeUInt32LE(user, at + 21);
+  chunk.writeUInt16LE(topic, at + 25);
+  chunk.writeUInt32LE(properties, at + 27);
   at += HEADER;
   if (group > 0) {
     chunk.writeInt32LE(asked, at);
@@ -110,17 +113,17 @@ export function unpackRecords(
     const end = at + bytes.readUInt32LE(at);
     const what = bytes[at + 4]!;
     const groupStart = at + HEADER;
-    const originStart = groupStart + bytes.readUInt16LE(at + 13);
-    const userStart = originStart + bytes.readUInt16LE(at + 15);
-    const topicStart = userStart + bytes.readUInt16LE(at + 17);
-    const topicEnd = topicStart + bytes.readUInt16LE(at + 19);
+    const originStart = groupStart + bytes.readUInt32LE(at + 13);
+    const userStart = originStart + bytes.readUInt32LE(at + 17);
+    const topicStart = userStart + bytes.readUInt32LE(at + 21);
+    const topicEnd = topicStart + bytes.readUInt16LE(at + 25);
     into.pointAt(bytes);
     into.qos = (what & 3) as Qos;
     into.retain = (what & RecordFlag.retain) !== 0;
     into.topicStart = topicStart;
     into.topicEnd = topicEnd;
     into.propertiesStart = topicEnd;
-    into.propertiesEnd = topicEnd + bytes.readUInt32LE(at + 21);
+    into.propertiesEnd = topicEnd + bytes.readUInt32LE(at + 27);
     into.payloadStart = into.propertiesEnd;
     into.payloadEnd = end;
     into.expiresAt = bytes.readDoubleLE(at + 5);

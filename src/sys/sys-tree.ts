@@ -2,6 +2,7 @@
  * The `$SYS` tree: which topics there are, what each shows, and which of them changed since they were last
  * published [mosq: $SYS tree]. Pure: readings and time come in, topics and values go out.
  */
+import { appendAll } from '../base/append-all.js';
 
 /** Everything the tree shows, summed over all workers. */
 export interface SysReadings {
@@ -158,7 +159,7 @@ export class SysTree {
     for (const [reason, count] of Object.entries(readings.dropped)) {
       figures.push([`publish/messages/dropped/${reason}`, count]);
     }
-    figures.push(...Object.entries(readings.store));
+    appendAll(figures, Object.entries(readings.store));
     return figures;
   }
 

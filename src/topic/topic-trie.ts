@@ -8,6 +8,7 @@
  *
  * The tree knows nothing of clients: it maps a filter to one value of type T.
  */
+import { appendAll } from '../base/append-all.js';
 import { assert } from '../base/assert.js';
 
 class Node<T> {
@@ -97,7 +98,7 @@ export class TopicTrie<T> {
       if (node.value !== undefined) yield node.value;
       if (node.hash !== undefined) yield node.hash;
       if (node.plus !== null) pending.push(node.plus);
-      pending.push(...node.children.values());
+      appendAll(pending, node.children.values());
     }
   }
 }

@@ -3,7 +3,9 @@
  *
  * On a terminal the input is raw, so the keys that edit a line are answered here.
  */
+
 import type { ReadStream, WriteStream } from 'node:tty';
+import { appendAll } from '../../base/append-all.js';
 
 const CTRL_C = 0x03;
 const CTRL_D = 0x04;
@@ -77,7 +79,7 @@ export class PasswordPrompt {
       this.#input.resume();
     });
     if (chunk === null) this.#ended = true;
-    else this.#pending.push(...chunk);
+    else appendAll(this.#pending, chunk);
     return chunk !== null;
   }
 }

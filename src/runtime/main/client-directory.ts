@@ -6,6 +6,7 @@
  *   claim, id elsewhere, session not needed     ─► discard there, granted when done
  *   claim, id elsewhere, session wanted         ─► the connection is sent to where the session is
  */
+import { appendAll } from '../../base/append-all.js';
 import { Registry } from '../../base/registry.js';
 import type { Claim, ClaimAnswer } from '../../routing/messages.js';
 
@@ -118,7 +119,7 @@ export class ClientDirectory {
     for (const [clientId, entry] of this.#entries) {
       entry.waiting = entry.waiting?.filter((waiting) => waiting.worker !== worker) ?? null;
       if (entry.worker !== worker) continue;
-      wills.push(...(entry.wills?.values() ?? []));
+      if (entry.wills !== null) appendAll(wills, entry.wills.values());
       entry.wills = null;
       if (!entry.durable) {
         this.#entries.delete(clientId);

@@ -2,8 +2,10 @@
  * Main's side of the workers: starts them in the pool, connects each with all others, spreads connections over
  * them, keeps the directory of client ids, adds workers while load asks for it, and replaces one that dies.
  */
+
 import { availableParallelism } from 'node:os';
 import { receiveMessageOnPort } from 'node:worker_threads';
+import { appendAll } from '../../base/append-all.js';
 import { assertNever } from '../../base/assert.js';
 import type { Settings } from '../../config/settings.js';
 import type { Log, LogLine } from '../../log/log.js';
@@ -47,7 +49,10 @@ export class Supervisor {
   #store: StorePlace | undefined;
   readonly #workersMax: number;
   readonly #pool = new WorkerPool();
-  readonly #mail = new WorkerMail(() => this.#pool.living);
+  readonly #mail = new WorkerMail(
+    () => this.#pool.living,
+    (entry, listener) => this.#connectionEnded(entry, listener),
+  );
   #directory: ClientDirectory;
   readonly #bridges = new BridgeAssignment();
   readonly #replacements = new Set<NodeJS.Timeout>();
@@ -194,7 +199,7 @@ export class Supervisor {
   /** After `stop`: the threads are gone, and what was meant for them waits for those of the next `start`. */
   async clear(): Promise<void> {
     await this.#pool.close();
-    this.#unserved.push(...this.#mail.takeBackAll());
+    appendAll(this.#unserved, this.#mail.takeBackAll());
     this.#onReady = [];
   }
 
@@ -235,7 +240,7 @@ export class Supervisor {
     entry.stopped?.();
     for (const resolve of entry.flushed.splice(0)) resolve();
     if (this.#stopping) {
-      this.#unserved.push(...entry.notTaken());
+      appendAll(this.#unserved, entry.notTaken());
       return;
     }
     this.#replace(entry, error);
@@ -310,10 +315,7 @@ export class Supervisor {
         this.#pass(entry, message.worker, message.connection);
         return;
       case 'closed':
-        for (const listener of message.listeners) {
-          entry.countConnection(listener, -1);
-          this.#options.connectionClosed(listener);
-        }
+        for (const listener of message.listeners) this.#connectionEnded(entry, listener);
         return;
       case 'flushed':
         entry.flushed.shift()?.();
@@ -323,6 +325,11 @@ export class Supervisor {
       default:
         assertNever(message);
     }
+  }
+
+  #connectionEnded(entry: WorkerHandle, listener: number): void {
+    entry.countConnection(listener, -1);
+    this.#options.connectionClosed(listener);
   }
 
   #workerBegun(entry: WorkerHandle): void {

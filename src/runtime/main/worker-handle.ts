@@ -1,5 +1,8 @@
 /** What main knows of one worker: how to reach it, which connections it was given, and how busy it is. */
+
 import type { MessagePort } from 'node:worker_threads';
+import { appendAll } from '../../base/append-all.js';
+import { postWithPort } from '../../net/relay.js';
 import type { MainToWorker, PassedConnection } from '../../routing/messages.js';
 import { Counter } from '../../sys/counters.js';
 
@@ -52,11 +55,22 @@ export class WorkerHandle {
     this.connectionsOf[listener] = (this.connectionsOf[listener] ?? 0) + change;
   }
 
-  handOver(connections: PassedConnection[]): void {
+  /** @returns those that cannot be handed over: the other end of their port is closed already */
+  handOver(connections: readonly PassedConnection[]): PassedConnection[] {
     this.#forgetTaken();
-    this.#handedOver.push(...connections); // before the worker can count them
-    const ports = connections.map(({ handover }) => handover).filter((one) => typeof one !== 'number');
-    this.port.postMessage({ kind: 'connections', connections } satisfies MainToWorker, ports);
+    const sockets = connections.filter(({ handover }) => typeof handover === 'number');
+    appendAll(this.#handedOver, sockets); // before the worker can count them
+    if (sockets.length > 0) this.tell({ kind: 'connections', connections: sockets });
+    const gone: PassedConnection[] = [];
+    for (const relayed of connections) {
+      if (typeof relayed.handover === 'number') continue;
+      this.#handedOver.push(relayed);
+      const message: MainToWorker = { kind: 'connections', connections: [relayed] };
+      if (postWithPort(this.port, message, relayed.handover)) continue;
+      this.#handedOver.pop();
+      gone.push(relayed);
+    }
+    return gone;
   }
 
   /** Connections sent to a dead worker that nobody answers for but main; those that are ports died with it. */

@@ -7,13 +7,19 @@ import type { WorkerHandle } from './worker-handle.js';
 
 export class WorkerMail {
   readonly #living: () => readonly WorkerHandle[];
+  readonly #connectionGone: (entry: WorkerHandle, listener: number) => void;
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
   readonly #connections = new Map<number, PassedConnection[]>();
   #scheduled = false;
 
-  constructor(living: () => readonly WorkerHandle[]) {
+  /** @param connectionGone told of a connection that has ended before it could go to the worker */
+  constructor(
+    living: () => readonly WorkerHandle[],
+    connectionGone: (entry: WorkerHandle, listener: number) => void,
+  ) {
     this.#living = living;
+    this.#connectionGone = connectionGone;
   }
 
   answer(worker: number, answer: ClaimAnswer): void {
@@ -60,7 +66,7 @@ export class WorkerMail {
     const connections = this.#connections.get(entry.worker);
     if (connections === undefined) return;
     this.#connections.delete(entry.worker);
-    entry.handOver(connections);
+    for (const { listener } of entry.handOver(connections)) this.#connectionGone(entry, listener);
   }
 
   /** The worker died. @returns the connections that had not gone to it yet */

@@ -13,7 +13,7 @@ import { WorkerHandle } from './worker-handle.js';
 const WORKER_FILE = fileURLToPath(new URL('../../../workers/connection-worker.cjs', import.meta.url));
 
 /** What a worker is given beside its place among the others. */
-export type WorkerTask = Omit<WorkerStart, 'worker' | 'counters' | 'port' | 'peers'>;
+export type WorkerTask = Omit<WorkerStart, 'worker' | 'counters' | 'port'>;
 
 export class WorkerPool {
   #threads: Piscina<WorkerStart, void> | undefined;
@@ -79,9 +79,14 @@ export class WorkerPool {
     const entry = new WorkerHandle(worker, port1, new Float64Array(counters), this.#vacant);
     const peers = this.#living.map((other) => ({ worker: other.worker, port: link(worker, other) }));
     this.#set(worker, entry);
-    const start: WorkerStart = { ...task, worker, counters, port: port2, peers };
-    const transferList = [port2, ...peers.map(({ port }) => port)];
-    return { entry, ended: this.#threads!.run(start, { transferList }) };
+    // The links wait in its port. They could not be transferred with the task: that waits for its thread, and if
+    // another worker dies meanwhile, the end of its link is closed, and such a port cannot be given away.
+    port1.postMessage(
+      { kind: 'peers', peers } satisfies MainToWorker,
+      peers.map(({ port }) => port),
+    );
+    const start: WorkerStart = { ...task, worker, counters, port: port2 };
+    return { entry, ended: this.#threads!.run(start, { transferList: [port2] }) };
   }
 
   remove(entry: WorkerHandle): void {

@@ -5,6 +5,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { NumberMap } from '../../base/number-map.js';
 import type { Directory, Transport } from '../../broker/ports.js';
+import { postWithPort } from '../../net/relay.js';
 import type { Claim, ClaimAnswer, WorkerToMain } from '../../routing/messages.js';
 
 export class WorkerDirectory implements Directory {
@@ -67,7 +68,9 @@ export class WorkerDirectory implements Directory {
       tls,
       received: unread.length === 0 ? received : new Uint8Array(Buffer.concat([received, unread])),
     };
-    this.#post({ kind: 'pass', worker, connection }, typeof handover === 'number' ? [] : [handover]);
+    const message: WorkerToMain = { kind: 'pass', worker, connection };
+    if (typeof handover === 'number') this.#port.postMessage(message);
+    else if (!postWithPort(this.#port, message, handover)) this.closed(listener);
   }
 
   /** Main's answer to a claim. */
@@ -114,7 +117,7 @@ export class WorkerDirectory implements Directory {
     setImmediate(() => this.flush());
   }
 
-  #post(message: WorkerToMain, transfer: MessagePort[] = []): void {
-    this.#port.postMessage(message, transfer);
+  #post(message: WorkerToMain): void {
+    this.#port.postMessage(message);
   }
 }

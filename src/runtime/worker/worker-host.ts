@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { assertNever } from '../../base/assert.js';
 import { PacedQueue } from '../../base/paced-queue.js';
 import { socketUplink } from '../../bridge/socket-uplink.js';
@@ -42,6 +42,8 @@ const TICK_MS = 1000;
  * hold up those who are here already.
  */
 const NEWCOMERS_A_TURN = 4;
+
+type FirstMessage = Extract<MainToWorker, { kind: 'peers' }>;
 
 /** Serves until told to stop. */
 export function runWorker(start: WorkerStart): Promise<void> {
@@ -140,9 +142,10 @@ class WorkerHost {
       if (loaded === undefined) this.#directory.released(clientId);
       else restoreSession(this.#broker, loaded);
     }
+    const { peers } = receiveMessageOnPort(this.#port)!.message as FirstMessage;
     // What is thrown from here on, nobody catches: a bug ends the thread with all its connections, and main knows.
-    this.#port.on('message', (message: MainToWorker) => this.#receive(message));
-    this.#links.open(this.#start.peers);
+    this.#port.on('message', (message: Exclude<MainToWorker, FirstMessage>) => this.#receive(message));
+    this.#links.open(peers);
     if (this.#start.store.standIn === 'blind') {
       awaitUnknownSessions(this.#broker.cluster, this.#broker.routes, this.#flushList);
     }
@@ -166,7 +169,7 @@ class WorkerHost {
     this.#port.postMessage(message);
   }
 
-  #receive(message: MainToWorker): void {
+  #receive(message: Exclude<MainToWorker, FirstMessage>): void {
     switch (message.kind) {
       case 'connections':
         for (const connection of message.connections) this.#arriving.push(connection);

@@ -3,7 +3,9 @@
  * million messages, and each step is a transaction of moderate size. Until it is done the session's number stays
  * in the `garbage` table, where the next start finds it.
  */
+
 import { setImmediate as turn } from 'node:timers/promises';
+import { appendAll } from '../../base/append-all.js';
 import type { Environment, Table } from '../environment.js';
 import { prefixEnd, queueKeyOf, sequenceOf } from '../keys.js';
 import { DamagedRecordError } from '../record-bytes.js';
@@ -92,7 +94,8 @@ export class SessionSweeper {
       const references: Reference[] = [];
       for (const { key, value } of table.getRange({ start, end, limit: RECORDS_PER_STEP })) {
         keys.push(key as Buffer);
-        if (table === this.#environment.tables.queue) references.push(...referencesOf(key as Buffer, value));
+        if (table === this.#environment.tables.queue)
+          appendAll(references, referencesOf(key as Buffer, value));
       }
       if (keys.length === 0) return true;
       await this.#write(new Removal(this.#environment, table, keys, references, this.#sharedMessages));

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { subjectText } from '../../../src/net/tls-identity.js';
 
 for (const [subject, text] of [
+  [undefined, ''], // a certificate whose subject is empty
   ['CN=client', 'CN=client'],
   ['C=GB\nO=Server\nOU=Production\nCN=test client', 'CN=test client,OU=Production,O=Server,C=GB'],
   ['O=a\\, b\nCN=c', 'CN=c,O=a\\, b'],

@@ -95,3 +95,26 @@ test('the flags of a record do not mix with those of its message', () => {
     assert.deepEqual([publication.qos, publication.retain, what & (retain | deliver)], [2, false, 0]);
   });
 });
+
+test('a group key, an origin and a user name longer than two bytes can tell', () => {
+  const key = `$share/${'g'.repeat(70_000)}/#`;
+  const origin = 'o'.repeat(80_000);
+  const publication = Publication.create({
+    topic: 't',
+    payload: Buffer.from('p'),
+    qos: 1,
+    retain: false,
+    origin,
+    originUsername: 'u'.repeat(90_000),
+  });
+  const batch: Buffer[] = [];
+  const sink = {
+    write: (chunk: Buffer, length: number) => batch.push(Buffer.from(chunk.subarray(0, length))) > 0,
+  };
+  const out = new OutgoingBuffer(sink, { add: () => {} });
+  packRecord(out, publication, group | setRetained, key, 5);
+  out.flush();
+  const found: unknown[] = [];
+  unpackRecords(Buffer.concat(batch), new Publication(), (...record) => found.push(seen(...record)));
+  assert.deepEqual(found, [seen(publication, group | setRetained, key, 5)]);
+});

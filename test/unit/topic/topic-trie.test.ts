@@ -75,4 +75,12 @@ describe('the tree of filters', () => {
     for (const filter of filters) assert.ok(trie.delete(filter));
     assert.equal(trie.size, 0);
   });
+
+  test('lists half a million filters below one node', () => {
+    const trie = new TopicTrie<number>();
+    for (let i = 0; i < 500_000; i += 1) trie.set(`a/${i}`, i);
+    let sum = 0;
+    for (const value of trie.values()) sum += value;
+    assert.equal(sum, (500_000 * 499_999) / 2);
+  });
 });

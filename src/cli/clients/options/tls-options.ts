@@ -1,8 +1,10 @@
 /** The TLS options as Node's TLS takes them. Loaded only when TLS is used. */
+
 import { setEngine } from 'node:crypto';
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConnectionOptions, SecureVersion } from 'node:tls';
+import { appendAll } from '../../../base/append-all.js';
 import type { TlsTarget } from '../../../net/dial-tls.js';
 import { OS_CERTIFICATE_FILES } from '../../../net/os-certificates.js';
 import type { TlsSettings } from './client-settings.js';
@@ -45,9 +47,9 @@ function preSharedKey(hex: string): Buffer {
 function authorities(tls: TlsSettings): Buffer[] {
   const certificates: Buffer[] = [];
   if (tls.caFile !== undefined) certificates.push(readFile(tls.caFile));
-  if (tls.caPath !== undefined) certificates.push(...readCertificateFolder(tls.caPath));
+  if (tls.caPath !== undefined) appendAll(certificates, readCertificateFolder(tls.caPath));
   if (tls.useOsCerts || (tls.caFile === undefined && tls.caPath === undefined)) {
-    certificates.push(...osCertificates());
+    appendAll(certificates, osCertificates());
   }
   return certificates;
 }
