@@ -187,7 +187,7 @@ export class Bridge {
   /** Enough waits for a lazy bridge to connect. */
   get #isUrged(): boolean {
     const { startType, threshold } = this.#settings;
-    return startType !== 'lazy' || (this.#local.session?.queuedCount ?? 0) >= threshold;
+    return startType !== 'lazy' || (this.#local.session?.outbound.queuedCount ?? 0) >= threshold;
   }
 
   #begin(): void {
@@ -297,7 +297,7 @@ export class Bridge {
     const session = this.#local.open();
     // MQTT 3.1 does not say whether it remembers: only what was asked for is known.
     const isRemembered = remote.version === 3 ? !cleansession : connack.sessionPresent;
-    if (!isRemembered) session.forgetReceived();
+    if (!isRemembered) session.inbound.clear();
     const { broker } = this.#world;
     const incoming = new Incoming(broker, session, this.#topics, remote, (why) => this.#lose(why));
     const end = new RemoteEnd({
@@ -314,7 +314,7 @@ export class Bridge {
       nowMs,
     });
     this.#state = { kind: 'connected', sinceMs: nowMs, channel, remote, end, incoming };
-    this.#backlog = session.queuedCount + session.inflightCount;
+    this.#backlog = session.outbound.queuedCount + session.outbound.inflightCount;
     this.#report.notify(this.#settings, true);
     const { host, port } = this.#addresses.current;
     this.#log('notice', bridgeLines.bridgeConnected(this.#settings.name, host, port, this.#backlog));
@@ -439,7 +439,7 @@ export class Bridge {
   #failed(why: string, connectedMs: number): void {
     const { name, startType } = this.#settings;
     if (!this.#isErrorLogged || why !== this.#lastError) {
-      const waiting = this.#local.session?.queuedCount ?? 0;
+      const waiting = this.#local.session?.outbound.queuedCount ?? 0;
       this.#log('warning', bridgeLines.bridgeDown(name, why, waiting));
     }
     this.#lastError = why;
@@ -466,13 +466,13 @@ export class Bridge {
 
   #reportFigures(nowMs: number): void {
     const { session, dropCounts } = this.#local;
-    const waitingMessages = session?.queuedCount ?? 0;
-    const oldestAgeMs = this.#age.note(session?.leftQueue ?? 0, waitingMessages, nowMs);
+    const waitingMessages = session?.outbound.queuedCount ?? 0;
+    const oldestAgeMs = this.#age.note(session?.outbound.leftQueue ?? 0, waitingMessages, nowMs);
     if (nowMs - this.#reportedAtMs < this.#broker.settings.sysInterval * 1000) return;
     this.#reportedAtMs = nowMs;
     const refused = this.#refused + (this.#state.kind === 'connected' ? this.#state.end.refused : 0);
     const dropped = { ...dropCounts, refused };
-    const waitingBytes = session?.pendingBytes ?? 0;
+    const waitingBytes = session?.outbound.pendingBytes ?? 0;
     this.#report.figures({ waitingMessages, waitingBytes, oldestAgeMs, dropped });
     this.#logDropped(dropped, nowMs);
   }

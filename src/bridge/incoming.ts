@@ -107,7 +107,7 @@ export class Incoming implements Releaser {
   /** PUBREL for a message of ours follows when it is stored that PUBREC came: it is not sent again then. */
   received(packetId: number, reasonCode: number): void {
     const mark = this.broker.store.mark();
-    const known = this.session.pubrec(packetId, reasonCode);
+    const known = this.session.outbound.pubrec(packetId, reasonCode);
     if (!known || reasonCode < 0x80) this.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
   }
 
@@ -144,9 +144,9 @@ export class Incoming implements Releaser {
 
   /** The same packet again is answered and not doubled [MQTT-4.3.3-10]. */
   #receive(packetId: number, publication: Publication): void {
-    const kept = this.session.received(packetId);
+    const kept = this.session.inbound.find(packetId);
     if (kept !== undefined && isSame(kept, publication)) return;
-    this.session.receive(packetId, publication);
+    this.session.inbound.receive(packetId, publication);
   }
 
   /** @returns the workers that may store the message */

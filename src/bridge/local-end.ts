@@ -10,7 +10,8 @@ import { subscribe, unsubscribe } from '../broker/subscription-path.js';
 import type { BridgeSettings } from '../config/settings.js';
 import { doingLocalSubscribe } from '../log/bridge-lines.js';
 import type { Interest } from '../routing/route-table.js';
-import { type DropReason, NEVER, type Peer, type Session } from '../session/session.js';
+import type { DropReason, Peer } from '../session/outbound.js';
+import { NEVER, type Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
 import type { TopicMap } from './topic-map.js';
 
@@ -71,8 +72,8 @@ export class LocalEnd {
     session.expiryInterval = this.#settings.localCleansession ? 0 : NEVER;
     // Never, whatever persistent_client_expiration says: while the bridge is in the configuration it will come back.
     session.disconnectedAt = Number.POSITIVE_INFINITY;
-    session.queuesQos0 = this.#settings.startType === 'lazy';
-    session.dropCounts = this.dropCounts;
+    session.outbound.queuesQos0 = this.#settings.startType === 'lazy';
+    session.drops.counts = this.dropCounts;
     if (!this.#settings.localCleansession) storeConnected(this.#broker, session, {});
     this.#subscribe(session);
     return session;
@@ -100,7 +101,10 @@ export class LocalEnd {
     const { session } = this;
     if (session === undefined) return;
     session.detach(Number.POSITIVE_INFINITY);
-    session.storage?.update({ lastPacketId: session.lastPacketId, isSending: session.isInDoubt });
+    session.storage?.update({
+      lastPacketId: session.outbound.lastPacketId,
+      isSending: session.outbound.isInDoubt,
+    });
     if (!this.keepsMessages) removeSession(this.#broker, session);
   }
 

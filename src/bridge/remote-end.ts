@@ -8,7 +8,8 @@ import type { BridgeSettings } from '../config/settings.js';
 import * as lines from '../log/mosquitto-lines.js';
 import type { AckPacket, ConnackPacket, Qos } from '../mqtt/packets.js';
 import { Publication } from '../mqtt/publication.js';
-import type { Peer, Session } from '../session/session.js';
+import type { Peer } from '../session/outbound.js';
+import type { Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
 import { isValidTopicNameText } from '../topic/topic-name.js';
 import { DrainPace } from './drain-pace.js';
@@ -61,7 +62,7 @@ export class RemoteEnd implements Peer {
     this.#qosMax = Math.min(demands.qosMax, maximumQos) as Qos;
     this.#retains = demands.retain && retainAvailable === 1;
     this.#pace = new DrainPace(settings.bridgeMaxDrainRate, nowMs);
-    this.#isDraining = session.queuedCount > 0;
+    this.#isDraining = session.outbound.queuedCount > 0;
     this.lastTrafficMs = nowMs;
   }
 
@@ -111,7 +112,7 @@ export class RemoteEnd implements Peer {
     if (reasonCode >= FAILURE && type !== 'pubrel') this.refused += 1;
     switch (type) {
       case 'puback':
-        if (!session.puback(packetId)) this.#endLowered(packetId);
+        if (!session.outbound.puback(packetId)) this.#endLowered(packetId);
         break;
       case 'pubrec':
         incoming.received(packetId, reasonCode);
@@ -120,7 +121,7 @@ export class RemoteEnd implements Peer {
         incoming.release(packetId);
         return;
       case 'pubcomp':
-        session.pubcomp(packetId);
+        session.outbound.pubcomp(packetId);
         break;
     }
     this.pump();
@@ -133,9 +134,10 @@ export class RemoteEnd implements Peer {
     const { settings, topics, remote, session } = this.#options;
     this.notify('1');
     if (settings.bridgeAttemptUnsubscribe) {
-      for (const filter of topics.unwantedRemoteFilters) remote.unsubscribe(filter, session.nextPacketId());
+      for (const filter of topics.unwantedRemoteFilters)
+        remote.unsubscribe(filter, session.outbound.nextPacketId());
     }
-    for (const filter of topics.remoteFilters) remote.subscribe(filter, session.nextPacketId());
+    for (const filter of topics.remoteFilters) remote.subscribe(filter, session.outbound.nextPacketId());
   }
 
   /** The state topic on the other broker. */
@@ -149,7 +151,7 @@ export class RemoteEnd implements Peer {
       qos,
       retain: true,
     });
-    const packetId = qos === 0 ? 0 : session.nextPacketId();
+    const packetId = qos === 0 ? 0 : session.outbound.nextPacketId();
     remote.publish(message, { qos, retain: this.#retains, dup: false, packetId }, broker.now);
   }
 
@@ -161,8 +163,8 @@ export class RemoteEnd implements Peer {
   /** Sends what waits, as far as the other broker takes it. */
   pump(): void {
     const { broker, session, remote } = this.#options;
-    session.pump(broker.now);
-    if (this.#isDraining && session.queuedCount === 0) {
+    session.outbound.pump(broker.now);
+    if (this.#isDraining && session.outbound.queuedCount === 0) {
       this.#isDraining = false;
       this.#options.drained();
     }
@@ -178,7 +180,9 @@ export class RemoteEnd implements Peer {
 
   get isIdle(): boolean {
     const { session } = this.#options;
-    return session.inflightCount === 0 && session.queuedCount === 0 && this.#retained.isEmpty;
+    return (
+      session.outbound.inflightCount === 0 && session.outbound.queuedCount === 0 && this.#retained.isEmpty
+    );
   }
 
   /** QoS 0 for a link that is too slow for it [mosq: max_queued_messages]. */
@@ -197,14 +201,14 @@ export class RemoteEnd implements Peer {
     // The session enters the message among those in flight only after this call.
     queueMicrotask(() => {
       for (const sent of this.#sentUnacknowledged.splice(0)) {
-        if (!this.#options.session.puback(sent)) this.#endLowered(sent);
+        if (!this.#options.session.outbound.puback(sent)) this.#endLowered(sent);
       }
       if (!this.#options.remote.isClosed) this.pump();
     });
   }
 
   #endLowered(packetId: number): void {
-    if (this.#lowered.delete(packetId)) this.#options.session.pubrec(packetId, FAILURE);
+    if (this.#lowered.delete(packetId)) this.#options.session.outbound.pubrec(packetId, FAILURE);
   }
 
   #count(

@@ -15,13 +15,8 @@ import type { FlushList, OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { Publication } from '../mqtt/publication.js';
 import { Cluster } from '../routing/cluster.js';
 import { RouteTable } from '../routing/route-table.js';
-import {
-  type DropReason,
-  NEVER,
-  Session,
-  type SessionEvents,
-  type SessionLimits,
-} from '../session/session.js';
+import type { DropReason, SessionLimits } from '../session/outbound.js';
+import { NEVER, Session, type SessionEvents } from '../session/session.js';
 import { Counter, type CounterName } from '../sys/counters.js';
 import { RetainedTree } from '../topic/retained-tree.js';
 import { isSysTopic } from '../topic/topic-name.js';
@@ -205,22 +200,17 @@ export class Broker implements SessionEvents {
   dropped(session: Session, reason: DropReason): void {
     this.counters[Counter.publishDropped]! += 1;
     this.counters[Counter[DROP_COUNTERS[reason]]]! += 1;
-    if (session.dropCounts !== null) session.dropCounts[reason] += 1;
-    session.unreportedDrops ??= new Map();
-    session.unreportedDrops.set(reason, (session.unreportedDrops.get(reason) ?? 0) + 1);
-    if (reason !== 'queue full' && reason !== 'backlog') return;
-    session.droppedSinceConnect += 1;
-    if (session.droppedSinceConnect === 1) {
+    if (session.drops.add(reason)) {
       this.log.write('notice', lines.outgoingMessagesDropped(session.clientId));
     }
   }
 
   /** Says how many messages for a client were dropped, and why. @param during what the time is called */
   reportDrops(session: Session, during: 'while it was connected' | 'while it was away'): void {
-    const { clientId, unreportedDrops } = session;
-    if (unreportedDrops === null) return;
-    session.unreportedDrops = null;
-    this.log.write('notice', lines.messagesDropped(clientId, during, unreportedDrops));
+    const unreported = session.drops.takeUnreported();
+    if (unreported !== null) {
+      this.log.write('notice', lines.messagesDropped(session.clientId, during, unreported));
+    }
   }
 
   /** The rights of a client that is not connected. Access rules do not apply to bridges [mosq: local_username]. */

@@ -378,11 +378,11 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   exceedsReceiveMaximum(): void {
     if (this.#excess !== null) return;
     this.broker.log.write('warning', lines.receiveMaximumExceeded(this.clientId));
-    this.#excess = { since: this.broker.now, released: this.session.releasedCount };
+    this.#excess = { since: this.broker.now, released: this.session.inbound.releasedCount };
   }
 
   #refuseLastingExcess(excess: Excess, now: number): void {
-    const { receivedCount, releasedCount } = this.session;
+    const { receivedCount, releasedCount } = this.session.inbound;
     if (receivedCount <= this.receiveMaximum) {
       this.#excess = null;
     } else if (releasedCount !== excess.released || !this.acknowledgements.isEmpty) {

@@ -7,8 +7,9 @@ export function gauge(broker: Broker): void {
   let storedMessages = 0;
   let storedBytes = 0;
   for (const session of broker.sessions.values()) {
-    storedMessages += session.queuedCount + session.inflightCount + session.unreleasedCount;
-    storedBytes += session.pendingBytes + session.unreleasedBytes;
+    storedMessages +=
+      session.outbound.queuedCount + session.outbound.inflightCount + session.inbound.unreleasedCount;
+    storedBytes += session.outbound.pendingBytes + session.inbound.unreleasedBytes;
   }
   let waitingPackets = 0;
   let waitingBytes = 0;

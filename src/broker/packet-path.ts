@@ -110,7 +110,7 @@ function receiveAck(
   if ((connection.broker.log.mask & LogMask.debug) !== 0) logAck(connection, type, packetId, reasonCode);
   switch (type) {
     case 'puback':
-      if (session.puback(packetId)) connection.sender.pump();
+      if (session.outbound.puback(packetId)) connection.sender.pump();
       return;
     case 'pubrec':
       receivePubrec(connection, packetId, reasonCode);
@@ -119,7 +119,7 @@ function receiveAck(
       releasePublication(connection, packetId);
       return;
     case 'pubcomp':
-      if (session.pubcomp(packetId)) connection.sender.pump();
+      if (session.outbound.pubcomp(packetId)) connection.sender.pump();
       return;
     default:
       assertNever(type);
@@ -131,7 +131,7 @@ function receivePubrec(connection: Connection, packetId: number, reasonCode: num
   const { session, broker } = connection;
   const mark = broker.store.mark();
   // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
-  const known = session.pubrec(packetId, reasonCode);
+  const known = session.outbound.pubrec(packetId, reasonCode);
   if (known && reasonCode >= 0x80) connection.sender.pump();
   else connection.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
 }

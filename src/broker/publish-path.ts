@@ -185,10 +185,10 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
     return;
   }
   const mark = broker.store.mark();
-  const kept = session.received(packetId);
+  const kept = session.inbound.find(packetId);
   if (kept === undefined) {
-    if (session.receivedCount >= connection.receiveMaximum) connection.exceedsReceiveMaximum();
-    session.receive(packetId, publication);
+    if (session.inbound.receivedCount >= connection.receiveMaximum) connection.exceedsReceiveMaximum();
+    session.inbound.receive(packetId, publication);
   } else if (!sameMessage(kept, publication)) {
     if (connection.version === 5) {
       broker.log.write('warning', lines.messageIdInUse(packetId, connection.clientId));
@@ -196,7 +196,7 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
       return;
     }
     broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
-    session.receive(packetId, publication);
+    session.inbound.receive(packetId, publication);
   }
   connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, 0);
 }
@@ -219,13 +219,13 @@ export function releasePublication(connection: Releaser, packetId: number): void
   const { broker, session } = connection;
   const mark = broker.store.mark();
   const isKept = session.storage !== null;
-  const publication = isKept ? session.received(packetId) : session.release(packetId);
+  const publication = isKept ? session.inbound.find(packetId) : session.inbound.release(packetId);
   const route =
     publication === undefined
       ? null
       : broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
   if (publication === undefined || route === null) {
-    session.release(packetId);
+    session.inbound.release(packetId);
     connection.acknowledgements.acknowledge(mark, 0, 'pubcomp', packetId, 0);
     return;
   }
@@ -234,7 +234,7 @@ export function releasePublication(connection: Releaser, packetId: number): void
     releaseInSteps(connection, packetId, publication, route);
     return;
   }
-  if (isKept) session.release(packetId);
+  if (isKept) session.inbound.release(packetId);
   if (isExpired) {
     // Its time was over before the client released it [MQTT-3.3.2-5]; the exchange ends as usual [MQTT-4.3.3-13].
     broker.counters[Counter.publishDropped]! += 1;

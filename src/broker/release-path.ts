@@ -12,7 +12,7 @@ import { deliverLocally, deliverToGroup, deliverToMember } from './route-publica
 /** Whether the message that is released may concern what other workers store, now or in an earlier attempt. */
 export function releaseTakesTime(broker: Broker, session: Session, packetId: number, route: Route): boolean {
   if (session.storage === null) return false;
-  const entry = session.receivedEntry(packetId);
+  const entry = session.inbound.findEntry(packetId);
   if (entry === null || route.topic.charCodeAt(0) === DOLLAR) return false;
   return route.durable !== 0 || entry.wasReleased || broker.releases.has(session);
 }
@@ -24,7 +24,7 @@ export function beginRelease(
   released: Released,
   waiter: ReleaseWaiter,
 ): void {
-  const entry = session.receivedEntry(released.packetId);
+  const entry = session.inbound.findEntry(released.packetId);
   assert(entry !== null, 'a message that is released in steps is stored');
   const underWay = broker.releases.find(session, entry);
   if (underWay !== undefined) {
@@ -85,7 +85,7 @@ function complete(broker: Broker, session: Session, release: Release): void {
   const { packetId, publication, entry, isRepeated, members, waiters } = release;
   broker.refreshNow();
   const mark = broker.store.mark();
-  if (session.receivedEntry(packetId) === entry) session.release(packetId);
+  if (session.inbound.findEntry(packetId) === entry) session.inbound.release(packetId);
   else entry.remove(); // the session has ended, or the client has used the packet id again
   publication.once = isRepeated ? { messageId: entry.release(), isElsewhere: false } : null;
   if (publication.retain) broker.setRetained(publication);

@@ -82,7 +82,7 @@ function isOver(subscription: Subscription): boolean {
 
 /** Neither the backlog of QoS 0 nor the queue of QoS 1 and 2 is to be needed: they have their limits. */
 function roomFor({ qos }: Subscription, { session, backlogMax }: RetainedPace): number {
-  return Math.min(PIECE, qos === 0 ? backlogMax || PIECE : session.windowRoom);
+  return Math.min(PIECE, qos === 0 ? backlogMax || PIECE : session.outbound.windowRoom);
 }
 
 function deliverPiece({ cursor, subscription }: Waiting, limit: number, pace: RetainedPace): void {

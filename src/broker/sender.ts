@@ -11,7 +11,8 @@ import { type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt
 import type { Publication } from '../mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
 import { SentAliases } from '../mqtt/topic-aliases.js';
-import type { Peer, Session } from '../session/session.js';
+import type { Peer } from '../session/outbound.js';
+import type { Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
 import type { Broker } from './broker.js';
 import { RetainedDelivery, retainedPace } from './retained-delivery.js';
@@ -148,7 +149,7 @@ export class Sender implements Peer {
   /** Sends what waits in the session and of retained messages, as far as the client takes it. */
   pump(): void {
     const { broker, session } = this;
-    session.pump(broker.now);
+    session.outbound.pump(broker.now);
     if (this.retainedDelivery.isEmpty) return;
     this.retainedDelivery.pump(retainedPace(broker, session, this.out));
   }

@@ -24,19 +24,23 @@ type ConnectFields = Partial<Pick<SessionRecord, 'will' | 'isSending'>>;
 
 /** The client is connected: what is stored of its session is brought up to date, or storing it begins. */
 export function storeConnected(broker: Broker, session: Session, connect: ConnectFields): void {
-  const { clientId, username, version, expiryInterval, lastPacketId } = session;
+  const { clientId, username, version, expiryInterval } = session;
   const fields = {
     username,
     protocolVersion: version,
     sessionExpiry: expiryInterval,
     expiresAt: 0,
     disconnectedAt: 0,
-    lastPacketId,
+    lastPacketId: session.outbound.lastPacketId,
     will: undefined,
     ...connect,
   };
-  if (session.storage !== null) session.storage.update(fields);
-  else if (session.outlivesConnection) session.storage = broker.store.createSession({ clientId, ...fields });
+  if (session.storage !== null) {
+    session.storage.update(fields);
+  } else if (session.outlivesConnection) {
+    const storage = broker.store.createSession({ clientId, ...fields });
+    if (storage !== null) session.storeIn(storage);
+  }
 }
 
 /** A client went away and its session stays: until when is stored. */
@@ -46,8 +50,8 @@ export function storeDisconnected(broker: Broker, session: Session): void {
     sessionExpiry: session.expiryInterval,
     disconnectedAt: session.disconnectedAt,
     expiresAt: Number.isFinite(endsAt) ? endsAt : 0,
-    isSending: session.isInDoubt,
-    lastPacketId: session.lastPacketId,
+    isSending: session.outbound.isInDoubt,
+    lastPacketId: session.outbound.lastPacketId,
     will: undefined,
   });
 }
@@ -93,7 +97,7 @@ export function removeSession(broker: Broker, session: Session): void {
     if (change !== null) changes.push(change);
   }
   broker.cluster.announce(changes);
-  for (const { publication, subscription } of session.takeBackShared()) {
+  for (const { publication, subscription } of session.outbound.takeBackShared()) {
     deliverToGroup(broker, publication, subscription.filter);
   }
   session.subscriptions.clear();

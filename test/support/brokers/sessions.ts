@@ -1,6 +1,7 @@
 /** Sessions and subscriptions without a broker around them. */
 import type { ProtocolVersion, Qos } from '../../../src/mqtt/packets.js';
-import { type DropReason, Session, type SessionLimits } from '../../../src/session/session.js';
+import type { DropReason, SessionLimits } from '../../../src/session/outbound.js';
+import { Session } from '../../../src/session/session.js';
 import { Subscription } from '../../../src/session/subscription.js';
 import { MemoryKeeper } from '../store/memory-keeper.js';
 
@@ -44,6 +45,6 @@ export function subscriptionTo(filter: string, qos: Qos = 0, session = testSessi
 /** Of a session that is kept. */
 export function durableSubscriptionTo(filter: string, qos: Qos = 0): Subscription {
   const { session } = testSession();
-  session.storage = new MemoryKeeper();
+  session.storeIn(new MemoryKeeper());
   return subscriptionTo(filter, qos, session);
 }

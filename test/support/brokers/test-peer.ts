@@ -1,7 +1,7 @@
 /** A connected client as its session sees it: writes down what it is sent. */
 import type { Qos } from '../../../src/mqtt/packets.js';
 import type { Publication } from '../../../src/mqtt/publication.js';
-import type { Peer } from '../../../src/session/session.js';
+import type { Peer } from '../../../src/session/outbound.js';
 
 export interface SentPublish {
   payload: string;

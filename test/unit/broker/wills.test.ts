@@ -204,7 +204,7 @@ test('wills of clients that end with the broker reach sessions that stay', async
   durable.disconnect();
   await fixture.connect(4, { will: willOf() });
   fixture.stop();
-  assert.equal(fixture.broker.sessions.get('d')!.queuedCount, 1);
+  assert.equal(fixture.broker.sessions.get('d')!.outbound.queuedCount, 1);
 });
 
 test("[mosq: check_retain_source] a retained will that main sends for a dead worker is its client's", async () => {

@@ -20,7 +20,7 @@ function kept(sendMaximum: number) {
   const waiting: (() => void)[] = [];
   const { session, drops } = testSession({ maxQueuedMessages: 0 }, 4, (callback) => waiting.push(callback));
   const keeper = new MemoryKeeper();
-  session.storage = keeper;
+  session.storeIn(keeper);
   session.expiryInterval = 60;
   const peer = new TestPeer(sendMaximum);
   session.attach(peer, 0);
@@ -35,7 +35,7 @@ describe('QoS 2', () => {
     const { session, peer, settle } = kept(2);
     deliver(session, 2, 'a', 'b', 'c');
     assert.deepEqual(peer.takeShort(), []);
-    assert.deepEqual([session.inflightCount, session.queuedCount], [2, 1]);
+    assert.deepEqual([session.outbound.inflightCount, session.outbound.queuedCount], [2, 1]);
     settle(1);
     assert.deepEqual(peer.takeShort(), ['a#1']);
     settle();
@@ -96,15 +96,15 @@ describe('a long queue', () => {
   ] as const) {
     test(`puts ${inFlight} in flight at once for a client that takes ${sendMaximum}`, () => {
       const { session } = testSession({ maxQueuedMessages: 0, maxInflightMessages: 0 });
-      session.storage = new MemoryKeeper();
+      session.storeIn(new MemoryKeeper());
       session.expiryInterval = 60;
       deliver(session, 1, ...Array.from({ length: 1500 }, (_, i) => `m${i}`));
       const peer = new TestPeer(sendMaximum);
       session.attach(peer, 0);
-      assert.equal(session.inflightCount, inFlight);
+      assert.equal(session.outbound.inflightCount, inFlight);
       assert.equal(peer.takeShort().length, inFlight);
-      session.puback(1);
-      session.pump(0);
+      session.outbound.puback(1);
+      session.outbound.pump(0);
       assert.deepEqual(peer.takeShort(), [`m${inFlight}#${inFlight + 1}`]);
     });
   }
@@ -113,26 +113,29 @@ describe('a long queue', () => {
     const { session, peer, keeper } = kept(1);
     const payloads = Array.from({ length: 1000 }, (_, i) => `m${i}`);
     deliver(session, 1, ...payloads);
-    assert.equal(session.queuedCount, 999);
+    assert.equal(session.outbound.queuedCount, 999);
     for (const [i, payload] of payloads.entries()) {
       assert.deepEqual(peer.takeShort(), [`${payload}#${i + 1}`]);
-      session.puback(i + 1);
-      session.pump(0);
+      session.outbound.puback(i + 1);
+      session.outbound.pump(0);
     }
-    assert.deepEqual([session.queuedCount, session.pendingBytes, keeper.outgoing.entries.length], [0, 0, 0]);
+    assert.deepEqual(
+      [session.outbound.queuedCount, session.outbound.pendingBytes, keeper.outgoing.entries.length],
+      [0, 0, 0],
+    );
   });
 
   test('of which something cannot be read goes on with what can, and its room comes back', () => {
     const { session, drops } = testSession({ maxQueuedMessages: 300, maxInflightMessages: 0 });
     const keeper = new MemoryKeeper();
-    session.storage = keeper;
+    session.storeIn(keeper);
     session.expiryInterval = 60;
     deliver(session, 1, ...Array.from({ length: 300 }, (_, i) => `m${i}`));
     keeper.outgoing.entries.splice(150, 100); // damaged
     const peer = new TestPeer(0xffff);
     session.attach(peer, 0);
     assert.equal(peer.takeShort().length, 200);
-    assert.deepEqual([session.queuedCount, session.inflightCount], [0, 200]);
+    assert.deepEqual([session.outbound.queuedCount, session.outbound.inflightCount], [0, 200]);
     session.detach(0);
     deliver(session, 1, ...Array.from({ length: 300 }, (_, i) => `n${i}`));
     assert.deepEqual(drops, []);
@@ -142,12 +145,12 @@ describe('a long queue', () => {
 test('QoS 2 of the client that waits for PUBREL is taken up again', () => {
   const { session, keeper } = kept(1);
   const publication = Publication.create({ topic: 't', payload: Buffer.from('x'), qos: 2, retain: false });
-  session.receive(7, publication);
-  session.receive(8, publication);
-  session.release(8);
+  session.inbound.receive(7, publication);
+  session.inbound.receive(8, publication);
+  session.inbound.release(8);
   const again = testSession().session;
   again.restore(keeper, keeper.contents(false), 0, false);
-  assert.equal(again.received(8), undefined);
-  assert.equal(Buffer.from(again.release(7)!.payload()).toString(), 'x');
+  assert.equal(again.inbound.find(8), undefined);
+  assert.equal(Buffer.from(again.inbound.release(7)!.payload()).toString(), 'x');
   assert.equal(keeper.incoming.entries.length, 0);
 });

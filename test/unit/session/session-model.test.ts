@@ -52,7 +52,7 @@ test('every message arrives in order, once where it is not resent, or is dropped
       const keeper = isKept ? new MemoryKeeper() : null;
       let { session, drops } = testSession(limits);
       session.expiryInterval = 60;
-      session.storage = keeper;
+      if (keeper !== null) session.storeIn(keeper);
       let peer: TestPeer | null = null;
       /** Unacknowledged, in the order of their first sending. */
       let open: Open[] = [];
@@ -172,17 +172,21 @@ test('every message arrives in order, once where it is not resent, or is dropped
             if (one === undefined) break;
             if (one.qos === 2 && !one.released) {
               one.released = true;
-              assert.ok(session.pubrec(one.packetId, 0));
+              assert.ok(session.outbound.pubrec(one.packetId, 0));
             } else {
               open = open.filter((other) => other !== one);
-              assert.ok(one.qos === 1 ? session.puback(one.packetId) : session.pubcomp(one.packetId));
-              session.pump(0);
+              assert.ok(
+                one.qos === 1
+                  ? session.outbound.puback(one.packetId)
+                  : session.outbound.pubcomp(one.packetId),
+              );
+              session.outbound.pump(0);
             }
             receive([]);
           }
         }
-        assert.equal(session.inflightCount, open.length);
-        assert.equal(session.queuedCount, waiting.length);
+        assert.equal(session.outbound.inflightCount, open.length);
+        assert.equal(session.outbound.queuedCount, waiting.length);
         assert.equal(drops.length, dropped);
         if (keeper !== null) assert.equal(keeper.outgoing.entries.length, open.length + waiting.length);
       }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Qos } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
-import type { Session, SessionLimits } from '../../../src/session/session.js';
+import type { SessionLimits } from '../../../src/session/outbound.js';
+import type { Session } from '../../../src/session/session.js';
 import { subscriptionTo, type TestSession, testSession } from '../../support/brokers/sessions.js';
 import { TestPeer } from '../../support/brokers/test-peer.js';
 
@@ -43,14 +44,14 @@ describe('delivery', () => {
       { payload: 'b', qos: 2, retain: false, dup: false, packetId: 2, identifiers: null },
       { payload: 'c', qos: 0, retain: false, dup: false, packetId: 0, identifiers: null },
     ]);
-    assert.equal(session.inflightCount, 2);
+    assert.equal(session.outbound.inflightCount, 2);
   });
 
   test('passes on retain flag and subscription identifiers, also of what had to wait', () => {
     const { session, peer } = connected({}, 1);
     for (const payload of ['a', 'b']) session.deliver(message(payload), 1, true, [7, 8], null);
-    session.puback(1);
-    session.pump(now);
+    session.outbound.puback(1);
+    session.outbound.pump(now);
     for (const sent of peer.take()) {
       assert.ok('retain' in sent && sent.retain);
       assert.deepEqual(sent.identifiers, [7, 8]);
@@ -61,12 +62,12 @@ describe('delivery', () => {
     const { session, peer } = connected({}, 2);
     deliver(session, 1, 'a', 'b', 'c', 'd');
     assert.deepEqual(peer.takeShort(), ['a#1', 'b#2']);
-    assert.equal(session.queuedCount, 2);
-    assert.ok(session.puback(2));
-    session.pump(now);
+    assert.equal(session.outbound.queuedCount, 2);
+    assert.ok(session.outbound.puback(2));
+    session.outbound.pump(now);
     assert.deepEqual(peer.takeShort(), ['c#3']);
-    assert.ok(session.puback(1));
-    session.pump(now);
+    assert.ok(session.outbound.puback(1));
+    session.outbound.pump(now);
     assert.deepEqual(peer.takeShort(), ['d#4']);
   });
 
@@ -80,12 +81,12 @@ describe('delivery', () => {
   test('what comes while others wait waits behind them, though the window has opened', () => {
     const { session, peer } = connected({}, 1);
     deliver(session, 1, 'a', 'b');
-    session.puback(1);
+    session.outbound.puback(1);
     deliver(session, 1, 'c');
-    session.pump(now);
+    session.outbound.pump(now);
     assert.deepEqual(peer.takeShort(), ['a#1', 'b#2']);
-    session.puback(2);
-    session.pump(now);
+    session.outbound.puback(2);
+    session.outbound.pump(now);
     assert.deepEqual(peer.takeShort(), ['c#3']);
   });
 
@@ -94,8 +95,8 @@ describe('delivery', () => {
     deliver(session, 1, 'x'.repeat(50));
     deliver(session, 1, 'y');
     assert.deepEqual(peer.takeShort(), [`${'x'.repeat(50)}#1`]);
-    session.puback(1);
-    session.pump(now);
+    session.outbound.puback(1);
+    session.outbound.pump(now);
     assert.deepEqual(peer.takeShort(), ['y#2']);
     deliver(session, 1, 'z'.repeat(9));
     deliver(session, 1, 'w');
@@ -109,7 +110,7 @@ describe('delivery', () => {
       deliver(session, qos, 'large', 'ok');
       assert.deepEqual(peer.takeShort(), [qos === 0 ? 'ok' : 'ok#2']);
       assert.deepEqual(drops, ['too large']);
-      assert.equal(session.inflightCount, qos === 0 ? 0 : 1);
+      assert.equal(session.outbound.inflightCount, qos === 0 ? 0 : 1);
     }
   });
 
@@ -131,9 +132,9 @@ describe('acknowledgements', () => {
   test('QoS 1 ends with PUBACK', () => {
     const { session, peer } = connected();
     deliver(session, 1, 'a');
-    assert.ok(session.puback(1));
-    assert.equal(session.inflightCount, 0);
-    assert.equal(session.pendingBytes, 0);
+    assert.ok(session.outbound.puback(1));
+    assert.equal(session.outbound.inflightCount, 0);
+    assert.equal(session.outbound.pendingBytes, 0);
     assert.deepEqual(reconnectShort(session), []);
     assert.deepEqual(peer.takeShort(), ['a#1']);
   });
@@ -141,19 +142,19 @@ describe('acknowledgements', () => {
   test('QoS 2 goes PUBREC, PUBREL, PUBCOMP', () => {
     const { session, peer } = connected();
     deliver(session, 2, 'a');
-    assert.ok(session.pubrec(1, 0));
+    assert.ok(session.outbound.pubrec(1, 0));
     assert.equal(peer.takeShort()[0], 'a#1');
-    assert.equal(session.inflightCount, 1);
-    assert.ok(session.pubcomp(1));
-    assert.equal(session.inflightCount, 0);
+    assert.equal(session.outbound.inflightCount, 1);
+    assert.ok(session.outbound.pubcomp(1));
+    assert.equal(session.outbound.inflightCount, 0);
   });
 
   test('[MQTT-4.3.3-4] PUBREC with an error ends the message', () => {
     const { session, peer } = connected();
     deliver(session, 2, 'a');
-    assert.ok(session.pubrec(1, 0x97));
+    assert.ok(session.outbound.pubrec(1, 0x97));
     assert.deepEqual(peer.takeShort(), ['a#1']);
-    assert.equal(session.inflightCount, 0);
+    assert.equal(session.outbound.inflightCount, 0);
   });
 
   test('that do not belong to the state of the message change nothing', () => {
@@ -161,12 +162,18 @@ describe('acknowledgements', () => {
     deliver(session, 1, 'a');
     deliver(session, 2, 'b');
     assert.deepEqual(
-      [session.puback(9), session.puback(2), session.pubrec(1, 0), session.pubcomp(1), session.pubcomp(2)],
+      [
+        session.outbound.puback(9),
+        session.outbound.puback(2),
+        session.outbound.pubrec(1, 0),
+        session.outbound.pubcomp(1),
+        session.outbound.pubcomp(2),
+      ],
       [false, false, false, false, false],
     );
-    assert.ok(session.pubrec(2, 0));
-    assert.ok(!session.puback(2));
-    assert.equal(session.inflightCount, 2);
+    assert.ok(session.outbound.pubrec(2, 0));
+    assert.ok(!session.outbound.puback(2));
+    assert.equal(session.outbound.inflightCount, 2);
   });
 });
 
@@ -180,7 +187,7 @@ describe('a client that comes back', () => {
     deliver(session, 1, 'a');
     deliver(session, 2, 'b', 'c');
     deliver(session, 1, 'd', 'e');
-    session.pubrec(2, 0);
+    session.outbound.pubrec(2, 0);
     session.detach(now);
     deliver(session, 1, 'f');
     peer.take();
@@ -193,9 +200,9 @@ describe('a client that comes back', () => {
     const { session } = connected();
     deliver(session, 2, 'a');
     for (let i = 0; i < 3; i += 1) assert.deepEqual(reconnectShort(session), ['a#1!']);
-    assert.ok(session.pubrec(1, 0));
+    assert.ok(session.outbound.pubrec(1, 0));
     for (let i = 0; i < 3; i += 1) assert.deepEqual(reconnectShort(session), ['PUBREL#1']);
-    assert.ok(session.pubcomp(1));
+    assert.ok(session.outbound.pubcomp(1));
     assert.deepEqual(reconnectShort(session), []);
   });
 
@@ -207,8 +214,8 @@ describe('a client that comes back', () => {
     assert.deepEqual(peer.takeShort(), ['a#1!', 'b#2!']);
     deliver(session, 1, 'f');
     const order = [1, 2, 3, 4].map((packetId) => {
-      assert.ok(session.puback(packetId));
-      session.pump(now);
+      assert.ok(session.outbound.puback(packetId));
+      session.outbound.pump(now);
       return peer.takeShort();
     });
     assert.deepEqual(order, [['c#3!'], ['d#4!'], ['e#5!'], ['f#6']]);
@@ -222,13 +229,13 @@ describe('a client that comes back', () => {
       const { session } = connected({}, 5);
       deliver(session, 1, 'a', 'b', 'c');
       const peer = reconnect(session, 1);
-      assert.ok(session.puback(acknowledged));
-      session.pump(now);
+      assert.ok(session.outbound.puback(acknowledged));
+      session.outbound.pump(now);
       assert.deepEqual(peer.takeShort(), ['a#1!']);
-      assert.ok(session.puback(1));
-      session.pump(now);
+      assert.ok(session.outbound.puback(1));
+      session.outbound.pump(now);
       assert.deepEqual(peer.takeShort(), [left]);
-      assert.equal(session.inflightCount, 1);
+      assert.equal(session.outbound.inflightCount, 1);
     }
   });
 
@@ -241,13 +248,13 @@ describe('a client that comes back', () => {
     session.attach(peer, now);
     assert.deepEqual(peer.takeShort(), ['ok#2!']);
     assert.deepEqual(drops, ['too large']);
-    assert.equal(session.inflightCount, 1);
+    assert.equal(session.outbound.inflightCount, 1);
   });
 
   test('gets its packet ids from where they were', () => {
     const { session } = connected();
     deliver(session, 1, 'a');
-    session.puback(1);
+    session.outbound.puback(1);
     const peer = reconnect(session);
     deliver(session, 1, 'b');
     assert.deepEqual(peer.takeShort(), ['b#2']);
@@ -263,7 +270,7 @@ describe('packet ids', () => {
       deliver(session, 1, 'x');
       const [, id] = peer.takeShort().at(-1)!.split('#');
       ids.push(Number(id));
-      assert.ok(session.puback(Number(id)));
+      assert.ok(session.outbound.puback(Number(id)));
     }
     assert.deepEqual(ids.slice(0, 3), [2, 3, 4]);
     assert.deepEqual(ids.slice(65_532, 65_537), [65_534, 65_535, 2, 3, 4]);
@@ -272,10 +279,10 @@ describe('packet ids', () => {
   test('run out at 65535 messages in flight; the next waits', () => {
     const { session, peer } = connected({ maxQueuedMessages: 0 }, 0xffff);
     for (let i = 0; i < 65_536; i += 1) deliver(session, 1, '');
-    assert.deepEqual([session.inflightCount, session.queuedCount], [0xffff, 1]);
+    assert.deepEqual([session.outbound.inflightCount, session.outbound.queuedCount], [0xffff, 1]);
     peer.take();
-    session.puback(77);
-    session.pump(now);
+    session.outbound.puback(77);
+    session.outbound.pump(now);
     assert.deepEqual(peer.takeShort(), ['#77']);
   });
 });
@@ -286,7 +293,7 @@ describe('limits of the queue [mosq: mosquitto-conf 21]', () => {
     if (online) deliver(session, 1, 'in flight');
     else session.detach(now);
     for (const [qos, payload] of messages) deliver(session, qos, payload);
-    return { queued: session.queuedCount, dropped: drops.length };
+    return { queued: session.outbound.queuedCount, dropped: drops.length };
   }
 
   const many = (qos: Qos, count: number): [Qos, string][] => Array.from({ length: count }, () => [qos, 'xx']);
@@ -331,12 +338,12 @@ describe('limits of the queue [mosq: mosquitto-conf 21]', () => {
       1,
     );
     deliver(session, 1, 'a', 'bb', 'no');
-    session.puback(1);
-    session.pump(now);
+    session.outbound.puback(1);
+    session.outbound.pump(now);
     deliver(session, 1, 'cc');
     assert.deepEqual(drops, ['queue full']);
-    session.puback(2);
-    session.pump(now);
+    session.outbound.puback(2);
+    session.outbound.pump(now);
     assert.deepEqual(peer.takeShort(), ['a#1', 'bb#2', 'cc#3']);
   });
 
@@ -347,7 +354,7 @@ describe('limits of the queue [mosq: mosquitto-conf 21]', () => {
     deliver(session, 1, 'b');
     deliver(session, 0, 'c');
     assert.deepEqual(reconnectShort(session), ['a', 'b#1', 'c']);
-    assert.deepEqual([session.queuedCount, session.pendingBytes], [0, 1]);
+    assert.deepEqual([session.outbound.queuedCount, session.outbound.pendingBytes], [0, 1]);
   });
 });
 
@@ -361,7 +368,7 @@ describe('messages that expire', () => {
     session.attach(peer, now + 1000);
     assert.deepEqual(peer.takeShort(), ['young#1']);
     assert.deepEqual(drops, ['expired']);
-    assert.equal(session.queuedCount, 0);
+    assert.equal(session.outbound.queuedCount, 0);
   });
 
   test('do not hold up what waits behind them', () => {
@@ -369,8 +376,8 @@ describe('messages that expire', () => {
     deliver(session, 1, 'a');
     session.deliver(message('old', now + 1), 1, false, null, null);
     deliver(session, 1, 'b');
-    session.puback(1);
-    session.pump(now + 5);
+    session.outbound.puback(1);
+    session.outbound.pump(now + 5);
     assert.deepEqual(peer.takeShort(), ['a#1', 'b#2']);
   });
 
@@ -397,9 +404,9 @@ describe('a session that ends', () => {
       ['queued', shared],
     ] as const) {
       session.deliver(message(payload), 1, false, own.identifiers, subscription);
-      if (payload === 'acknowledged') session.puback(1);
+      if (payload === 'acknowledged') session.outbound.puback(1);
     }
-    const back = session.takeBackShared();
+    const back = session.outbound.takeBackShared();
     const payloads = back.map(({ publication }) => Buffer.from(publication.payload()).toString());
     assert.deepEqual(payloads, ['in flight', 'queued']);
     assert.ok(back.every(({ subscription }) => subscription === shared));
@@ -422,25 +429,25 @@ describe('a session that ends', () => {
 describe('QoS 2 messages of the client', () => {
   test('wait from PUBLISH to PUBREL, and are released once', () => {
     const { session } = connected();
-    session.receive(5, message('a'));
-    session.receive(6, message('b'));
-    assert.equal(session.receivedCount, 2);
-    assert.equal(Buffer.from(session.received(5)!.payload()).toString(), 'a');
-    assert.equal(Buffer.from(session.release(5)!.payload()).toString(), 'a');
-    assert.equal(session.release(5), undefined);
-    assert.equal(session.received(5), undefined);
-    assert.equal(session.receivedCount, 1);
+    session.inbound.receive(5, message('a'));
+    session.inbound.receive(6, message('b'));
+    assert.equal(session.inbound.receivedCount, 2);
+    assert.equal(Buffer.from(session.inbound.find(5)!.payload()).toString(), 'a');
+    assert.equal(Buffer.from(session.inbound.release(5)!.payload()).toString(), 'a');
+    assert.equal(session.inbound.release(5), undefined);
+    assert.equal(session.inbound.find(5), undefined);
+    assert.equal(session.inbound.receivedCount, 1);
   });
 
   test('outlive the connection, but count for the receive maximum of theirs only [MQTT-3.3.4-7]', () => {
     const { session } = connected();
-    for (const packetId of [100, 101]) session.receive(packetId, message('lost'));
+    for (const packetId of [100, 101]) session.inbound.receive(packetId, message('lost'));
     reconnect(session);
-    assert.equal(session.receivedCount, 0);
-    session.receive(1, message('new'));
-    assert.equal(session.receivedCount, 1);
-    assert.equal(Buffer.from(session.release(100)!.payload()).toString(), 'lost');
-    assert.equal(Buffer.from(session.release(1)!.payload()).toString(), 'new');
-    assert.equal(session.receivedCount, 0);
+    assert.equal(session.inbound.receivedCount, 0);
+    session.inbound.receive(1, message('new'));
+    assert.equal(session.inbound.receivedCount, 1);
+    assert.equal(Buffer.from(session.inbound.release(100)!.payload()).toString(), 'lost');
+    assert.equal(Buffer.from(session.inbound.release(1)!.payload()).toString(), 'new');
+    assert.equal(session.inbound.receivedCount, 0);
   });
 });
