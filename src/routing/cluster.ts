@@ -7,6 +7,7 @@
  * confirmed them. Links keep their order, so everything that a worker had sent before it confirmed, retained
  * messages included, has arrived by then.
  */
+import { assert } from '../base/assert.js';
 import type { Publication } from '../mqtt/publication.js';
 import { isSysTopic } from '../topic/topic-name.js';
 import type { Link } from './link.js';
@@ -34,6 +35,8 @@ export class Cluster {
 
   /** The worker at the other end of the link lives. */
   add(link: Link): void {
+    assert(link.worker >= 0 && link.worker < WORKERS_MAX, 'a worker has a bit in the masks');
+    assert((this.#living & (1 << link.worker)) === 0, 'a worker is added once, until it dies');
     this.#links[link.worker] = link;
     this.#present |= 1 << link.worker;
     this.#living |= 1 << link.worker;
@@ -74,6 +77,7 @@ export class Cluster {
   }
 
   confirmed(worker: number, sequence: number): void {
+    assert(sequence <= this.#sequence, 'a worker confirms only what it was sent');
     for (const barrier of this.#barriers) {
       if (barrier.sequence <= sequence) barrier.missing &= ~(1 << worker);
     }

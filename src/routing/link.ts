@@ -12,6 +12,7 @@
  * congested: each publisher of QoS 1 and 2 adds at most what it had sent already.
  */
 import type { MessagePort } from 'node:worker_threads';
+import { assert } from '../base/assert.js';
 import { type ByteSink, type FlushList, OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Batch, LinkMessage } from './messages.js';
@@ -95,6 +96,7 @@ export class Link implements ByteSink {
 
   #takeWaiting(batch: number): Waiting[] {
     const first = this.#waiting.findIndex((waiting) => waiting.batch === batch);
+    assert(first >= 0, 'a batch is confirmed once, and only if somebody waits for it');
     let end = first;
     while (this.#waiting[end]?.batch === batch) end += 1;
     return this.#waiting.splice(first, end - first);
@@ -102,8 +104,8 @@ export class Link implements ByteSink {
 
   /** The other end is gone: whether it has stored what was sent, nobody knows. */
   hold(): void {
-    if (this.#held !== null) return;
     this.#port = null;
+    if (this.#held !== null) return;
     this.#held = [];
     this.#outstanding = 0;
     this.#owed = 0;
@@ -115,6 +117,7 @@ export class Link implements ByteSink {
 
   /** Another worker has taken the place of the one that died. What was held waits for `release`. */
   attach(port: Pick<MessagePort, 'postMessage'>): void {
+    assert(this.#port === null, 'the worker that died is gone before its replacement comes');
     this.#port = port;
   }
 
@@ -136,6 +139,7 @@ export class Link implements ByteSink {
   /** The other side has worked off so many bytes. */
   credit(bytes: number): void {
     this.#outstanding -= bytes;
+    assert(this.#outstanding >= 0, 'the other side works off no more than it was sent');
     if (this.#congested && this.#outstanding <= WINDOW_BYTES / 2) {
       this.#congested = false;
       this.#relieved();
@@ -156,10 +160,10 @@ export class Link implements ByteSink {
     records.set(chunk.subarray(0, length));
     const awaited = this.#waiting.at(-1)?.batch === this.#batch;
     const batch: Batch = { kind: 'batch', records, awaited: awaited ? this.#batch : 0 };
+    this.#outstanding += length;
     if (this.#held === null) this.#post(batch);
     else this.#held.push(batch);
     this.#batch += 1;
-    this.#outstanding += length;
     if (this.#outstanding > WINDOW_BYTES) this.#congested = true;
     return true;
   }

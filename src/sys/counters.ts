@@ -43,28 +43,62 @@ export const Counter = {
 
 export type CounterName = keyof typeof Counter;
 
-/** Counters that tell a state and not a sum of events: those of a dead worker are gone with it. */
-const GAUGES: readonly CounterName[] = [
-  'connections',
-  'sessions',
-  'subscriptions',
-  'sharedSubscriptions',
-  'retainedMessages',
-  'storedMessages',
-  'storedBytes',
-  'waitingPackets',
-  'waitingBytes',
-  'utilisation',
-];
+/** What becomes of a counter, beside being counted. */
+export interface CounterUse {
+  /** It tells a state and not a sum of events: that of a dead worker is gone with it. */
+  isGauge?: true;
+  /** Topics below `$SYS/broker/` that show it, summed over all workers. */
+  topics?: readonly string[];
+  /** The topic below `$SYS/broker/load/` that shows it per minute, as moving averages. */
+  load?: string;
+}
+
+/** A new counter has a cell above and a line here, and all else follows. */
+// biome-ignore format: one counter a line
+export const COUNTER_USES: Readonly<Record<CounterName, CounterUse>> = {
+  bytesReceived: { topics: ['bytes/received'], load: 'bytes/received' },
+  bytesSent: { topics: ['bytes/sent'], load: 'bytes/sent' },
+  packetsReceived: { topics: ['messages/received'], load: 'messages/received' },
+  packetsSent: { topics: ['messages/sent'], load: 'messages/sent' },
+  publishReceived: { topics: ['publish/messages/received'], load: 'publish/received' },
+  publishSent: { topics: ['publish/messages/sent'], load: 'publish/sent' },
+  publishBytesReceived: { topics: ['publish/bytes/received'] },
+  publishBytesSent: { topics: ['publish/bytes/sent'] },
+  publishDropped: { topics: ['publish/messages/dropped'], load: 'publish/dropped' },
+  connects: { load: 'connections' },
+  connections: { isGauge: true, topics: ['clients/connected', 'clients/active'] },
+  sessions: { isGauge: true },
+  sessionsExpired: { topics: ['clients/expired'] },
+  subscriptions: { isGauge: true, topics: ['subscriptions/count'] },
+  sharedSubscriptions: { isGauge: true, topics: ['shared_subscriptions/count'] },
+  retainedMessages: { isGauge: true, topics: ['retained messages/count'] },
+  storedMessages: { isGauge: true, topics: ['messages/stored', 'store/messages/count'] },
+  storedBytes: { isGauge: true, topics: ['store/messages/bytes'] },
+  waitingPackets: { isGauge: true, topics: ['packet/out/count'] },
+  waitingBytes: { isGauge: true, topics: ['packet/out/bytes'] },
+  // Messages dropped, by reason: topics of our own.
+  dropQueueFull: { topics: ['publish/messages/dropped/queue_full'] },
+  dropTooLarge: { topics: ['publish/messages/dropped/too_large'] },
+  dropExpired: { topics: ['publish/messages/dropped/expired'] },
+  dropBacklog: { topics: ['publish/messages/dropped/backlog'] },
+  dropCongested: { topics: ['publish/messages/dropped/congested'] },
+  dropMemory: { topics: ['publish/messages/dropped/memory'] },
+  utilisation: { isGauge: true },
+  connectionsTaken: {},
+  storeCommits: {},
+  ticks: {},
+};
+
+export const COUNTER_NAMES = Object.keys(Counter) as readonly CounterName[];
 
 /** Adds what a dead worker has counted to the sum of all its predecessors. */
 export function retire(from: Float64Array, sum: Float64Array): void {
-  for (const name of Object.keys(Counter) as CounterName[]) {
-    if (!GAUGES.includes(name)) sum[Counter[name]]! += from[Counter[name]]!;
+  for (const name of COUNTER_NAMES) {
+    if (COUNTER_USES[name].isGauge !== true) sum[Counter[name]]! += from[Counter[name]]!;
   }
 }
 
-const CELLS = Object.keys(Counter).length;
+const CELLS = COUNTER_NAMES.length;
 
 export function createCounters(): SharedArrayBuffer {
   return new SharedArrayBuffer(CELLS * Float64Array.BYTES_PER_ELEMENT);

@@ -3,81 +3,43 @@
  * published [mosq: $SYS tree]. Pure: readings and time come in, topics and values go out.
  */
 import { appendAll } from '../base/append-all.js';
+import { COUNTER_NAMES, COUNTER_USES, type CounterName } from './counters.js';
 
-/** Everything the tree shows, summed over all workers. */
-export interface SysReadings {
+/** What main itself knows. */
+interface MainReadings {
   clientsTotal: number;
-  clientsConnected: number;
-  clientsExpired: number;
-  packetsReceived: number;
-  packetsSent: number;
-  storedMessages: number;
-  storedBytes: number;
-  subscriptions: number;
-  sharedSubscriptions: number;
-  retainedMessages: number;
-  bytesReceived: number;
-  bytesSent: number;
-  publishReceived: number;
-  publishSent: number;
-  publishDropped: number;
-  publishBytesReceived: number;
-  publishBytesSent: number;
-  waitingPackets: number;
-  waitingBytes: number;
+  /** Connections accepted since the start. */
   sockets: number;
-  connects: number;
   heapBytes: number;
-  /** Messages dropped, by reason; topics of our own. */
-  dropped: Readonly<Record<string, number>>;
+}
+
+/** Everything the tree shows; counters are summed over all workers. */
+export interface SysReadings extends Readonly<Record<CounterName, number>>, MainReadings {
   /** The store, by topic below `$SYS/broker/`; topics of our own. */
   store: Readonly<Record<string, string | number>>;
 }
 
-type PlainReading = Exclude<keyof SysReadings, 'dropped' | 'store'>;
+type Reading = CounterName | keyof MainReadings;
 
 export type SysUpdate = readonly [topic: string, value: string];
 
 const PREFIX = '$SYS/broker/';
 
 /** Topics that show one reading as it is. */
-const PLAIN: readonly (readonly [topic: string, reading: PlainReading])[] = [
+const FIGURES: readonly (readonly [topic: string, reading: Reading])[] = [
   ['clients/total', 'clientsTotal'],
-  ['clients/connected', 'clientsConnected'],
-  ['clients/active', 'clientsConnected'],
-  ['clients/expired', 'clientsExpired'],
-  ['messages/received', 'packetsReceived'],
-  ['messages/sent', 'packetsSent'],
-  ['messages/stored', 'storedMessages'],
-  ['store/messages/count', 'storedMessages'],
-  ['store/messages/bytes', 'storedBytes'],
-  ['subscriptions/count', 'subscriptions'],
-  ['shared_subscriptions/count', 'sharedSubscriptions'],
-  ['retained messages/count', 'retainedMessages'],
-  ['bytes/received', 'bytesReceived'],
-  ['bytes/sent', 'bytesSent'],
-  ['publish/bytes/received', 'publishBytesReceived'],
-  ['publish/bytes/sent', 'publishBytesSent'],
-  ['publish/messages/received', 'publishReceived'],
-  ['publish/messages/sent', 'publishSent'],
-  ['publish/messages/dropped', 'publishDropped'],
-  ['packet/out/count', 'waitingPackets'],
-  ['packet/out/bytes', 'waitingBytes'],
+  ...COUNTER_NAMES.flatMap((name) => (COUNTER_USES[name].topics ?? []).map((topic) => [topic, name] as const)),
   ['connections/socket/count', 'sockets'],
   ['heap/current', 'heapBytes'],
 ];
 
 /** Topics that show events per minute as moving averages. */
-const LOADS: readonly (readonly [topic: string, reading: PlainReading])[] = [
-  ['load/messages/received', 'packetsReceived'],
-  ['load/messages/sent', 'packetsSent'],
-  ['load/publish/received', 'publishReceived'],
-  ['load/publish/sent', 'publishSent'],
-  ['load/publish/dropped', 'publishDropped'],
-  ['load/bytes/received', 'bytesReceived'],
-  ['load/bytes/sent', 'bytesSent'],
+const LOADS: readonly (readonly [topic: string, reading: Reading])[] = [
+  ...COUNTER_NAMES.flatMap((name) => {
+    const { load } = COUNTER_USES[name];
+    return load === undefined ? [] : [[`load/${load}`, name] as const];
+  }),
   ['load/sockets', 'sockets'],
-  ['load/connections', 'connects'],
 ];
 
 /** Name and time constant in seconds of each average. */
@@ -149,16 +111,13 @@ export class SysTree {
   /** Everything that shows the readings of one moment. */
   #figures(readings: SysReadings): [topic: string, value: string | number][] {
     const figures: [string, string | number][] = [];
-    for (const [topic, reading] of PLAIN) figures.push([topic, readings[reading]]);
-    const disconnected = Math.max(0, readings.clientsTotal - readings.clientsConnected);
+    for (const [topic, reading] of FIGURES) figures.push([topic, readings[reading]]);
+    const disconnected = Math.max(0, readings.clientsTotal - readings.connections);
     figures.push(['clients/disconnected', disconnected], ['clients/inactive', disconnected]);
     this.#clientsMaximum = Math.max(this.#clientsMaximum, readings.clientsTotal);
     if (this.#clientsMaximum > 1) figures.push(['clients/maximum', this.#clientsMaximum]);
     this.#heapMaximum = Math.max(this.#heapMaximum, readings.heapBytes);
     figures.push(['heap/maximum', this.#heapMaximum]);
-    for (const [reason, count] of Object.entries(readings.dropped)) {
-      figures.push([`publish/messages/dropped/${reason}`, count]);
-    }
     appendAll(figures, Object.entries(readings.store));
     return figures;
   }

@@ -1,6 +1,7 @@
 /** Publishes the `$SYS` tree every `sys_interval` seconds, on seconds divisible by it. */
 import { Publication } from '../../mqtt/publication.js';
 import { packedRecords, RecordFlag } from '../../routing/wire.js';
+import { COUNTER_NAMES, type CounterName } from '../../sys/counters.js';
 import { type SysReadings, SysTree } from '../../sys/sys-tree.js';
 import type { Supervisor } from './supervisor.js';
 
@@ -72,38 +73,17 @@ export class SysPublisher {
 
   #read(): SysReadings {
     const { supervisor, sockets, store } = this.#source;
+    const counted = COUNTER_NAMES.map((name) => [name, supervisor.count(name)]);
+    const counters = Object.fromEntries(counted) as Record<CounterName, number>;
+    const { retainedMessages } = supervisor;
     return {
+      ...counters,
+      retainedMessages, // all workers see the same ones
+      storedMessages: retainedMessages + counters.storedMessages,
       clientsTotal: supervisor.clients,
-      clientsConnected: supervisor.count('connections'),
-      clientsExpired: supervisor.count('sessionsExpired'),
-      packetsReceived: supervisor.count('packetsReceived'),
-      packetsSent: supervisor.count('packetsSent'),
-      storedMessages: supervisor.retainedMessages + supervisor.count('storedMessages'),
-      storedBytes: supervisor.count('storedBytes'),
-      subscriptions: supervisor.count('subscriptions'),
-      sharedSubscriptions: supervisor.count('sharedSubscriptions'),
-      retainedMessages: supervisor.retainedMessages,
-      bytesReceived: supervisor.count('bytesReceived'),
-      bytesSent: supervisor.count('bytesSent'),
-      publishReceived: supervisor.count('publishReceived'),
-      publishSent: supervisor.count('publishSent'),
-      publishDropped: supervisor.count('publishDropped'),
-      publishBytesReceived: supervisor.count('publishBytesReceived'),
-      publishBytesSent: supervisor.count('publishBytesSent'),
-      waitingPackets: supervisor.count('waitingPackets'),
-      waitingBytes: supervisor.count('waitingBytes'),
       sockets: sockets(),
-      connects: supervisor.count('connects'),
       heapBytes: process.memoryUsage.rss(),
       store: store(),
-      dropped: {
-        queue_full: supervisor.count('dropQueueFull'),
-        too_large: supervisor.count('dropTooLarge'),
-        expired: supervisor.count('dropExpired'),
-        backlog: supervisor.count('dropBacklog'),
-        congested: supervisor.count('dropCongested'),
-        memory: supervisor.count('dropMemory'),
-      },
     };
   }
 }

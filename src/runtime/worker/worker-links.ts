@@ -61,9 +61,9 @@ export class WorkerLinks {
   /** The link to a worker that begins: a new one, or the one to the worker in whose place it comes. */
   #add(worker: number, port: MessagePort): Link {
     const { cluster } = this.#broker;
-    const link =
-      cluster.link(worker) ?? new Link(worker, port, this.#broker.flushList, () => this.#effects.relieve());
-    link.attach(port);
+    const held = cluster.link(worker);
+    held?.attach(port);
+    const link = held ?? new Link(worker, port, this.#broker.flushList, () => this.#effects.relieve());
     cluster.add(link);
     this.#ports.set(worker, port);
     port.on('message', (message: LinkMessage) => this.#receiveFrom(link, message));

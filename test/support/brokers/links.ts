@@ -7,8 +7,11 @@ import { unpackRecords } from '../../../src/routing/wire.js';
 
 export class TestPort {
   readonly posted: LinkMessage[] = [];
+  /** Bytes of batches for which no credit has come back. */
+  owedBytes = 0;
 
   postMessage(message: LinkMessage, transfer?: readonly unknown[]): void {
+    if (message.kind === 'batch') this.owedBytes += message.records.length;
     // As a real port does: what is transferred is gone here.
     this.posted.push(structuredClone(message, { transfer: [...(transfer ?? [])] as ArrayBuffer[] }));
   }
@@ -54,4 +57,11 @@ export function congest({ link, flush }: TestLink): void {
     link.publish(large, 0, '');
     flush();
   }
+}
+
+/** The other worker has worked off all that was sent to it. */
+export function relieve({ link, port }: TestLink): void {
+  const bytes = port.owedBytes;
+  port.owedBytes = 0;
+  link.credit(bytes);
 }

@@ -4,11 +4,10 @@ import { describe, test } from 'node:test';
 import { receiveRecords } from '../../../src/broker/records-path.js';
 import type { PublishPacket } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
-import { WINDOW_BYTES } from '../../../src/routing/link.js';
 import type { LinkMessage } from '../../../src/routing/messages.js';
 import { packedRecords, RecordFlag, unpackRecords } from '../../../src/routing/wire.js';
 import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
-import { congest, type TestLink, testLink } from '../../support/brokers/links.js';
+import { congest, relieve, type TestLink, testLink } from '../../support/brokers/links.js';
 
 interface Worker {
   fixture: BrokerFixture;
@@ -314,11 +313,6 @@ describe('a shared group with members on several workers', () => {
 });
 
 describe('a congested link', () => {
-  /** Until the other worker has worked it all off. */
-  function relieve({ link }: TestLink): void {
-    link.credit(2 * WINDOW_BYTES);
-  }
-
   for (const filter of ['#', '$share/g/#']) {
     for (const qos of [1, 2] as const) {
       test(`${filter}: publishers of QoS ${qos} are read no further until it has room`, async () => {

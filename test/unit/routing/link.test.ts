@@ -87,8 +87,8 @@ describe('a link between two workers', () => {
     link.stored(second!);
     assert.deepEqual(stored, [3]);
     link.stored(first!);
-    link.stored(first!);
     assert.deepEqual(stored, [3, 1, 2]);
+    assert.throws(() => link.stored(first!), /is confirmed once/);
   });
 
   test('tells those who wait for a batch that it was passed on and lost', () => {

@@ -1,37 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { COUNTER_NAMES, type CounterName } from '../../../src/sys/counters.js';
 import { type SysReadings, SysTree } from '../../../src/sys/sys-tree.js';
 
 const start = Date.UTC(2024, 0);
 
 function readings(fields: Partial<SysReadings> = {}): SysReadings {
-  return {
-    clientsTotal: 0,
-    clientsConnected: 0,
-    clientsExpired: 0,
-    packetsReceived: 0,
-    packetsSent: 0,
-    storedMessages: 0,
-    storedBytes: 0,
-    subscriptions: 0,
-    sharedSubscriptions: 0,
-    retainedMessages: 0,
-    bytesReceived: 0,
-    bytesSent: 0,
-    publishReceived: 0,
-    publishSent: 0,
-    publishDropped: 0,
-    publishBytesReceived: 0,
-    publishBytesSent: 0,
-    waitingPackets: 0,
-    waitingBytes: 0,
-    sockets: 0,
-    connects: 0,
-    heapBytes: 1000,
-    dropped: {},
-    store: {},
-    ...fields,
-  };
+  const counters = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 0])) as Record<CounterName, number>;
+  return { ...counters, clientsTotal: 0, sockets: 0, heapBytes: 1000, store: {}, ...fields };
 }
 
 /** What an update says, without what every topic begins with. */
@@ -43,7 +19,7 @@ function changes(tree: SysTree, fields: Partial<SysReadings>, seconds: number): 
 describe('the first update', () => {
   const all = changes(new SysTree('midge version 1', start), {}, 0);
 
-  test('has every topic that Mosquitto has', () => {
+  test('has every topic that Mosquitto has, and drops by reason', () => {
     const load = [
       'messages/received',
       'messages/sent',
@@ -65,6 +41,9 @@ describe('the first update', () => {
       'retained messages/count',
       ...['bytes/received', 'bytes/sent', 'publish/bytes/received', 'publish/bytes/sent'],
       ...['received', 'sent', 'dropped'].map((one) => `publish/messages/${one}`),
+      ...['queue_full', 'too_large', 'expired', 'backlog', 'congested', 'memory'].map(
+        (one) => `publish/messages/dropped/${one}`,
+      ),
       ...['packet/out/count', 'packet/out/bytes', 'connections/socket/count', 'heap/current', 'heap/maximum'],
       ...load.flatMap((one) => ['1min', '5min', '15min'].map((average) => `load/${one}/${average}`)),
     ];
@@ -100,14 +79,14 @@ test('everything is told again when what was published is lost', () => {
 test('clients who are away, and the most there were', () => {
   const tree = new SysTree('v', start);
   changes(tree, {}, 0);
-  const one = changes(tree, { clientsTotal: 1, clientsConnected: 1 }, 1);
+  const one = changes(tree, { clientsTotal: 1, connections: 1 }, 1);
   assert.equal(one['clients/maximum'], undefined); // only above 1 [mosq: $SYS tree]
-  const five = changes(tree, { clientsTotal: 5, clientsConnected: 3 }, 2);
+  const five = changes(tree, { clientsTotal: 5, connections: 3 }, 2);
   assert.deepEqual(
     [five['clients/maximum'], five['clients/disconnected'], five['clients/inactive'], five['clients/active']],
     ['5', '2', '2', '3'],
   );
-  const two = changes(tree, { clientsTotal: 2, clientsConnected: 2 }, 3);
+  const two = changes(tree, { clientsTotal: 2, connections: 2 }, 3);
   assert.deepEqual([two['clients/maximum'], two['clients/disconnected']], [undefined, '0']);
 });
 
@@ -120,8 +99,8 @@ test('the heap at its largest', () => {
 test('drops by reason, and what the store says, are topics of their own', () => {
   const tree = new SysTree('v', start);
   changes(tree, {}, 0);
-  const dropped = { queue_full: 2, expired: 1 };
-  assert.deepEqual(changes(tree, { dropped, store: { 'store/alarm': 0 } }, 0), {
+  const dropped = { dropQueueFull: 2, dropExpired: 1 };
+  assert.deepEqual(changes(tree, { ...dropped, store: { 'store/alarm': 0 } }, 0), {
     'publish/messages/dropped/queue_full': '2',
     'publish/messages/dropped/expired': '1',
     'store/alarm': '0',
@@ -131,7 +110,7 @@ test('drops by reason, and what the store says, are topics of their own', () => 
 test('numbers: what an update would show now, and nothing of it is taken as published', () => {
   const tree = new SysTree('v', start);
   changes(tree, {}, 0);
-  const fields = { clientsTotal: 5, clientsConnected: 3, heapBytes: 2000, dropped: { expired: 1 } };
+  const fields = { clientsTotal: 5, connections: 3, heapBytes: 2000, dropExpired: 1 };
   const now = readings({ ...fields, store: { 'store/alarm': 0, 'store/state': 'normal' } });
   const numbers = tree.numbers(now, start + 10_500);
   const shown = tree.update(now, start + 10_500).filter(([topic]) => !/load|version|state/.test(topic));
