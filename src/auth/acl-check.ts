@@ -12,6 +12,7 @@
  * SUBSCRIBE and UNSUBSCRIBE are always allowed. A message that the client may not read is not delivered to it.
  */
 import { appendAll } from '../base/append-all.js';
+import { DOLLAR } from '../topic/topic-name.js';
 import type { AclRule } from './acl-file.js';
 import { AclRuleTree, type AclSubject, fillIn } from './acl-rule-tree.js';
 
@@ -152,8 +153,6 @@ export class ClientAcl {
 
 /** Without an `acl_file`: everything but what the broker itself forbids. */
 export const OPEN_ACL = new ClientAcl({});
-
-const DOLLAR = 0x24;
 
 /** What the broker lets anybody do with a topic that begins with `$`, whatever `acl_file` says. */
 function systemVerdict(topic: string): Verdict {

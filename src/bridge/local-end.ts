@@ -112,7 +112,7 @@ export class LocalEnd {
   end(): void {
     const { session } = this;
     if (session !== undefined) removeSession(this.#broker, session);
-    this.#broker.directory.released(this.clientId);
+    this.#broker.directory.sessionEnded(this.clientId);
   }
 
   /** The retained messages that go out, without those that the bridge itself has brought in. */

@@ -56,10 +56,21 @@ export class Acknowledgements {
     if (workers === 0 && this.#waiting.length === 0 && !this.#broker.store.changedSince(mark)) {
       this.#target.sendAck(type, packetId, reasonCode);
     } else {
-      this.add(mark, workers, () => {
-        if (this.#target.isConnected) this.#target.sendAck(type, packetId, reasonCode);
-      });
+      this.#acknowledgeLater(mark, workers, type, packetId, reasonCode);
     }
+  }
+
+  /** By itself: what a closure needs costs memory at each call of the function that makes it. */
+  #acknowledgeLater(
+    mark: number,
+    workers: number,
+    type: AckPacket['type'],
+    packetId: number,
+    reasonCode: number,
+  ): void {
+    this.add(mark, workers, () => {
+      if (this.#target.isConnected) this.#target.sendAck(type, packetId, reasonCode);
+    });
   }
 
   /**

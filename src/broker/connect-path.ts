@@ -226,7 +226,7 @@ function abandon(connection: Connection, clientId: string, answer: ClaimAnswer):
   const { broker } = connection;
   if (answer.verdict !== 'granted') return;
   if (broker.sessions.has(clientId)) broker.directory.willDone(clientId, answer.id);
-  else broker.directory.released(clientId);
+  else broker.directory.sessionEnded(clientId);
 }
 
 function moveTo(connection: Connection, worker: number, frame: Uint8Array): void {

@@ -2,6 +2,7 @@
  * `$CONTROL/…`: requests to the broker itself. No subscriber sees them, nothing of them is retained, and the answer
  * goes to the client that asked, on the topic with `/response` behind it [mosq: $CONTROL].
  */
+import { isTls } from '../config/listener-tls.js';
 import type { ListenerSettings } from '../config/settings.js';
 import { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
@@ -58,12 +59,12 @@ function answerCommand(request: unknown, listeners: readonly ListenerSettings[])
 }
 
 function describeListener(listener: ListenerSettings): object {
-  const { port, protocol, host, socketPath, certfile, pskHint } = listener;
+  const { port, protocol, host, socketPath } = listener;
   return {
     port,
     protocol: protocol === 'websockets' ? 'mqtt+websockets' : 'mqtt',
     ...(host === undefined ? {} : { 'bind-address': host }),
     ...(socketPath === undefined ? {} : { 'socket-path': socketPath }),
-    tls: certfile !== undefined || pskHint !== undefined,
+    tls: isTls(listener),
   };
 }

@@ -55,7 +55,7 @@ export interface Directory {
   /** The will that came with this claim needs no sending any more. */
   willDone(clientId: string, claim: number): void;
   /** The session ended. */
-  released(clientId: string): void;
+  sessionEnded(clientId: string): void;
   /** The session lives on `worker`: move the connection there. */
   pass(worker: number, transport: Transport, received: Uint8Array): void;
   /** A connection ended. */
@@ -63,8 +63,8 @@ export interface Directory {
 }
 
 /**
- * Where everything is kept that is to outlive a connection or to be seen by all workers. Who acknowledges something
- * does it like this, within one turn of the event loop:
+ * Stores all that outlives a connection or is seen by all workers. An acknowledgement is sent like this, within one
+ * turn of the event loop:
  *
  *     const mark = store.mark();
  *     …changes…
@@ -74,14 +74,14 @@ export interface BrokerStore {
   /** False where stored sessions do not read at present: nobody can be told whether there is one. */
   readonly knowsSessions: boolean;
   mark(): number;
-  /** The same in the middle of what a packet changes: all of that is kept or lost together. */
+  /** A mark in the middle of what a packet changes: all of that is stored or lost together. */
   markWithin(): number;
   changedSince(mark: number): boolean;
   /** Calls back once everything changed since the mark is committed, or was undone. */
   whenSettled(mark: number, callback: () => void): void;
   /**
-   * Whether a QoS 2 message, which may come a second time after a crash, is new to a receiver. If other workers keep
-   * the message, that it has it is noted together with the other changes of this turn.
+   * Whether a QoS 2 message, which may come a second time after a crash, is new to a receiver. If another worker stores
+   * the message until it is released, a delivery note is stored with the other changes of this turn.
    */
   isNewTo(receiver: string, message: Once): boolean;
   /**
@@ -92,7 +92,7 @@ export interface BrokerStore {
   whenRetained(callback: () => void): void;
   /** Lets this thread read what others committed; first thing in every handler of another thread's message. */
   refresh(): void;
-  /** @returns `null` where sessions are kept in memory only */
+  /** @returns `null` if sessions are in memory only */
   createSession(record: SessionRecord): SessionStorage | null;
   readonly retained: RetainedMessages;
 }

@@ -173,9 +173,9 @@ function refusalOf(connection: Connection, publication: Publication, route: Rout
 }
 
 /**
- * QoS 2: kept until PUBREL, routed then. The same packet again is answered and not doubled [MQTT-4.3.3-10]. The same
- * id with other content is refused where that can be told; in older versions it replaces what was kept, as Mosquitto
- * does.
+ * A QoS 2 message waits for its PUBREL, and is routed then. The same packet again is answered and not doubled
+ * [MQTT-4.3.3-10]. The same packet id with other content is refused in MQTT 5.0; in older versions the new message
+ * replaces the one that waits, as with Mosquitto.
  */
 function receiveQos2(connection: Connection, publication: Publication, refusal: number): void {
   const { broker, session } = connection;
@@ -185,11 +185,11 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
     return;
   }
   const mark = broker.store.mark();
-  const kept = session.inbound.find(packetId);
-  if (kept === undefined) {
+  const waiting = session.inbound.find(packetId);
+  if (waiting === undefined) {
     if (session.inbound.receivedCount >= connection.receiveMaximum) connection.exceedsReceiveMaximum();
     session.inbound.receive(packetId, publication);
-  } else if (!sameMessage(kept, publication)) {
+  } else if (!sameMessage(waiting, publication)) {
     if (connection.version === 5) {
       broker.log.write('warning', lines.messageIdInUse(packetId, connection.clientId));
       connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, ReasonCode.packetIdentifierInUse);
@@ -218,8 +218,8 @@ export interface Releaser extends AckTarget {
 export function releasePublication(connection: Releaser, packetId: number): void {
   const { broker, session } = connection;
   const mark = broker.store.mark();
-  const isKept = session.storage !== null;
-  const publication = isKept ? session.inbound.find(packetId) : session.inbound.release(packetId);
+  const isStored = session.storage !== null;
+  const publication = isStored ? session.inbound.find(packetId) : session.inbound.release(packetId);
   const route =
     publication === undefined
       ? null
@@ -230,11 +230,11 @@ export function releasePublication(connection: Releaser, packetId: number): void
     return;
   }
   const isExpired = publication.expiresAt !== 0 && publication.expiresAt <= broker.now;
-  if (isKept && !isExpired && releaseTakesTime(broker, session, packetId, route)) {
+  if (isStored && !isExpired && releaseTakesTime(broker, session, packetId, route)) {
     releaseInSteps(connection, packetId, publication, route);
     return;
   }
-  if (isKept) session.inbound.release(packetId);
+  if (isStored) session.inbound.release(packetId);
   if (isExpired) {
     // Its time was over before the client released it [MQTT-3.3.2-5]; the exchange ends as usual [MQTT-4.3.3-13].
     broker.counters[Counter.publishDropped]! += 1;

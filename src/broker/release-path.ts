@@ -14,7 +14,7 @@ export function releaseTakesTime(broker: Broker, session: Session, packetId: num
   if (session.storage === null) return false;
   const entry = session.inbound.findEntry(packetId);
   if (entry === null || route.topic.charCodeAt(0) === DOLLAR) return false;
-  return route.durable !== 0 || entry.wasReleased || broker.releases.has(session);
+  return route.durable !== 0 || entry.wasForwarded || broker.releases.has(session);
 }
 
 /** Begins the release, or joins it if it is under way. */
@@ -34,7 +34,7 @@ export function beginRelease(
   const release: Release = {
     ...released,
     entry,
-    isRepeated: entry.wasReleased,
+    isRepeated: entry.wasForwarded,
     missing: 1,
     members: [],
     waiters: [waiter],
@@ -48,7 +48,7 @@ export function beginRelease(
 function sendToWorkers(broker: Broker, session: Session, release: Release): void {
   const { cluster } = broker;
   const { publication, route, entry } = release;
-  publication.once = { messageId: entry.release(), isElsewhere: true };
+  publication.once = { messageId: entry.nameForOthers(), isElsewhere: true };
   chooseMembers(broker, release);
   if (route.remote !== 0) cluster.forward(publication, route.remote);
   publication.once = null;
@@ -63,7 +63,7 @@ function sendToWorkers(broker: Broker, session: Session, release: Release): void
 
 function chooseMembers(broker: Broker, { publication, route, entry, isRepeated, members }: Release): void {
   const { cluster, store } = broker;
-  const once = { messageId: entry.release(), isElsewhere: false };
+  const once = { messageId: entry.nameForOthers(), isElsewhere: false };
   for (const group of route.groups) {
     if (isRepeated && !store.isNewTo(group.key, once)) continue;
     const next = group.nextReader(publication.topic);
@@ -87,7 +87,7 @@ function complete(broker: Broker, session: Session, release: Release): void {
   const mark = broker.store.mark();
   if (session.inbound.findEntry(packetId) === entry) session.inbound.release(packetId);
   else entry.remove(); // the session has ended, or the client has used the packet id again
-  publication.once = isRepeated ? { messageId: entry.release(), isElsewhere: false } : null;
+  publication.once = isRepeated ? { messageId: entry.nameForOthers(), isElsewhere: false } : null;
   if (publication.retain) broker.setRetained(publication);
   deliverLocally(broker, broker.routes.routeOf(publication.topic), publication, session);
   publication.once = null;

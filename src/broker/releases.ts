@@ -1,19 +1,18 @@
 /**
- * QoS 2 messages on their way from a session that is kept to subscribers that other workers keep: nothing may be lost
- * or doubled, though two workers commit at different times. So the publisher's worker goes on keeping the message
- * until the others have it.
+ * QoS 2 messages from a stored session to stored sessions of other workers. No message may be lost or doubled, though
+ * two workers commit at different times. So the publisher's worker stores the message until the others have it.
  *
  *   PUBREL ─► to the other workers ─► stored there, with notes for whom ─► here, in one transaction: the message is
- *   no longer kept, its notes are gone, this worker's subscribers have it ─► PUBCOMP
+ *   not stored any more, its notes are gone, this worker's subscribers have it ─► PUBCOMP
  *
- * A crash before the last transaction leaves the message kept, its publisher releases it again, and the notes show
- * who has it already. Messages of one session complete in the order of their release.
+ * After a crash before the last transaction the message is still stored, its publisher releases it again, and the
+ * notes show who has it already. Messages of one session complete in the order of their release.
  */
 import { RingQueue } from '../base/ring-queue.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Route } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
-import type { KeptEntry } from '../session/session-storage.js';
+import type { StoredDelivery } from '../session/session-storage.js';
 import type { Subscription } from '../session/subscription.js';
 
 /** What is to be released. */
@@ -31,7 +30,7 @@ export interface ReleaseWaiter {
 }
 
 export interface Release extends Released {
-  entry: KeptEntry;
+  entry: StoredDelivery;
   /** It was tried before, maybe by an earlier process: some may have it. */
   isRepeated: boolean;
   /** Workers that have not stored it yet. */
@@ -50,7 +49,7 @@ export class Releases {
   }
 
   /** The release of this message, if it is under way. */
-  find(session: Session, entry: KeptEntry): Release | undefined {
+  find(session: Session, entry: StoredDelivery): Release | undefined {
     for (const release of this.#pending.get(session) ?? []) if (release.entry === entry) return release;
     return undefined;
   }

@@ -3,7 +3,7 @@ import * as lines from '../log/mosquitto-lines.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { Interest } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
-import type { KeptContents, SessionStorage } from '../session/session-storage.js';
+import type { SessionStorage, StoredContents } from '../session/session-storage.js';
 import { Subscription } from '../session/subscription.js';
 import { Counter } from '../sys/counters.js';
 import type { Broker } from './broker.js';
@@ -16,7 +16,7 @@ export interface RestoredSession {
   record: Readonly<SessionRecord>;
   storage: SessionStorage;
   subscriptions: readonly SubscriptionRecord[];
-  contents: KeptContents;
+  contents: StoredContents;
 }
 
 /** What of a session's record is new when its client connects; the rest follows from the session. */
@@ -83,7 +83,7 @@ export function restoreSession(broker: Broker, restored: RestoredSession): void 
 export function endSession(broker: Broker, session: Session): void {
   if (broker.sessions.get(session.clientId) !== session) return;
   removeSession(broker, session);
-  broker.directory.released(session.clientId);
+  broker.directory.sessionEnded(session.clientId);
 }
 
 /** Its subscriptions go; shared messages that it had not acknowledged go to other members. */

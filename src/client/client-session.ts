@@ -1,5 +1,5 @@
 /**
- * What a client keeps from one connection to the next: its packet ids, messages on their way to the server, and
+ * What a client's session has from one connection to the next: its packet ids, messages on their way to the server, and
  * QoS 2 messages from the server that are not released yet. Knows no connection and does no I/O.
  */
 import { assert } from '../base/assert.js';

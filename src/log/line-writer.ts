@@ -10,8 +10,10 @@
  * Pino's own destination is not used: its `flushSync` leaves out a chunk that waits for a full pipe, and a write that
  * waits in the thread pool keeps the process from ending.
  */
+
 import { close, closeSync, write, writeSync } from 'node:fs';
 import { assert } from '../base/assert.js';
+import { NO_BYTES } from '../base/no-bytes.js';
 
 /** Characters that wait for a stalled descriptor, some 40,000 lines. */
 const WAITING_LENGTH_MAX = 4 * 1024 * 1024;
@@ -31,8 +33,6 @@ const POOL_HEAD_START_MS = 5;
 
 /** The other end is gone for good. */
 const PERMANENT_FAULTS = new Set(['EPIPE', 'EBADF', 'ECONNRESET']);
-
-const NOTHING = Buffer.alloc(0);
 
 const sleepCell = new Int32Array(new SharedArrayBuffer(4));
 
@@ -62,7 +62,7 @@ export class LineWriter {
   readonly #waitingLengthMax: number;
   #state: State = 'idle';
   #waiting = '';
-  #chunk: Buffer = NOTHING;
+  #chunk: Buffer = NO_BYTES;
   /** How much of the chunk is written. */
   #offset = 0;
   #dropped = 0;
@@ -154,7 +154,7 @@ export class LineWriter {
       this.#waiting += this.#droppedLine(this.#dropped);
       this.#dropped = 0;
     }
-    this.#chunk = this.#waiting === '' ? NOTHING : Buffer.from(this.#waiting);
+    this.#chunk = this.#waiting === '' ? NO_BYTES : Buffer.from(this.#waiting);
     this.#offset = 0;
     this.#waiting = '';
     return this.#chunk.length > 0;
@@ -195,7 +195,7 @@ export class LineWriter {
 
   #discard(): void {
     this.#waiting = '';
-    this.#chunk = NOTHING;
+    this.#chunk = NO_BYTES;
     this.#offset = 0;
     this.#dropped = 0;
   }
@@ -209,7 +209,7 @@ export class LineWriter {
     if (this.#state === 'writing') {
       // The chunk is the thread pool's, which ends its work before the process ends.
       sleep(POOL_HEAD_START_MS);
-      this.#chunk = NOTHING;
+      this.#chunk = NO_BYTES;
       this.#offset = 0;
     }
     const deadline = Date.now() + FLUSH_MAX_MS;

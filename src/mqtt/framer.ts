@@ -2,10 +2,12 @@
  * Finds the packets in a stream of bytes (hot path). Packets that lie whole in what was read are handed over where
  * they lie; only one that is cut off at the end is copied, and completed by what is read next.
  *
- *   push: [ frame | frame | fra ]     kept: [ fra ]
- *   push: [ me | frame | frame ]      kept: [ frame ] handed over, then on in place
+ *   push: [ frame | frame | fra ]     pending: [ fra ]
+ *   push: [ me | frame | frame ]      pending: [ frame ] handed over, then on in place
  */
+
 import { returnChunk, takeChunk } from '../base/chunk-pool.js';
+import { NO_BYTES } from '../base/no-bytes.js';
 import { PacketError } from './packet-error.js';
 import { ReasonCode } from './reason-codes.js';
 
@@ -27,22 +29,20 @@ const INVALID = -1;
 const LAST_SHIFT = 21;
 
 /** Bytes first set aside for a packet that is cut off. From there the space doubles as its bytes really arrive. */
-const KEPT_BYTES_MIN = 64;
+const PENDING_BYTES_MIN = 64;
 
 /** From here on that space is lent by the pool: large packets follow one another. */
 const LENT_BYTES_MIN = 16 * 1024;
-
-const NOTHING = Buffer.alloc(0);
 
 export class Framer {
   /** Bytes of the largest packet that is taken, its fixed header included. May change at any time. */
   maximumPacketSize: number;
   readonly #onFrame: OnFrame;
   #stopped = false;
-  /** The beginning of a packet that is not complete, or after a stop whatever came; `#keptLength` bytes of it. */
-  #kept: Buffer = NOTHING;
-  #keptLength = 0;
-  /** Where the packet last looked at ends. */
+  /** The beginning of a packet that is not complete, or after a stop whatever came; `#pendingLength` bytes of it. */
+  #pending: Buffer = NO_BYTES;
+  #pendingLength = 0;
+  /** Where the packet whose header was read last ends. */
   #end = 0;
   #error: PacketError | undefined = undefined;
 
@@ -64,22 +64,22 @@ export class Framer {
    */
   push(buffer: Uint8Array, length: number): PacketError | undefined {
     if (this.#stopped) {
-      this.#keep(buffer, 0, length, 0);
+      this.#addPending(buffer, 0, length, 0);
       return undefined;
     }
-    const at = this.#keptLength === 0 ? 0 : this.#complete(buffer, length);
+    const at = this.#pendingLength === 0 ? 0 : this.#complete(buffer, length);
     return at === INVALID ? this.#error : this.#consume(buffer, at, length);
   }
 
   /** Goes on after a stop. @returns as `push` */
   resume(): PacketError | undefined {
     this.#stopped = false;
-    const kept = this.#kept;
-    const length = this.#keptLength;
-    this.#kept = NOTHING;
-    this.#keptLength = 0;
-    const fault = this.push(kept, length);
-    returnChunk(kept);
+    const pending = this.#pending;
+    const length = this.#pendingLength;
+    this.#pending = NO_BYTES;
+    this.#pendingLength = 0;
+    const fault = this.push(pending, length);
+    returnChunk(pending);
     return fault;
   }
 
@@ -88,9 +88,9 @@ export class Framer {
    * thread. The packet at which the framer was stopped is not among them.
    */
   rest(): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(this.#keptLength);
-    this.#kept.copy(bytes, 0, 0, this.#keptLength);
-    this.#release();
+    const bytes = Buffer.allocUnsafeSlow(this.#pendingLength);
+    this.#pending.copy(bytes, 0, 0, this.#pendingLength);
+    this.#dropPending();
     return bytes;
   }
 
@@ -101,37 +101,37 @@ export class Framer {
       if (bodyStart === INVALID) return this.#error;
       const end = this.#end;
       if (bodyStart === INCOMPLETE || end > length) {
-        this.#keep(buffer, at, length, bodyStart === INCOMPLETE ? 0 : end - at);
+        this.#addPending(buffer, at, length, bodyStart === INCOMPLETE ? 0 : end - at);
         return undefined;
       }
       this.#stopped = !this.#onFrame(buffer, at, bodyStart, end);
       at = end;
     }
-    if (at < length) this.#keep(buffer, at, length, length - at);
+    if (at < length) this.#addPending(buffer, at, length, length - at);
     return undefined;
   }
 
   /**
-   * Completes the packet whose beginning was kept.
+   * Completes the packet whose beginning is pending.
    * @returns how many bytes of the buffer that took
    */
   #complete(buffer: Uint8Array, length: number): number {
     let at = 0;
-    let bodyStart = this.#readHeader(this.#kept, 0, this.#keptLength);
+    let bodyStart = this.#readHeader(this.#pending, 0, this.#pendingLength);
     while (bodyStart === INCOMPLETE) {
       if (at === length) return at;
-      this.#keep(buffer, at, at + 1, 0);
+      this.#addPending(buffer, at, at + 1, 0);
       at += 1;
-      bodyStart = this.#readHeader(this.#kept, 0, this.#keptLength);
+      bodyStart = this.#readHeader(this.#pending, 0, this.#pendingLength);
     }
     if (bodyStart === INVALID) return INVALID;
     const frameLength = this.#end;
-    const taken = Math.min(length - at, frameLength - this.#keptLength);
-    this.#keep(buffer, at, at + taken, frameLength);
-    if (this.#keptLength === frameLength) {
-      const frame = this.#kept;
-      this.#kept = NOTHING;
-      this.#keptLength = 0;
+    const taken = Math.min(length - at, frameLength - this.#pendingLength);
+    this.#addPending(buffer, at, at + taken, frameLength);
+    if (this.#pendingLength === frameLength) {
+      const frame = this.#pending;
+      this.#pending = NO_BYTES;
+      this.#pendingLength = 0;
       this.#stopped = !this.#onFrame(frame, 0, bodyStart, frameLength);
       returnChunk(frame);
     }
@@ -166,27 +166,27 @@ export class Framer {
   }
 
   /**
-   * Adds `buffer[start, end)` to what is kept. However long the packet claims to be (`lengthMax`; 0 = not known yet),
+   * Adds `buffer[start, end)` to what is pending. However long the packet claims to be (`lengthMax`; 0 = not known yet),
    * space is only taken in proportion to what has arrived.
    */
-  #keep(buffer: Uint8Array, start: number, end: number, lengthMax: number): void {
-    const length = this.#keptLength + end - start;
-    if (length > this.#kept.length) {
-      const space = Math.max(KEPT_BYTES_MIN, 2 * length);
+  #addPending(buffer: Uint8Array, start: number, end: number, lengthMax: number): void {
+    const length = this.#pendingLength + end - start;
+    if (length > this.#pending.length) {
+      const space = Math.max(PENDING_BYTES_MIN, 2 * length);
       const bytes = lengthMax < length ? space : Math.min(space, lengthMax);
       const larger = bytes < LENT_BYTES_MIN ? Buffer.allocUnsafe(bytes) : takeChunk(0, bytes);
-      larger.set(this.#kept.subarray(0, this.#keptLength));
-      returnChunk(this.#kept);
-      this.#kept = larger;
+      larger.set(this.#pending.subarray(0, this.#pendingLength));
+      returnChunk(this.#pending);
+      this.#pending = larger;
     }
-    this.#kept.set(buffer.subarray(start, end), this.#keptLength);
-    this.#keptLength = length;
+    this.#pending.set(buffer.subarray(start, end), this.#pendingLength);
+    this.#pendingLength = length;
   }
 
-  #release(): void {
-    returnChunk(this.#kept);
-    this.#kept = NOTHING;
-    this.#keptLength = 0;
+  #dropPending(): void {
+    returnChunk(this.#pending);
+    this.#pending = NO_BYTES;
+    this.#pendingLength = 0;
   }
 }
 

@@ -11,7 +11,7 @@ import { COLLECTING_SIZE_MAX, returnChunk, takeChunk } from '../base/chunk-pool.
 export interface ByteSink {
   /**
    * Hands over the first `length` bytes of the chunk.
-   * @returns true when they are gone and the chunk is free; false when the sink keeps the chunk and will call
+   * @returns true when they are gone and the chunk is free; false when the sink holds the chunk and will call
    * `written()` on the buffer later
    */
   write(chunk: Buffer, length: number): boolean;
@@ -117,7 +117,7 @@ export class OutgoingBuffer {
     this.length = 0;
   }
 
-  /** The sink has taken the chunk that it kept. */
+  /** The sink is done with the chunk that it held. */
   written(): void {
     const chunk = this.#busy;
     if (chunk === null) return;

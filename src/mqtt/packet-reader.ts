@@ -1,5 +1,5 @@
 /**
- * Reads the fields of one packet in order. The first thing found wrong is kept in `error`, and everything read
+ * Reads the fields of one packet in order. The first fault is in `error`, and everything read
  * after it is empty: a decoder reads straight on and asks once at the end.
  */
 

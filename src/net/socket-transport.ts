@@ -1,6 +1,8 @@
 /** A connection's socket: bytes between the kernel and the broker core, nothing else. */
+
 import type { Socket, SocketConstructorOpts } from 'node:net';
 import type { TlsSession } from '../auth/authenticator.js';
+import { NO_BYTES } from '../base/no-bytes.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
 import { nodeErrorText } from '../system/system-error.js';
@@ -12,8 +14,6 @@ import { LINGER_MS } from './time-limits.js';
  * to stay is copied there.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
-
-const NOTHING = new Uint8Array(0);
 
 export interface SocketOrigin {
   listener: number;
@@ -100,7 +100,7 @@ export class SocketTransport implements Transport {
   detach(): Detached | null {
     this.#connection = null;
     const fd = takeDescriptor(this.#socket);
-    return fd < 0 ? null : { handover: fd, unread: NOTHING };
+    return fd < 0 ? null : { handover: fd, unread: NO_BYTES };
   }
 
   #received(bytes: number, buffer: Uint8Array): boolean {

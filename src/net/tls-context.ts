@@ -34,11 +34,6 @@ const WITH_OLD_VERSIONS = ':@SECLEVEL=0';
 
 const MIN_VERSIONS = { 'tlsv1.1': 'TLSv1.1', 'tlsv1.2': 'TLSv1.2', 'tlsv1.3': 'TLSv1.3' } as const;
 
-/** Whether clients of the listener have to speak TLS. */
-export function isTls({ certfile, pskHint }: Pick<TlsListener, 'certfile' | 'pskHint'>): boolean {
-  return certfile !== undefined || pskHint !== undefined;
-}
-
 /**
  * Options for `tls.createServer`, without what depends on connections.
  * @returns the error line of the first part that cannot be used

@@ -2,10 +2,12 @@
  * A connection over WebSockets: the bytes in its binary frames, between the stream below and the broker core. Frames
  * and packets need not begin together [MQTT-6.0.0-2]: to the core it is one stream of bytes.
  */
+
 import type { Duplex } from 'node:stream';
 import { MessageChannel } from 'node:worker_threads';
 import WebSocket from 'ws';
 import type { TlsSession } from '../auth/authenticator.js';
+import { NO_BYTES } from '../base/no-bytes.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket, DisconnectReason } from '../log/mosquitto-lines.js';
 import { nodeErrorText } from '../system/system-error.js';
@@ -17,8 +19,6 @@ const SEND = { binary: true, compress: false, fin: true };
 /** Codes of close frames [RFC 6455, 7.4.1]. */
 const NORMAL_CLOSURE = 1000;
 const UNSUPPORTED_DATA = 1003;
-
-const NOTHING = Buffer.alloc(0);
 
 /** Its listeners are the same functions for all connections: each closure would take memory once a connection. */
 interface Served {
@@ -131,7 +131,7 @@ export class WebSocketTransport implements Transport {
       return null;
     }
     const { port1, port2 } = new MessageChannel();
-    const unread = this.#held === null ? NOTHING : Buffer.concat(this.#held);
+    const unread = this.#held === null ? NO_BYTES : Buffer.concat(this.#held);
     this.#held = null;
     const pump = new RelayPump(port1, {
       write: (bytes) => this.write(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), bytes.length),

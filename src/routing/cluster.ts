@@ -106,19 +106,19 @@ export class Cluster {
   }
 
   /**
-   * Sends a message to the workers of the mask (hot path); a retained one of `$SYS` goes to every worker, to be kept.
+   * Sends a message to the workers of the mask (hot path); every worker gets a retained one of `$SYS`.
    * @returns how many workers did not get a QoS 0 message because their link is congested
    */
   forward(publication: Publication, mask: number): number {
     let dropped = 0;
-    // Only the broker's own tree is kept by every worker; other retained messages are in the store.
-    const keep = publication.retain && isSysTopic(publication.topic) ? RecordFlag.setRetained : 0;
-    const targets = (mask & this.#present) | (keep === 0 ? 0 : this.#living);
+    // Only the broker's own tree is in each worker's memory; other retained messages are in the store.
+    const retained = publication.retain && isSysTopic(publication.topic) ? RecordFlag.setRetained : 0;
+    const targets = (mask & this.#present) | (retained === 0 ? 0 : this.#living);
     for (let left = targets; left !== 0; left &= left - 1) {
       const bit = left & -left;
       const link = this.#links[31 - Math.clz32(bit)]!;
-      if (link.congested && publication.qos === 0 && keep === 0) dropped += 1;
-      else link.publish(publication, keep | ((mask & bit) === 0 ? 0 : RecordFlag.deliver), '');
+      if (link.congested && publication.qos === 0 && retained === 0) dropped += 1;
+      else link.publish(publication, retained | ((mask & bit) === 0 ? 0 : RecordFlag.deliver), '');
     }
     return dropped;
   }

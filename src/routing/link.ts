@@ -115,14 +115,14 @@ export class Link implements ByteSink {
     for (const { failed } of sent) failed();
   }
 
-  /** Another worker has taken the place of the one that died. What was held waits for `release`. */
+  /** Another worker has taken the place of the one that died. What was held waits for `open`. */
   attach(port: Pick<MessagePort, 'postMessage'>): void {
     assert(this.#port === null, 'the worker that died is gone before its replacement comes');
     this.#port = port;
   }
 
   /** The successor gets what was held for it. */
-  release(): void {
+  open(): void {
     const held = this.#held ?? [];
     this.#held = null;
     for (const message of held) this.#post(message);

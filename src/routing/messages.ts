@@ -56,7 +56,7 @@ export type ClaimAnswer =
   /** `global_max_clients` is reached. */
   | { id: number; verdict: 'full' };
 
-/** Where the live store is and how it is kept. */
+/** Where the live store is and how it is written. */
 export interface StorePlace {
   path: string;
   mode: StoreMode;
@@ -124,7 +124,7 @@ export type WorkerToMain =
   /** The wills of these claims need no sending any more: the client disconnected orderly, or they were sent. */
   | { kind: 'wills-done'; wills: [clientId: string, claim: number][] }
   /** These sessions ended. */
-  | { kind: 'released'; clientIds: string[] }
+  | { kind: 'sessions-ended'; clientIds: string[] }
   /** The answer to `discard`, one for each id. */
   | { kind: 'discarded'; clientIds: string[] }
   /** A connection whose session lives on another worker. */

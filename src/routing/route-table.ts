@@ -90,7 +90,7 @@ function mayRead({ session }: Subscription, topic: string): boolean {
 }
 
 /** Everything subscribed to one filter. */
-interface FilterEntry {
+interface FilterSubscribers {
   readonly filter: string;
   readonly subscriptions: Subscription[];
   groups: Map<string, SharedGroup> | null;
@@ -127,7 +127,7 @@ const NO_SUBSCRIPTIONS: Subscription[] = [];
 const NO_GROUPS: SharedGroup[] = [];
 
 export class RouteTable {
-  readonly #trie = new TopicTrie<FilterEntry>();
+  readonly #trie = new TopicTrie<FilterSubscribers>();
   readonly #cache = new RouteCache();
   #generation = 0;
   #subscriptionCount = 0;
@@ -207,20 +207,20 @@ export class RouteTable {
   }
 
   /** A worker died: its stored sessions go on wanting what they wanted, the others are gone. */
-  keepStoredOf(worker: number): void {
+  forgetUnlessDurable(worker: number): void {
     this.#forgetRemote(worker, 1 << worker);
   }
 
-  /** @param kept the worker's bit where its durable interests stay, else 0 */
-  #forgetRemote(worker: number, kept: number): void {
+  /** @param durable the worker's bit if its durable interests stay, else 0 */
+  #forgetRemote(worker: number, durable: number): void {
     this.#generation += 1;
     const others = ~(1 << worker);
     for (const entry of [...this.#trie.values()]) {
-      entry.remoteDurable &= others | kept;
-      entry.remote &= others | (entry.remoteDurable & kept);
+      entry.remoteDurable &= others | durable;
+      entry.remote &= others | (entry.remoteDurable & durable);
       for (const group of entry.groups?.values() ?? []) {
-        group.remoteDurable &= others | kept;
-        if ((group.remoteDurable & kept) === 0) group.remoteMembers.delete(worker);
+        group.remoteDurable &= others | durable;
+        if ((group.remoteDurable & durable) === 0) group.remoteMembers.delete(worker);
       }
       this.#dropIfEmpty(entry.filter);
     }
@@ -271,7 +271,7 @@ export class RouteTable {
     return this.route(bytes, 0, bytes.length) ?? this.#find(topic);
   }
 
-  #entry(filter: string): FilterEntry {
+  #entry(filter: string): FilterSubscribers {
     let entry = this.#trie.get(filter);
     if (entry === undefined) {
       entry = { filter, subscriptions: [], groups: null, durable: 0, remote: 0, remoteDurable: 0 };

@@ -6,11 +6,11 @@
 import { assert } from '../base/assert.js';
 import { NumberMap } from '../base/number-map.js';
 import type { Publication } from '../mqtt/publication.js';
-import type { KeptEntry, MessageKeeper } from './session-storage.js';
+import type { MessageStorage, StoredDelivery } from './session-storage.js';
 
 interface ReceivedMessage {
   publication: Publication;
-  entry: KeptEntry | null;
+  entry: StoredDelivery | null;
 }
 
 /** Stands for a map with nothing in it, as most clients have: nothing is ever put into this one. */
@@ -20,7 +20,7 @@ const NO_IDENTIFIERS: readonly number[] = [];
 
 export class Inbound {
   /** `null`: the session ends with its connection. */
-  storage: MessageKeeper | null = null;
+  storage: MessageStorage | null = null;
   #messages: NumberMap<ReceivedMessage> = NONE;
   /** How many of them came on earlier connections. */
   #earlier = 0;
@@ -53,7 +53,7 @@ export class Inbound {
   }
 
   /** Where that message is stored; `null` if it is not, or is not there. */
-  findEntry(packetId: number): KeptEntry | null {
+  findEntry(packetId: number): StoredDelivery | null {
     return this.#messages.get(packetId)?.entry ?? null;
   }
 
@@ -100,7 +100,7 @@ export class Inbound {
     this.#earlier = this.#messages.size;
   }
 
-  restore(received: readonly KeptEntry[]): void {
+  restore(received: readonly StoredDelivery[]): void {
     assert(this.#messages.size === 0, 'a session is restored before its client sends');
     for (const entry of received) {
       const { packetId, publication } = entry;

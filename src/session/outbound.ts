@@ -11,7 +11,7 @@ import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import { OutgoingMessage } from './outgoing-message.js';
 import { OutgoingQueue } from './outgoing-queue.js';
-import type { KeptContents, MessageKeeper } from './session-storage.js';
+import type { MessageStorage, StoredContents } from './session-storage.js';
 import type { Subscription, TopicRights } from './subscription.js';
 
 const PACKET_ID_MAX = 0xffff;
@@ -101,7 +101,7 @@ export class Outbound {
   readonly #owner: OutboundOwner;
   readonly #limits: SessionLimits;
   readonly #events: OutboundEvents;
-  #storage: MessageKeeper | null = null;
+  #storage: MessageStorage | null = null;
   #lastPacketId = 0;
   /** By packet id; `NONE` until there is one, as with most clients. */
   #inflight: NumberMap<OutgoingMessage> = NONE;
@@ -119,7 +119,7 @@ export class Outbound {
   }
 
   /** From here on messages are stored. */
-  storeIn(storage: MessageKeeper): void {
+  storeIn(storage: MessageStorage): void {
     this.#storage = storage;
     this.#queue.storage = storage;
   }
@@ -220,7 +220,7 @@ export class Outbound {
   /** The connection is gone, the session stays. */
   detach(): void {
     this.peer = null;
-    for (const { entry } of this.#inflight.values()) entry?.save();
+    for (const { entry } of this.#inflight.values()) entry?.writeUpdates();
   }
 
   /**
@@ -275,7 +275,7 @@ export class Outbound {
   }
 
   /** As `Session.restore`. */
-  restore(contents: KeptContents, lastPacketId: number, mayHaveSent: boolean): void {
+  restore(contents: StoredContents, lastPacketId: number, mayHaveSent: boolean): void {
     assert(this.#inflight.size === 0, 'a session is restored before anything is sent');
     this.#lastPacketId = lastPacketId;
     for (const entry of contents.inFlight) {
@@ -386,10 +386,10 @@ export class Outbound {
     const mark = storeFirst ? this.#events.markWithin() : 0;
     message.state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
     message.sent = !storeFirst;
-    // Of a session that was kept and is to end now, what is not sent yet is needed still.
+    // A stored session that ends with this connection still needs what is not sent yet.
     if (!storeFirst && !this.#owner.outlivesConnection && message.shared === null) message.publication = null;
     // Most are acknowledged at once. After a kill those that are not are sent once more, marked as duplicates.
-    if (qos === 1) entry?.note(message.state, packetId);
+    if (qos === 1) entry?.updateLater(message.state, packetId);
     else entry?.update({ state: message.state, packetId });
     this.#inflightBytes += message.bytes;
     this.#putInflight(packetId, message);

@@ -1,7 +1,7 @@
 /** A message for the client that waits, or is in flight: one object from the queue to its last acknowledgement. */
 import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
-import type { KeptEntry } from './session-storage.js';
+import type { StoredDelivery } from './session-storage.js';
 import type { Subscription } from './subscription.js';
 
 export type OutboundState = 'queued' | 'awaiting PUBACK' | 'awaiting PUBREC' | 'awaiting PUBCOMP';
@@ -18,7 +18,7 @@ export class OutgoingMessage {
   /** It came through this shared subscription, so another member can have it. */
   readonly shared: Subscription | null;
   /** Where it is stored, for a session that outlives its connection. */
-  entry: KeptEntry | null;
+  entry: StoredDelivery | null;
   /** False while it waits to be stored before it is sent for the first time. */
   sent = false;
   /** It may have been sent before the broker was killed. */
@@ -31,7 +31,7 @@ export class OutgoingMessage {
     retain: boolean,
     identifiers: readonly number[] | null,
     shared: Subscription | null,
-    entry: KeptEntry | null,
+    entry: StoredDelivery | null,
   ) {
     this.qos = qos;
     this.retain = retain;
@@ -43,7 +43,7 @@ export class OutgoingMessage {
   }
 
   /** As it is stored. A shared group's message is this session's from then on. */
-  static fromEntry(entry: KeptEntry): OutgoingMessage {
+  static fromEntry(entry: StoredDelivery): OutgoingMessage {
     const { state, qos, retain, subscriptionIds, payloadBytes } = entry;
     const publication = state === 'awaiting PUBCOMP' ? null : entry.publication;
     const identifiers = subscriptionIds.length === 0 ? null : subscriptionIds;

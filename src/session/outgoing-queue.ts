@@ -11,7 +11,7 @@ import { RingQueue } from '../base/ring-queue.js';
 import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import { OutgoingMessage } from './outgoing-message.js';
-import type { KeptContents, KeptEntry, MessageKeeper, Residence } from './session-storage.js';
+import type { MessageStorage, Residence, StoredContents, StoredDelivery } from './session-storage.js';
 import type { Subscription } from './subscription.js';
 
 /** Messages of a stored queue that are in memory, read ahead of the client; the others are in the store only. */
@@ -21,7 +21,7 @@ const NO_IDENTIFIERS: readonly number[] = [];
 
 export class OutgoingQueue {
   /** `null`: the session ends with its connection, and all of the queue is in memory. */
-  storage: MessageKeeper | null = null;
+  storage: MessageStorage | null = null;
   /** QoS 1 and 2 messages that wait: those that the limits count. */
   countedMessages = 0;
   /** Payload bytes of all that wait. */
@@ -61,7 +61,7 @@ export class OutgoingQueue {
       this.#unread += 1;
       return;
     }
-    let entry: KeptEntry | null = null;
+    let entry: StoredDelivery | null = null;
     if (this.storage !== null) {
       entry = append(this.storage, publication, qos, retain, identifiers, 'waiting');
       this.#lastSequence = entry.sequence;
@@ -88,7 +88,7 @@ export class OutgoingQueue {
   }
 
   /** @param mayHaveSent messages of QoS 1 stored as waiting may have been sent before the broker was killed */
-  restore({ waiting, waitingQos0, waitingBytes, lastSequence }: KeptContents, mayHaveSent: boolean): void {
+  restore({ waiting, waitingQos0, waitingBytes, lastSequence }: StoredContents, mayHaveSent: boolean): void {
     assert(this.length === 0, 'a session is restored before anything is delivered to it');
     if (mayHaveSent) this.#sentBefore = lastSequence;
     this.#unread = waiting + waitingQos0;
@@ -121,13 +121,13 @@ export class OutgoingQueue {
 }
 
 function append(
-  storage: MessageKeeper,
+  storage: MessageStorage,
   publication: Publication,
   qos: Qos,
   retain: boolean,
   identifiers: readonly number[] | null,
   residence: Residence,
-): KeptEntry {
+): StoredDelivery {
   const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
   const delivery = { state: 'queued', packetId: 0, qos, retain, dup: false, subscriptionIds } as const;
   return storage.append(publication, delivery, residence);

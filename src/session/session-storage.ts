@@ -1,5 +1,5 @@
 /**
- * Where a session keeps what has to outlive its process. `store` implements it; a session that ends with its
+ * Stores what of a session outlives the process. `store` implements it; a session that ends with its
  * connection has none.
  */
 import type { DeliveryState } from '../model/queued-record.js';
@@ -8,7 +8,7 @@ import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 
 /** How a message goes to, or came from, this client. */
-export interface KeptDelivery {
+export interface DeliveryFields {
   state: DeliveryState;
   /** 0 = none yet. */
   packetId: number;
@@ -19,43 +19,44 @@ export interface KeptDelivery {
 }
 
 /**
- * What becomes of a message that is kept: it is likely to be removed again within milliseconds, because the client is
- * connected; or it stays with who kept it; or it is on disk only, and read again when its turn comes.
+ * What becomes of a message that is stored. `passing`: it is likely to be removed within milliseconds, because the
+ * client is connected. `waiting`: the session has it in memory, too. `stored`: it is in the store only, and is read
+ * when its turn comes.
  */
 export type Residence = 'passing' | 'waiting' | 'stored';
 
-/** One kept message of a session. */
-export interface KeptEntry extends Readonly<KeptDelivery> {
+/** One stored message of a session. */
+export interface StoredDelivery extends Readonly<DeliveryFields> {
   /** Its place among the session's messages of that direction: later ones are larger. */
   readonly sequence: number;
   readonly publication: Publication;
   /** Payload bytes. */
   readonly payloadBytes: number;
-  /** An incoming message may have been given to other workers already, and they have noted who has it. */
-  readonly wasReleased: boolean;
-  /** It is about to be given to other workers. @returns a name for it, as long as it is kept */
-  release(): string;
-  update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void;
-  /** A new state that need not be written by itself, because the message is likely to be removed soon. */
-  note(state: DeliveryState, packetId: number): void;
-  /** Keeps what was only noted. */
-  save(): void;
+  /** An incoming message may have been sent to other workers already, and they have stored who has it. */
+  readonly wasForwarded: boolean;
+  /** It is about to be sent to other workers. @returns its name for them, as long as it is stored */
+  nameForOthers(): string;
+  update(change: Partial<Pick<DeliveryFields, 'state' | 'packetId' | 'dup'>>): void;
+  /** Changes the state without writing it, because the message is likely to be removed soon. */
+  updateLater(state: DeliveryState, packetId: number): void;
+  /** Writes what `updateLater` has changed. */
+  writeUpdates(): void;
   remove(): void;
 }
 
 /** One direction of a session's messages, in their order. */
-export interface MessageKeeper {
-  /** @param publication the same object for all sessions that get it: then it is kept once */
-  append(publication: Publication, delivery: KeptDelivery, residence: Residence): KeptEntry;
+export interface MessageStorage {
+  /** @param publication the same object for all sessions that get it: then it is stored once */
+  append(publication: Publication, delivery: DeliveryFields, residence: Residence): StoredDelivery;
   /** The messages in state `queued` behind `sequence`, oldest first. */
-  read(sequence: number, limit: number): KeptEntry[];
+  read(sequence: number, limit: number): StoredDelivery[];
 }
 
 export interface SessionStorage {
   /** Messages to the client. */
-  readonly outgoing: MessageKeeper;
+  readonly outgoing: MessageStorage;
   /** QoS 2 messages of the client that wait for their PUBREL. */
-  readonly incoming: MessageKeeper;
+  readonly incoming: MessageStorage;
   update(fields: Partial<Omit<SessionRecord, 'clientId'>>): void;
   subscribe(subscription: SubscriptionRecord): void;
   unsubscribe(filter: string): void;
@@ -63,10 +64,10 @@ export interface SessionStorage {
   end(): void;
 }
 
-/** What was kept of a session, when it is taken up again. */
-export interface KeptContents {
+/** What is stored of a session, when it is taken up again. */
+export interface StoredContents {
   /** Outgoing messages past `queued`, in their order. */
-  inFlight: KeptEntry[];
+  inFlight: StoredDelivery[];
   /** Outgoing QoS 1 and 2 messages in state `queued`, and those of QoS 0. */
   waiting: number;
   waitingQos0: number;
@@ -75,5 +76,5 @@ export interface KeptContents {
   /** Sequence of the last outgoing message. */
   lastSequence: number;
   /** Incoming QoS 2 messages. */
-  received: KeptEntry[];
+  received: StoredDelivery[];
 }

@@ -16,7 +16,7 @@ import {
   type Peer,
   type SessionLimits,
 } from './outbound.js';
-import type { KeptContents, SessionStorage } from './session-storage.js';
+import type { SessionStorage, StoredContents } from './session-storage.js';
 import type { SubscribedSession, Subscription, TopicRights } from './subscription.js';
 
 /** `sessionExpiryInterval` of a session that never ends [MQTT 5.0, 3.1.2.11.2]. */
@@ -118,7 +118,12 @@ export class Session implements SubscribedSession, OutboundOwner {
    * Takes up what was stored of the session. Called once, before anything else.
    * @param mayHaveSent messages of QoS 1 that are stored as waiting may have been sent before the broker was killed
    */
-  restore(storage: SessionStorage, contents: KeptContents, lastPacketId: number, mayHaveSent: boolean): void {
+  restore(
+    storage: SessionStorage,
+    contents: StoredContents,
+    lastPacketId: number,
+    mayHaveSent: boolean,
+  ): void {
     this.storeIn(storage);
     this.outbound.restore(contents, lastPacketId, mayHaveSent);
     this.inbound.restore(contents.received);

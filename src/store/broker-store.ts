@@ -6,11 +6,11 @@ import type { SessionRecord, SubscriptionRecord } from '../model/session-record.
 import type { StandIn } from '../model/store-mode.js';
 import type { Once, Publication } from '../mqtt/publication.js';
 import type {
-  KeptDelivery,
-  KeptEntry,
-  MessageKeeper,
+  DeliveryFields,
+  MessageStorage,
   Residence,
   SessionStorage,
+  StoredDelivery,
 } from '../session/session-storage.js';
 import type { RetainedStore } from './retained/retained-store.js';
 import type { SessionQueue } from './sessions/session-queue.js';
@@ -60,7 +60,7 @@ export class LmdbBrokerStore implements BrokerStore {
   }
 
   createSession(record: SessionRecord): SessionStorage {
-    return new StoredKeeper(this.#store.sessions.create(record));
+    return new StoredSessionStorage(this.#store.sessions.create(record));
   }
 
   /** Takes up a session that was stored before. */
@@ -70,7 +70,7 @@ export class LmdbBrokerStore implements BrokerStore {
     const { stored, subscriptions, incoming, outgoing } = loaded;
     return {
       record: stored.record,
-      storage: new StoredKeeper(stored),
+      storage: new StoredSessionStorage(stored),
       subscriptions,
       contents: { ...outgoing, received: incoming.inFlight },
     };
@@ -91,9 +91,9 @@ export class StandInStore extends LmdbBrokerStore {
   }
 }
 
-class StoredKeeper implements SessionStorage {
-  readonly outgoing: MessageKeeper;
-  readonly incoming: MessageKeeper;
+class StoredSessionStorage implements SessionStorage {
+  readonly outgoing: MessageStorage;
+  readonly incoming: MessageStorage;
   readonly #stored: StoredSession;
 
   constructor(stored: StoredSession) {
@@ -119,7 +119,7 @@ class StoredKeeper implements SessionStorage {
   }
 }
 
-class StoredQueue implements MessageKeeper {
+class StoredQueue implements MessageStorage {
   readonly #queue: SessionQueue;
 
   constructor(queue: SessionQueue) {
@@ -127,7 +127,7 @@ class StoredQueue implements MessageKeeper {
   }
 
   /** All queues that get the publication share what the store makes of it. */
-  append(publication: Publication, delivery: KeptDelivery, residence: Residence): KeptEntry {
+  append(publication: Publication, delivery: DeliveryFields, residence: Residence): StoredDelivery {
     let shared = publication.record as SharedMessage | null;
     if (shared === null) {
       shared = new SharedMessage(residence === 'stored' ? publication.toSlab() : publication.toOwned());
@@ -138,7 +138,7 @@ class StoredQueue implements MessageKeeper {
     return this.#queue.append(shared, delivery, residence);
   }
 
-  read(sequence: number, limit: number): KeptEntry[] {
+  read(sequence: number, limit: number): StoredDelivery[] {
     return this.#queue.read(sequence, limit);
   }
 }

@@ -5,6 +5,7 @@
 
 import { asBuffer } from '../base/as-buffer.js';
 import { copyBytes } from '../base/copy-bytes.js';
+import { NO_BYTES } from '../base/no-bytes.js';
 import { isValidUtf8 } from '../base/utf8.js';
 import { writeVarint } from '../mqtt/varint.js';
 
@@ -12,8 +13,6 @@ import { writeVarint } from '../mqtt/varint.js';
 export class DamagedRecordError extends Error {
   override readonly name = 'DamagedRecordError';
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** Collects the fields of one record. */
 export class RecordWriter {
@@ -86,7 +85,7 @@ export class RecordWriter {
   }
 
   /** @returns the record, with `rest[start, end)` at its end, in memory of its own */
-  finish(rest: Uint8Array = NOTHING, start = 0, end = rest.length): Buffer {
+  finish(rest: Uint8Array = NO_BYTES, start = 0, end = rest.length): Buffer {
     const record = Buffer.allocUnsafe(this.#length + end - start);
     copyBytes(this.#scratch, 0, this.#length, record, 0);
     copyBytes(rest, start, end, record, this.#length);
@@ -158,7 +157,7 @@ export class RecordReader {
   }
 
   bytes(length: number): Uint8Array {
-    if (length === 0) return NOTHING;
+    if (length === 0) return NO_BYTES;
     const start = this.#advance(length);
     return this.#record.subarray(start, start + length);
   }

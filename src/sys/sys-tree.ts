@@ -28,7 +28,9 @@ const PREFIX = '$SYS/broker/';
 /** Topics that show one reading as it is. */
 const FIGURES: readonly (readonly [topic: string, reading: Reading])[] = [
   ['clients/total', 'clientsTotal'],
-  ...COUNTER_NAMES.flatMap((name) => (COUNTER_USES[name].topics ?? []).map((topic) => [topic, name] as const)),
+  ...COUNTER_NAMES.flatMap((name) =>
+    (COUNTER_USES[name].topics ?? []).map((topic) => [topic, name] as const),
+  ),
   ['connections/socket/count', 'sockets'],
   ['heap/current', 'heapBytes'],
 ];

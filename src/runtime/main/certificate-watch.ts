@@ -1,8 +1,10 @@
 /** Warns of certificates that will not be valid much longer: 30, 7 and 1 days before, and when it is over. */
+
 import { X509Certificate } from 'node:crypto';
+import { isTls } from '../../config/listener-tls.js';
 import type { Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
-import { certificatesIn, isTls } from '../../net/tls-context.js';
+import { certificatesIn } from '../../net/tls-context.js';
 import { subjectText } from '../../net/tls-identity.js';
 import type { FileTexts } from '../../routing/messages.js';
 

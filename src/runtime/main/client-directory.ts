@@ -93,7 +93,7 @@ export class ClientDirectory {
   }
 
   /** A session ended by itself. A session that is being discarded ends with `discarded`. */
-  released(worker: number, clientId: string): void {
+  sessionEnded(worker: number, clientId: string): void {
     const entry = this.#entries.get(clientId);
     if (entry?.worker === worker && entry.waiting === null) this.#entries.delete(clientId);
   }

@@ -305,8 +305,8 @@ export class Supervisor {
         for (const [clientId, claim] of message.wills)
           this.#directory.willDone(entry.worker, clientId, claim);
         return;
-      case 'released':
-        for (const clientId of message.clientIds) this.#directory.released(entry.worker, clientId);
+      case 'sessions-ended':
+        for (const clientId of message.clientIds) this.#directory.sessionEnded(entry.worker, clientId);
         return;
       case 'discarded':
         for (const clientId of message.clientIds) this.#directory.discarded(clientId);

@@ -2,11 +2,13 @@
  * Main reads certificates, keys, authorities and lists of revoked certificates, and finds out whether the workers
  * will be able to use them.
  */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isTls } from '../../config/listener-tls.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
-import { isTls, tlsOptions } from '../../net/tls-context.js';
+import { tlsOptions } from '../../net/tls-context.js';
 import { nodeErrorText } from '../../system/system-error.js';
 import { ExitCode } from '../process/exit-code.js';
 

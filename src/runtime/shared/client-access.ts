@@ -3,6 +3,7 @@
  * belong to. What a listener asks of its clients is decided by its own options; files that several listeners name are
  * parsed once.
  */
+
 import { setTimeout as wait } from 'node:timers/promises';
 import { type AclChecker, type ClientAcl, compileAcl } from '../../auth/acl-check.js';
 import { parseAclFile } from '../../auth/acl-file.js';
@@ -10,8 +11,8 @@ import { Authenticator, type ListenerAccess } from '../../auth/authenticator.js'
 import { type PasswordFile, parsePasswordFile } from '../../auth/password-file.js';
 import { assert } from '../../base/assert.js';
 import type { Access, Admission, AdmittedLogin, Login } from '../../broker/ports.js';
+import { isTls } from '../../config/listener-tls.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
-import { isTls } from '../../net/tls-context.js';
 import type { FileTexts } from '../../routing/messages.js';
 
 interface AclRules {

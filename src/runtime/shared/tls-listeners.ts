@@ -4,10 +4,11 @@ import type { TLSSocket } from 'node:tls';
 import type { TlsSession } from '../../auth/authenticator.js';
 import { parsePskFile } from '../../auth/psk-file.js';
 import { assert } from '../../base/assert.js';
+import { isTls } from '../../config/listener-tls.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { SocketOrigin } from '../../net/socket-transport.js';
 import { TlsAcceptor } from '../../net/tls-acceptor.js';
-import { certificatesIn, isTls, tlsOptions } from '../../net/tls-context.js';
+import { certificatesIn, tlsOptions } from '../../net/tls-context.js';
 import type { FileTexts } from '../../routing/messages.js';
 
 export interface TlsEvents {

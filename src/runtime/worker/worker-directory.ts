@@ -16,7 +16,7 @@ export class WorkerDirectory implements Directory {
   readonly #claiming = new Map<string, number>();
   #claims: Claim[] = [];
   #willsDone: [clientId: string, claim: number][] = [];
-  #released: string[] = [];
+  #endedSessions: string[] = [];
   #closed: number[] = [];
   #scheduled = false;
 
@@ -40,9 +40,9 @@ export class WorkerDirectory implements Directory {
   }
 
   /** While another claim to the id is unanswered, the id is still wanted here. */
-  released(clientId: string): void {
+  sessionEnded(clientId: string): void {
     if (this.#claiming.has(clientId)) return;
-    this.#released.push(clientId);
+    this.#endedSessions.push(clientId);
     this.#schedule();
   }
 
@@ -95,9 +95,9 @@ export class WorkerDirectory implements Directory {
       messages.push({ kind: 'wills-done', wills: this.#willsDone });
       this.#willsDone = [];
     }
-    if (this.#released.length > 0) {
-      messages.push({ kind: 'released', clientIds: this.#released });
-      this.#released = [];
+    if (this.#endedSessions.length > 0) {
+      messages.push({ kind: 'sessions-ended', clientIds: this.#endedSessions });
+      this.#endedSessions = [];
     }
     if (this.#claims.length > 0) {
       messages.push({ kind: 'claims', claims: this.#claims });

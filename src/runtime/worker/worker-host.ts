@@ -139,7 +139,7 @@ class WorkerHost {
     process.on('unhandledRejection', this.#rejected);
     for (const clientId of this.#start.sessions) {
       const loaded = this.#brokerStore.loadSession(clientId);
-      if (loaded === undefined) this.#directory.released(clientId);
+      if (loaded === undefined) this.#directory.sessionEnded(clientId);
       else restoreSession(this.#broker, loaded);
     }
     const { peers } = receiveMessageOnPort(this.#port)!.message as FirstMessage;

@@ -2,10 +2,12 @@
  * Connections that main has passed to this worker, taken up: a socket or a relay; first the header of a proxy where
  * clients come through one, then TLS where the listener has it, then the handshake of WebSockets where it speaks those.
  */
+
 import { closeSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { TlsSession } from '../../auth/authenticator.js';
+import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Broker } from '../../broker/broker.js';
 import { openConnection } from '../../broker/packet-path.js';
 import type { Detached, Handover, Transport, TransportUser } from '../../broker/ports.js';
@@ -21,8 +23,6 @@ import type { FileTexts, PassedConnection, WorkerStart } from '../../routing/mes
 import { Counter } from '../../sys/counters.js';
 import { writeTlsKeylog } from '../shared/tls-keylog.js';
 import { TlsListeners } from '../shared/tls-listeners.js';
-
-const NOTHING = new Uint8Array(0);
 
 interface ServableTransport extends Transport {
   serve(user: TransportUser): void;
@@ -55,7 +55,7 @@ export class WorkerIntake {
     // One that another worker passes on has all that comes before MQTT behind it, and comes with what it had sent.
     if (received !== null) this.#connectPlain({ handover, unread: received }, origin, tls);
     else if (listener.enableProxyProtocol !== undefined) this.#readProxyHeader(handover, origin, listener);
-    else this.#begin({ handover, unread: NOTHING }, origin, null);
+    else this.#begin({ handover, unread: NO_BYTES }, origin, null);
   }
 
   /** A client's first bytes. @param tls what a proxy has settled with the client */
@@ -141,7 +141,7 @@ export class WorkerIntake {
 
   #secured(socket: TLSSocket, origin: SocketOrigin, session: TlsSession): void {
     if (this.#speaksWebSockets(origin)) this.#upgrade(socket, origin, session);
-    else this.#connect(new TlsTransport(socket, origin, session), NOTHING);
+    else this.#connect(new TlsTransport(socket, origin, session), NO_BYTES);
   }
 
   #upgrade(stream: Duplex, origin: SocketOrigin, tls: TlsSession | null): void {
@@ -157,7 +157,7 @@ export class WorkerIntake {
       headerSizeMax: broker.settings.packetBufferSize,
       packetSizeMax: () => broker.settings.maxPacketSize,
       originsOf: (listener) => broker.settings.listeners[listener]!.websocketsOrigin,
-      accepted: (transport) => this.#connect(transport, NOTHING),
+      accepted: (transport) => this.#connect(transport, NO_BYTES),
       failed: (origin, reason) => this.#refused(origin, reason),
     });
   }

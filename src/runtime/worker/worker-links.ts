@@ -80,7 +80,7 @@ export class WorkerLinks {
     }
     port.close();
     this.#ports.delete(worker);
-    this.#broker.routes.keepStoredOf(worker);
+    this.#broker.routes.forgetUnlessDurable(worker);
     this.#broker.cluster.hold(worker);
     this.#effects.relieve();
     this.#catchingUp.delete(worker);
@@ -98,7 +98,7 @@ export class WorkerLinks {
       this.#broker.sysRetained.all((message) => link.publish(message, RecordFlag.setRetained, ''));
     }
     link.control({ kind: 'caught-up' });
-    link.release();
+    link.open();
   }
 
   #receiveBatch(link: Link, records: Uint8Array, awaited: number): void {

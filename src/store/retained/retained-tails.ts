@@ -14,8 +14,10 @@
  * index. Another one may clear the topic in between. So the note of a topic that is gone rests for longer than such a
  * commit takes (`retained-store.ts` looks after those that take longer), and is worked off once more.
  */
+
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { asBuffer } from '../../base/as-buffer.js';
+import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Environment } from '../environment.js';
 import { isCutKey, retainedKey, retainedTailKey } from '../keys.js';
 import { topicsOf } from './tail-notes.js';
@@ -40,8 +42,6 @@ const TOPICS_A_GO = 5000;
 
 /** Topics in one transaction, during which other threads cannot write. */
 const TOPICS_A_TRANSACTION = 250;
-
-const NOTHING = Buffer.alloc(0);
 
 interface Note {
   key: Buffer;
@@ -196,5 +196,5 @@ export class RetainedTails {
 
 /** The topic itself where its key does not have all of it. */
 export function tailValue(tailKey: Buffer, topic: string): Buffer {
-  return isCutKey(tailKey) ? Buffer.from(topic) : NOTHING;
+  return isCutKey(tailKey) ? Buffer.from(topic) : NO_BYTES;
 }

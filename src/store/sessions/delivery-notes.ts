@@ -5,11 +5,10 @@
  * may come between them: then the publisher releases it once more. So who stores it notes, in the same transaction,
  * for which receiver; and whoever keeps the message removes all its notes, in the transaction that removes it.
  */
+import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Environment } from '../environment.js';
 import { deliveryNoteKey, prefixEnd } from '../keys.js';
 import { Change, type WriteBatcher } from '../write-batcher.js';
-
-const NOTHING = Buffer.alloc(0);
 
 export class DeliveryNotes {
   readonly #environment: Environment;
@@ -57,7 +56,7 @@ class Note extends Change {
   }
 
   override write(): void {
-    this.#environment.put(this.#environment.tables.deliveries, this.#key, NOTHING);
+    this.#environment.put(this.#environment.tables.deliveries, this.#key, NO_BYTES);
   }
 
   override committed(): void {

@@ -10,7 +10,9 @@
  *   recorded   in a record, committed or about to be; from now on the record is the change
  *   gone       nobody wants the message any more; the next commit removes what the store has of it
  */
+
 import { assert } from '../../base/assert.js';
+import { NO_BYTES } from '../../base/no-bytes.js';
 import type { StoredMessage } from '../../model/message.js';
 import type { DeliveryState, Direction } from '../../model/queued-record.js';
 import type { Qos } from '../../mqtt/packets.js';
@@ -20,8 +22,6 @@ import { Change, type WriteBatcher } from '../write-batcher.js';
 import type { DeliveryNotes } from './delivery-notes.js';
 import { encodeQueue, type QueuedContent, type QueuedHeader, RecordSize } from './queue-records.js';
 import { SharedMessage, type SharedMessages } from './shared-messages.js';
-
-const NOTHING = new Uint8Array(0);
 
 /** Bytes of memory of an entry without its message, roughly. */
 const ENTRY_WEIGHT = 300;
@@ -106,7 +106,7 @@ export class QueueEntry extends Change implements QueuedContent {
     return this.publication.toStored();
   }
 
-  get wasReleased(): boolean {
+  get wasForwarded(): boolean {
     return this.#hasNotes;
   }
 
@@ -136,7 +136,7 @@ export class QueueEntry extends Change implements QueuedContent {
    * Gives the message the name under which other threads note who has it. The commit that removes the entry removes
    * their notes, also if it is gone already and the commit is yet to come.
    */
-  release(): string {
+  nameForOthers(): string {
     this.#hasNotes = true;
     return this.#queue.keyOf(this.sequence).toString('hex');
   }
@@ -150,7 +150,7 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   /** Has a new state that is worth no write of its own: `save` stores it, if the message is not gone by then. */
-  note(state: DeliveryState, packetId: number): void {
+  updateLater(state: DeliveryState, packetId: number): void {
     assert(this.#phase !== 'gone', 'a message that is gone has no new state');
     this.state = state;
     this.packetId = packetId;
@@ -158,7 +158,7 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   /** Stores what was only noted. */
-  save(): void {
+  writeUpdates(): void {
     if (this.#isNoted && this.#phase !== 'gone') this.#change();
   }
 
@@ -224,7 +224,7 @@ export class QueueEntry extends Change implements QueuedContent {
 
   #dropContent(): void {
     this.#shareNoMore();
-    const withoutContent = { ...this.message, payload: NOTHING, properties: NOTHING };
+    const withoutContent = { ...this.message, payload: NO_BYTES, properties: NO_BYTES };
     this.publication = Publication.fromStored(withoutContent);
   }
 
@@ -295,7 +295,7 @@ export class QueueRecord extends Change {
     assert(entry.record === this, 'an entry changes in its own record');
     if (isGone) this.#left -= 1;
     if (isGone || (sharedId !== null && entry.state === 'awaiting PUBCOMP')) {
-      if (sharedId !== null || entry.wasReleased) this.#gone.push({ entry, sharedId });
+      if (sharedId !== null || entry.wasForwarded) this.#gone.push({ entry, sharedId });
       entry.sharedId = null;
     }
     const { batcher } = this.#queue.context;

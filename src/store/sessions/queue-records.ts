@@ -12,7 +12,7 @@
 import type { DeliveryState } from '../../model/queued-record.js';
 import type { Qos } from '../../mqtt/packets.js';
 import { Publication } from '../../mqtt/publication.js';
-import type { KeptDelivery } from '../../session/session-storage.js';
+import type { DeliveryFields } from '../../session/session-storage.js';
 import { MESSAGE_ID_LENGTH } from '../keys.js';
 import { checkedQos, hasSameSource, readMessage, writeHead } from '../message-records.js';
 import { DamagedRecordError, RecordReader, type RecordWriter, writer } from '../record-bytes.js';
@@ -42,7 +42,7 @@ const STATE_CODES = Object.fromEntries(STATES.map((state, code) => [state, code]
 >;
 
 /** A queued message without the message itself. */
-export interface QueuedHeader extends KeptDelivery {
+export interface QueuedHeader extends DeliveryFields {
   sequence: number;
   /** Of the message as published, for the limits of queues; the record may hold less. */
   payloadBytes: number;

@@ -16,7 +16,7 @@ import { copyBytes } from '../../base/copy-bytes.js';
 import { NumberMap } from '../../base/number-map.js';
 import type { Direction } from '../../model/queued-record.js';
 import type { Publication } from '../../mqtt/publication.js';
-import type { KeptDelivery, Residence } from '../../session/session-storage.js';
+import type { DeliveryFields, Residence } from '../../session/session-storage.js';
 import type { Table } from '../environment.js';
 import { queueKey, SEQUENCE_MAX, sequenceOf } from '../keys.js';
 import { DamagedRecordError } from '../record-bytes.js';
@@ -76,7 +76,7 @@ export class SessionQueue implements EntryQueue {
    * @param shared the same object for all queues that get the message
    * @param residence what becomes of the entry that is returned
    */
-  append(shared: SharedMessage, delivery: KeptDelivery, residence: Residence = 'waiting'): QueueEntry {
+  append(shared: SharedMessage, delivery: DeliveryFields, residence: Residence = 'waiting'): QueueEntry {
     assert(!this.hasEnded, 'a message for the queue of a session that is over');
     this.#lastSequence += 1;
     const { state, packetId, qos, retain, dup, subscriptionIds } = delivery;
@@ -157,7 +157,7 @@ export class SessionQueue implements EntryQueue {
         contents.inFlight.push(entry);
         continue;
       }
-      entry.note('queued', 0);
+      entry.updateLater('queued', 0);
       contents.waiting += 1;
       contents.waitingBytes += entry.payloadBytes;
     }

@@ -6,6 +6,7 @@
  * threads after a restart: two threads that lower one count could both read the old number. Each removes its own
  * reference, and looks after its commit whether any is left; the later one finds none.
  */
+import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Publication } from '../../mqtt/publication.js';
 import type { Environment, Table } from '../environment.js';
 import { MessageIds, prefixEnd, referenceKey } from '../keys.js';
@@ -15,8 +16,6 @@ import { Change, type WriteBatcher } from '../write-batcher.js';
 
 /** Messages up to this size are cheaper to repeat than to refer to. */
 const REPEATED_BYTES_MAX = 128;
-
-const NOTHING = Buffer.alloc(0);
 
 /**
  * A message on its way into one or more queues. The caller makes one object for all the queues, by which the store
@@ -67,7 +66,7 @@ export class SharedMessages {
       shared.writtenIn = this.#batcher.batchNumber;
       this.#environment.put(this.#messages, id, encodeMessage(shared.publication));
     }
-    this.#environment.put(this.#references, referenceKey(id, queueKey), NOTHING);
+    this.#environment.put(this.#references, referenceKey(id, queueKey), NO_BYTES);
   }
 
   /** @throws {DamagedRecordError} */

@@ -1,4 +1,5 @@
 /** One session of this thread as it is kept on disk: itself, its subscriptions, its two queues. */
+import { NO_BYTES } from '../../base/no-bytes.js';
 import type { SessionRecord, SubscriptionRecord } from '../../model/session-record.js';
 import { sessionsKey, subscriptionKey } from '../keys.js';
 import { Change } from '../write-batcher.js';
@@ -9,8 +10,6 @@ import type { SessionSweeper } from './session-sweeper.js';
 export interface SessionContext extends QueueContext {
   sweeper: SessionSweeper;
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** Every method makes changes, for which `Store.whenSettled` waits. */
 export class StoredSession extends Change {
@@ -74,10 +73,10 @@ export class StoredSession extends Change {
     const { environment } = this.#context;
     const { sessions, garbage } = environment.tables;
     const key = sessionsKey(this.record.clientId);
-    if (this.#replaced !== null) environment.put(garbage, this.#replaced, NOTHING);
+    if (this.#replaced !== null) environment.put(garbage, this.#replaced, NO_BYTES);
     if (this.#ended) {
       environment.remove(sessions, key);
-      environment.put(garbage, this.#key, NOTHING);
+      environment.put(garbage, this.#key, NO_BYTES);
       this.#onDisk = 'end';
     } else {
       environment.put(sessions, key, encodeSession(this.record, this.#key));

@@ -187,7 +187,7 @@ export class TestDirectory implements Directory {
     this.willsDone.push([clientId, claim]);
   }
 
-  released(clientId: string): void {
+  sessionEnded(clientId: string): void {
     this.ended.push(clientId);
   }
 

@@ -3,7 +3,7 @@ import type { ProtocolVersion, Qos } from '../../../src/mqtt/packets.js';
 import type { DropReason, SessionLimits } from '../../../src/session/outbound.js';
 import { Session } from '../../../src/session/session.js';
 import { Subscription } from '../../../src/session/subscription.js';
-import { MemoryKeeper } from '../store/memory-keeper.js';
+import { MemoryStorage } from '../store/memory-storage.js';
 
 const usualLimits: SessionLimits = {
   maxInflightBytes: 0,
@@ -45,6 +45,6 @@ export function subscriptionTo(filter: string, qos: Qos = 0, session = testSessi
 /** Of a session that is kept. */
 export function durableSubscriptionTo(filter: string, qos: Qos = 0): Subscription {
   const { session } = testSession();
-  session.storeIn(new MemoryKeeper());
+  session.storeIn(new MemoryStorage());
   return subscriptionTo(filter, qos, session);
 }

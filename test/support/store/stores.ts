@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { StoredMessage } from '../../../src/model/message.js';
 import { SESSION_NEVER_EXPIRES, type SessionRecord } from '../../../src/model/session-record.js';
 import { Publication } from '../../../src/mqtt/publication.js';
-import type { KeptDelivery } from '../../../src/session/session-storage.js';
+import type { DeliveryFields } from '../../../src/session/session-storage.js';
 import { Store, type StoreOptions } from '../../../src/store/store.js';
 import { afterTest } from '../cleanup.js';
 
@@ -84,7 +84,7 @@ export function session(clientId: string, fields: Partial<SessionRecord> = {}): 
   };
 }
 
-export function delivery(fields: Partial<KeptDelivery> = {}): KeptDelivery {
+export function delivery(fields: Partial<DeliveryFields> = {}): DeliveryFields {
   return { state: 'queued', packetId: 0, qos: 1, retain: false, dup: false, subscriptionIds: [], ...fields };
 }
 

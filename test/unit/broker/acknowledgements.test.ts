@@ -6,7 +6,7 @@ import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
 import type { BrokerClient } from '../../support/brokers/broker-client.js';
 import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 import { testLink } from '../../support/brokers/links.js';
-import { MemoryKeeper } from '../../support/store/memory-keeper.js';
+import { MemoryStorage } from '../../support/store/memory-storage.js';
 
 /** A store that commits when the test says so. */
 class TestStore extends MemoryStore {
@@ -28,7 +28,7 @@ class TestStore extends MemoryStore {
   }
 
   override createSession(): never {
-    return new MemoryKeeper(() => {
+    return new MemoryStorage(() => {
       this.#changes += 1;
     }) as never;
   }

@@ -174,7 +174,7 @@ describe('a publish', () => {
     fixture.broker.cluster.hold(2);
     client.subscribe('#', 1);
     for (const { link } of links) {
-      link.release();
+      link.open();
       fixture.broker.cluster.add(link);
     }
     fixture.broker.routes.setRemote(2, ['#', 1]);

@@ -137,7 +137,7 @@ describe('a link between two workers', () => {
     link.attach(successor as unknown as MessagePort);
     link.control({ kind: 'caught-up' });
     assert.equal(relieved, 0);
-    link.release();
+    link.open();
     assert.deepEqual([link.congested, relieved], [false, 1]);
     send('later');
     flush();
@@ -161,7 +161,7 @@ describe('a link between two workers', () => {
     );
     flush();
     link.attach(new TestPort() as unknown as MessagePort);
-    link.release();
+    link.open();
     link.hold();
     assert.deepEqual([outcomes, link.congested], [['failed'], true]);
   });

@@ -148,7 +148,7 @@ describe('the route table', () => {
       table.setRemote(1, interest);
       table.setRemote(2, interest);
     }
-    table.keepStoredOf(1);
+    table.forgetUnlessDurable(1);
     const masks = (topic: string) => {
       const { remote, workers, durable } = table.routeOf(topic);
       return { remote, workers, durable };

@@ -6,7 +6,7 @@ import { Publication } from '../../../src/mqtt/publication.js';
 import type { Session } from '../../../src/session/session.js';
 import { testSession } from '../../support/brokers/sessions.js';
 import { TestPeer } from '../../support/brokers/test-peer.js';
-import { MemoryKeeper } from '../../support/store/memory-keeper.js';
+import { MemoryStorage } from '../../support/store/memory-storage.js';
 
 function deliver(session: Session, qos: Qos, ...payloads: string[]): void {
   for (const payload of payloads) {
@@ -19,7 +19,7 @@ function deliver(session: Session, qos: Qos, ...payloads: string[]): void {
 function kept(sendMaximum: number) {
   const waiting: (() => void)[] = [];
   const { session, drops } = testSession({ maxQueuedMessages: 0 }, 4, (callback) => waiting.push(callback));
-  const keeper = new MemoryKeeper();
+  const keeper = new MemoryStorage();
   session.storeIn(keeper);
   session.expiryInterval = 60;
   const peer = new TestPeer(sendMaximum);
@@ -96,7 +96,7 @@ describe('a long queue', () => {
   ] as const) {
     test(`puts ${inFlight} in flight at once for a client that takes ${sendMaximum}`, () => {
       const { session } = testSession({ maxQueuedMessages: 0, maxInflightMessages: 0 });
-      session.storeIn(new MemoryKeeper());
+      session.storeIn(new MemoryStorage());
       session.expiryInterval = 60;
       deliver(session, 1, ...Array.from({ length: 1500 }, (_, i) => `m${i}`));
       const peer = new TestPeer(sendMaximum);
@@ -127,7 +127,7 @@ describe('a long queue', () => {
 
   test('of which something cannot be read goes on with what can, and its room comes back', () => {
     const { session, drops } = testSession({ maxQueuedMessages: 300, maxInflightMessages: 0 });
-    const keeper = new MemoryKeeper();
+    const keeper = new MemoryStorage();
     session.storeIn(keeper);
     session.expiryInterval = 60;
     deliver(session, 1, ...Array.from({ length: 300 }, (_, i) => `m${i}`));

@@ -6,7 +6,7 @@ import type { Qos } from '../../../src/mqtt/packets.js';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { testSession } from '../../support/brokers/sessions.js';
 import { TestPeer } from '../../support/brokers/test-peer.js';
-import { MemoryKeeper } from '../../support/store/memory-keeper.js';
+import { MemoryStorage } from '../../support/store/memory-storage.js';
 
 const MAX_QUEUED = 4;
 const MAX_INFLIGHT = 3;
@@ -49,7 +49,7 @@ test('every message arrives in order, once where it is not resent, or is dropped
   fc.assert(
     fc.property(fc.boolean(), fc.array(step, { maxLength: 120, size: 'max' }), (isKept, steps) => {
       const limits = { maxQueuedMessages: MAX_QUEUED, maxInflightMessages: MAX_INFLIGHT };
-      const keeper = isKept ? new MemoryKeeper() : null;
+      const keeper = isKept ? new MemoryStorage() : null;
       let { session, drops } = testSession(limits);
       session.expiryInterval = 60;
       if (keeper !== null) session.storeIn(keeper);

@@ -6,6 +6,7 @@
  *   @X                                          strftime's %X of the local time, @N nanoseconds
  *   \n and others                               control characters
  */
+import { NO_BYTES } from '../../../base/no-bytes.js';
 import { strftime } from '../../../log/strftime.js';
 import type { Properties, PublishPacket } from '../../../mqtt/packets.js';
 import { formatFixed } from '../c-numbers.js';
@@ -46,8 +47,6 @@ interface Specifier {
   /** Between groups of `%x`. */
   separator: string;
 }
-
-const NOTHING = Buffer.alloc(0);
 
 /** @throws UsageError with Mosquitto's text if the format is not valid */
 export function compileFormat(format: string): MessageFormat {
@@ -169,7 +168,7 @@ type Expand = (input: FormatInput, specifier: Specifier) => Uint8Array;
 const SPECIFIERS: Readonly<Record<string, Expand>> = {
   A: ({ message }, specifier) => optionalNumber(message.properties.topicAlias, specifier),
   C: ({ message }, specifier) => cutText(message.properties.contentType ?? '', specifier),
-  D: ({ message }) => message.properties.correlationData ?? NOTHING,
+  D: ({ message }) => message.properties.correlationData ?? NO_BYTES,
   d: (input, specifier) => floatingPoint(input, specifier, 8),
   E: ({ message }, specifier) => optionalNumber(message.properties.messageExpiryInterval, specifier),
   F: ({ message }, specifier) => optionalNumber(message.properties.payloadFormatIndicator, specifier),
@@ -184,7 +183,7 @@ const SPECIFIERS: Readonly<Record<string, Expand>> = {
   q: ({ message }) => Buffer.from(String(message.qos)),
   R: ({ message }, specifier) => {
     const { responseTopic } = message.properties;
-    return responseTopic === undefined ? NOTHING : cutText(responseTopic, specifier);
+    return responseTopic === undefined ? NO_BYTES : cutText(responseTopic, specifier);
   },
   r: ({ message }) => Buffer.from(message.retain ? '1' : '0'),
   S: ({ message }, specifier) => optionalNumber(message.properties.subscriptionIdentifiers?.[0], specifier),
@@ -250,7 +249,7 @@ function floatingPoint(input: FormatInput, specifier: Specifier, length: 4 | 8):
   if (bytes.length !== length) {
     const what = length === 8 ? 'double' : 'float';
     input.complain(`Error: Message payload is not a ${what} (${length} bytes) on topic ${topic}.`);
-    return NOTHING;
+    return NO_BYTES;
   }
   const copy = Uint8Array.from(bytes).buffer;
   const value = length === 8 ? new Float64Array(copy)[0]! : new Float32Array(copy)[0]!;

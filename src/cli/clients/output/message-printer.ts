@@ -1,12 +1,11 @@
 /** The printer of the messages that mosquitto_sub and mosquitto_rr receive. */
+import { NO_BYTES } from '../../../base/no-bytes.js';
 import type { PublishPacket } from '../../../mqtt/packets.js';
 import type { ClientSettings } from '../options/client-settings.js';
 import { compileFormat, expandFormat, type MessageFormat } from './message-format.js';
 import { now } from './wall-clock.js';
 
 const NEWLINE = Buffer.from('\n');
-const NOTHING = Buffer.alloc(0);
-
 /** The line of the screen for the first topic in watch mode. */
 const WATCH_LINE_FIRST = 2;
 
@@ -36,16 +35,16 @@ export class MessagePrinter {
   #line(message: PublishPacket): Uint8Array {
     const { verbose, noNewline, pretty } = this.#settings;
     const format = this.#format;
-    const newline = noNewline ? NOTHING : NEWLINE;
+    const newline = noNewline ? NO_BYTES : NEWLINE;
     if (format !== undefined) {
       const text = expandFormat(format, { message, now: now(), pretty, complain: this.#complain });
       return Buffer.concat([text, newline]);
     }
     if (message.payload.length > 0) {
-      const topic = verbose ? Buffer.from(`${message.topic} `) : NOTHING;
+      const topic = verbose ? Buffer.from(`${message.topic} `) : NO_BYTES;
       return Buffer.concat([topic, message.payload, newline]);
     }
-    return verbose && !noNewline ? Buffer.from(`${message.topic} (null)\n`) : NOTHING;
+    return verbose && !noNewline ? Buffer.from(`${message.topic} (null)\n`) : NO_BYTES;
   }
 
   #moveToLine(topic: string): Buffer {

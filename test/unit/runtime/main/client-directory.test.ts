@@ -98,7 +98,7 @@ describe('a session that ends', () => {
   test('frees the id', () => {
     const { directory: main } = directory(1);
     main.claim(1, claim(1));
-    main.released(1, 'c');
+    main.sessionEnded(1, 'c');
     assert.equal(main.size, 0);
   });
 
@@ -106,10 +106,10 @@ describe('a session that ends', () => {
     const { directory: main, take } = directory();
     main.claim(1, claim(1));
     main.claim(2, claim(2));
-    main.released(1, 'c');
+    main.sessionEnded(1, 'c');
     assert.equal(main.size, 1);
     main.discarded('c');
-    main.released(1, 'c');
+    main.sessionEnded(1, 'c');
     assert.equal(main.size, 1);
     assert.deepEqual(take().at(-1), granted(2, 2));
   });
@@ -124,7 +124,7 @@ describe('a worker that dies', () => {
     main.willDone(1, 'a', 0);
     main.willDone(1, 'b', 99); // of an earlier claim: this one's will stands
     main.claim(1, claim(10, { clientId: 'c', will: will('newer') })); // it has not said yet what becomes of the older
-    main.released(1, 'd');
+    main.sessionEnded(1, 'd');
     const { wills } = main.workerDied(1);
     assert.deepEqual(
       wills.map((bytes) => Buffer.from(bytes).toString()),

@@ -50,7 +50,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 type ToMain =
   | { kind: 'claim'; claim: Claim }
-  | { kind: 'released'; clientId: string }
+  | { kind: 'sessions-ended'; clientId: string }
   | { kind: 'discarded'; clientId: string }
   | { kind: 'will done'; clientId: string; claim: number };
 
@@ -114,14 +114,14 @@ class World {
     worker.sessions.delete(clientId);
     // While another claim to the id is unanswered, the id is still wanted there.
     if ([...worker.unanswered.values()].some((claim) => claim.clientId === clientId)) return;
-    worker.toMain.push({ kind: 'released', clientId });
+    worker.toMain.push({ kind: 'sessions-ended', clientId });
   }
 
   deliverToMain(worker: number): boolean {
     const message = this.workers[worker]!.toMain.shift();
     if (message === undefined) return false;
     if (message.kind === 'claim') this.directory.claim(worker, message.claim);
-    else if (message.kind === 'released') this.directory.released(worker, message.clientId);
+    else if (message.kind === 'sessions-ended') this.directory.sessionEnded(worker, message.clientId);
     else if (message.kind === 'discarded') this.directory.discarded(message.clientId);
     else this.directory.willDone(worker, message.clientId, message.claim);
     return true;
@@ -176,7 +176,7 @@ class World {
         stored.connected = false;
         this.#endWill(heir, clientId, stored, true);
       } else {
-        heir.toMain.push({ kind: 'released', clientId });
+        heir.toMain.push({ kind: 'sessions-ended', clientId });
       }
     }
     for (const [clientId, { durable }] of dead.sessions) {

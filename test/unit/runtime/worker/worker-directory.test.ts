@@ -21,7 +21,7 @@ describe("a worker's side of the directory", () => {
   test('posts one message a turn, in it ends before beginnings', async () => {
     const { directory: main, posted } = directory();
     for (const clientId of ['a', 'b']) main.claim(claim(clientId), () => {});
-    for (const clientId of ['c', 'd']) main.released(clientId);
+    for (const clientId of ['c', 'd']) main.sessionEnded(clientId);
     main.willDone('c', 7);
     main.closed(0);
     main.closed(1);
@@ -29,7 +29,7 @@ describe("a worker's side of the directory", () => {
     await endOfTurn();
     const messages: WorkerToMain[] = [
       { kind: 'wills-done', wills: [['c', 7]] },
-      { kind: 'released', clientIds: ['c', 'd'] },
+      { kind: 'sessions-ended', clientIds: ['c', 'd'] },
       {
         kind: 'claims',
         claims: [
@@ -61,24 +61,24 @@ describe("a worker's side of the directory", () => {
     main.claim(claim('a'), () => {});
     main.claim(claim('a'), () => {});
     await endOfTurn();
-    main.released('a');
+    main.sessionEnded('a');
     main.answered({ id: 1, verdict: 'granted' });
-    main.released('a');
+    main.sessionEnded('a');
     await endOfTurn();
     assert.equal(posted.length, 1);
     main.answered({ id: 2, verdict: 'granted' });
-    main.released('a');
+    main.sessionEnded('a');
     await endOfTurn();
-    assert.deepEqual(posted.at(-1), { kind: 'released', clientIds: ['a'] });
+    assert.deepEqual(posted.at(-1), { kind: 'sessions-ended', clientIds: ['a'] });
   });
 
   test('passes a connection with all that was read of it, behind what was said before', () => {
     const { directory: main, posted } = directory();
-    main.released('a');
+    main.sessionEnded('a');
     const transport = (detached: Detached | null): Transport =>
       ({ listener: 2, remoteAddress: 'x', remotePort: 1, detach: () => detached }) as unknown as Transport;
     main.pass(5, transport({ handover: 17, unread: Buffer.from('cd') }), Buffer.from('ab'));
-    assert.equal(posted[0]!.kind, 'released');
+    assert.equal(posted[0]!.kind, 'sessions-ended');
     const [, pass] = posted;
     assert.ok(pass?.kind === 'pass');
     const { received, tls: _, ...connection } = pass.connection;

@@ -21,7 +21,7 @@ test('a receiver is new once, on every thread, until the message is gone', async
   const there = openStore(t, { path: here.environment.path });
   const entry = keepIn(here, here.sessions.create(session('publisher')).incoming);
   await here.flush();
-  const once = { messageId: entry.release(), isElsewhere: true };
+  const once = { messageId: entry.nameForOthers(), isElsewhere: true };
   const elsewhere = new LmdbBrokerStore(there);
   assert.equal(elsewhere.isNewTo(receiver, once), true);
   assert.equal(elsewhere.isNewTo(receiver, once), false, 'before the commit');
@@ -45,12 +45,12 @@ test('notes made before a restart go with the message', async (t) => {
   const entry = keepIn(first, first.sessions.create(session('publisher')).incoming);
   const neighbour = keepIn(first, first.sessions.create(session('neighbour')).incoming);
   for (const each of [entry, neighbour])
-    new LmdbBrokerStore(first).isNewTo(receiver, { messageId: each.release(), isElsewhere: true });
+    new LmdbBrokerStore(first).isNewTo(receiver, { messageId: each.nameForOthers(), isElsewhere: true });
   await first.close();
   const second = openStore(t, { path: environment.path });
   assert.equal(notesIn(second), 2);
   const [loaded] = second.sessions.load('publisher')!.incoming.inFlight;
-  assert.equal(loaded!.wasReleased, true);
+  assert.equal(loaded!.wasForwarded, true);
   loaded!.remove();
   await second.flush();
   assert.equal(notesIn(second), 1);
@@ -60,7 +60,7 @@ test('notes go with the session of the publisher', async (t) => {
   const store = openStore(t);
   const publisher = store.sessions.create(session('publisher'));
   const entry = keepIn(store, publisher.incoming);
-  new LmdbBrokerStore(store).isNewTo(receiver, { messageId: entry.release(), isElsewhere: true });
+  new LmdbBrokerStore(store).isNewTo(receiver, { messageId: entry.nameForOthers(), isElsewhere: true });
   await store.flush();
   publisher.end();
   await store.flush();

@@ -156,7 +156,7 @@ class Run {
         const item = model.take(choice, model.queued);
         if (item === undefined) return;
         item.state = 'awaiting PUBACK';
-        return item.entry.note(item.state, 1);
+        return item.entry.updateLater(item.state, 1);
       }
       case 'pubrec': {
         const item = model.take(
@@ -222,7 +222,7 @@ class Run {
   async #reopen(isSending: boolean): Promise<void> {
     this.#disk.isFull = false;
     for (const { session: one, list } of this.#models) {
-      for (const { entry } of list) entry.save();
+      for (const { entry } of list) entry.writeUpdates();
       one.update({ isSending });
     }
     assert.equal(await this.#store.close(), true);

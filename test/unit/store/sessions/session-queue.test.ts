@@ -38,7 +38,7 @@ describe('an entry', () => {
       entry.remove();
       assert.equal(entry.isGone, true);
       assert.throws(() => entry.update({ state: 'awaiting PUBACK', packetId: 1 }), AssertionError);
-      assert.throws(() => entry.note('awaiting PUBACK', 1), AssertionError);
+      assert.throws(() => entry.updateLater('awaiting PUBACK', 1), AssertionError);
     }
     await store.flush();
     assert.equal(store.environment.entryCount('queue'), 0);

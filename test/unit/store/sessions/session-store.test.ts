@@ -217,7 +217,7 @@ describe('what an ended session leaves', () => {
     const one = store.sessions.create(session('client'));
     const held = delivery({ state: 'awaiting PUBREL', packetId: 5, qos: 2 });
     const [first] = [1, 2].map(() => one.incoming.append(store.sharedMessage(message('t')), held));
-    first!.release();
+    first!.nameForOthers();
     await store.flush(); // both are in one record
     one.end();
     await settle(store);

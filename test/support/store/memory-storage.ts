@@ -1,14 +1,14 @@
 /** What a session keeps, in memory: so that a test can take the session up again from it, as after a crash. */
 import type { Publication } from '../../../src/mqtt/publication.js';
 import type {
-  KeptContents,
-  KeptDelivery,
-  KeptEntry,
-  MessageKeeper,
+  DeliveryFields,
+  MessageStorage,
   SessionStorage,
+  StoredContents,
+  StoredDelivery,
 } from '../../../src/session/session-storage.js';
 
-export class MemoryKeeper implements SessionStorage {
+export class MemoryStorage implements SessionStorage {
   readonly outgoing: MemoryQueue;
   readonly incoming: MemoryQueue;
   readonly #changed: () => void;
@@ -37,7 +37,7 @@ export class MemoryKeeper implements SessionStorage {
   }
 
   /** As the store gives it back. @param mayHaveSent there was a client since it was last taken up */
-  contents(mayHaveSent: boolean): KeptContents {
+  contents(mayHaveSent: boolean): StoredContents {
     for (const entry of mayHaveSent ? this.outgoing.entries : []) {
       if (entry.state === 'awaiting PUBACK') entry.update({ state: 'queued', packetId: 0 });
     }
@@ -53,8 +53,8 @@ export class MemoryKeeper implements SessionStorage {
   }
 }
 
-class MemoryQueue implements MessageKeeper {
-  readonly entries: KeptEntry[] = [];
+class MemoryQueue implements MessageStorage {
+  readonly entries: StoredDelivery[] = [];
   readonly changed: () => void;
   lastSequence = 0;
 
@@ -62,7 +62,7 @@ class MemoryQueue implements MessageKeeper {
     this.changed = changed;
   }
 
-  append(publication: Publication, delivery: KeptDelivery): KeptEntry {
+  append(publication: Publication, delivery: DeliveryFields): StoredDelivery {
     this.lastSequence += 1;
     const entry = new MemoryEntry(this, this.lastSequence, publication.toOwned(), delivery);
     this.entries.push(entry);
@@ -70,28 +70,28 @@ class MemoryQueue implements MessageKeeper {
     return entry;
   }
 
-  read(sequence: number, limit: number): KeptEntry[] {
+  read(sequence: number, limit: number): StoredDelivery[] {
     const queued = this.entries.filter((entry) => entry.state === 'queued' && entry.sequence > sequence);
     return queued.slice(0, limit);
   }
 }
 
-class MemoryEntry implements KeptEntry {
+class MemoryEntry implements StoredDelivery {
   readonly sequence: number;
   readonly publication: Publication;
-  readonly qos: KeptDelivery['qos'];
+  readonly qos: DeliveryFields['qos'];
   readonly retain: boolean;
   readonly subscriptionIds: readonly number[];
   /** Nothing here ever goes to other workers. */
-  readonly wasReleased = false;
-  state: KeptDelivery['state'];
+  readonly wasForwarded = false;
+  state: DeliveryFields['state'];
   packetId: number;
   dup: boolean;
   readonly #queue: MemoryQueue;
   /** Lost with a crash, unless it is saved before. */
-  #noted: { state: KeptDelivery['state']; packetId: number } | null = null;
+  #noted: { state: DeliveryFields['state']; packetId: number } | null = null;
 
-  constructor(queue: MemoryQueue, sequence: number, publication: Publication, delivery: KeptDelivery) {
+  constructor(queue: MemoryQueue, sequence: number, publication: Publication, delivery: DeliveryFields) {
     this.#queue = queue;
     this.sequence = sequence;
     this.publication = publication;
@@ -107,21 +107,21 @@ class MemoryEntry implements KeptEntry {
     return this.publication.payloadLength;
   }
 
-  update(change: Partial<Pick<KeptDelivery, 'state' | 'packetId' | 'dup'>>): void {
+  update(change: Partial<Pick<DeliveryFields, 'state' | 'packetId' | 'dup'>>): void {
     Object.assign(this, change);
     this.#queue.changed();
   }
 
-  note(state: KeptDelivery['state'], packetId: number): void {
+  updateLater(state: DeliveryFields['state'], packetId: number): void {
     this.#noted = { state, packetId };
   }
 
-  save(): void {
+  writeUpdates(): void {
     if (this.#noted !== null) this.update(this.#noted);
     this.#noted = null;
   }
 
-  release(): string {
+  nameForOthers(): string {
     return `${this.sequence}`;
   }
 
