@@ -1,4 +1,4 @@
-/** How a connection ends: what the client is told, what the log says, and what becomes of its session and its will. */
+/** How a connection ends: the DISCONNECT, the log line, and what becomes of its session and its will. */
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import type { ProtocolVersion } from '../mqtt/packets.js';
@@ -32,7 +32,7 @@ export interface EndingConnection {
   will: PreparedWill | null;
 }
 
-/** Only MQTT 5.0 can be told. */
+/** Only MQTT 5.0 has a DISCONNECT from the server. */
 export function sendDisconnect(
   { broker, clientId, version, sender }: EndingConnection,
   cause: CloseCause,

@@ -11,11 +11,11 @@ import type { Once, Publication } from '../mqtt/publication.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
 import type { SessionStorage } from '../session/session-storage.js';
 
-/** What a transport tells of what happens on the network. */
+/** Hears from a transport what happens on the network. */
 export interface TransportUser {
   /** The buffer is the caller's again afterwards. */
   receive(buffer: Uint8Array, length: number): void;
-  /** What was written has left. */
+  /** The bytes that were written have left. */
   drained(): void;
   /** `reason` is empty for an ordinary end of the stream. */
   transportEnded(reason: string): void;
@@ -27,7 +27,7 @@ export interface Transport extends ByteSink {
   readonly remotePort: number;
   /** Index of the listener in the settings. */
   readonly listener: number;
-  /** `null` where the client's connection is not encrypted: up to here, or up to a proxy that tells of it. */
+  /** `null` if the client's connection is not encrypted: up to here, or up to a proxy whose header says so. */
   readonly tls: TlsSession | null;
   pause(): void;
   resume(): void;
@@ -71,7 +71,7 @@ export interface Directory {
  *     if (store.changedSince(mark)) store.whenSettled(mark, acknowledge); else acknowledge();
  */
 export interface BrokerStore {
-  /** False where stored sessions do not read at present: nobody can be told whether there is one. */
+  /** False if stored sessions cannot be read at present: then it is not known whether a client has one. */
   readonly knowsSessions: boolean;
   mark(): number;
   /** A mark in the middle of what a packet changes: all of that is stored or lost together. */
@@ -85,9 +85,9 @@ export interface BrokerStore {
    */
   isNewTo(receiver: string, message: Once): boolean;
   /**
-   * Calls back once the retained messages that this thread has taken can be read by others. While the store cannot
-   * be written it calls back all the same: what is not stored is not acknowledged, so nobody may rely on it, and those
-   * who wait want other messages.
+   * Calls back once other threads can read the retained messages that this thread has set. While the store cannot be
+   * written it calls back all the same: those messages are not acknowledged, so nobody may rely on them, and a client that
+   * has subscribed is not to wait for them.
    */
   whenRetained(callback: () => void): void;
   /** Lets this thread read what others committed; first thing in every handler of another thread's message. */

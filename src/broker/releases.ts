@@ -6,7 +6,7 @@
  *   not stored any more, its notes are gone, this worker's subscribers have it ─► PUBCOMP
  *
  * After a crash before the last transaction the message is still stored, its publisher releases it again, and the
- * notes show who has it already. Messages of one session complete in the order of their release.
+ * delivery notes show who has it already. Messages of one session complete in the order of their release.
  */
 import { RingQueue } from '../base/ring-queue.js';
 import type { Publication } from '../mqtt/publication.js';

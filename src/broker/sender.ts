@@ -72,7 +72,7 @@ export class Sender implements Peer {
     return this.#session!;
   }
 
-  /** The kernel does not take more bytes at the moment; the connection is told when it does again. */
+  /** The kernel does not take more bytes at the moment; `Connection.drained` is called when it does again. */
   get isBlocked(): boolean {
     return this.out.blocked;
   }

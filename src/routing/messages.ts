@@ -160,5 +160,5 @@ export type LinkMessage =
   | { kind: 'confirmed'; sequence: number }
   /** So many bytes of batches have been worked off: the sender may send as many more. */
   | { kind: 'credit'; bytes: number }
-  /** The sender has told everything it had: interests and retained messages. Once, first thing on a new link. */
+  /** The sender has sent all its interests and retained messages of `$SYS`. Once, first thing on a new link. */
   | { kind: 'caught-up' };

@@ -181,7 +181,7 @@ export class RouteTable {
     return wasLast ? interest(subscription.filter, Math.min(left, 1), entry.durable > 0) : null;
   }
 
-  /** Another worker told how many subscribers it has for a filter or a shared group. */
+  /** Another worker has said how many subscribers it has for a filter or a shared group. */
   setRemote(worker: number, [filter, count, isDurable]: Interest): void {
     this.#generation += 1;
     const durable = isDurable === true;
@@ -200,7 +200,7 @@ export class RouteTable {
     this.#dropIfEmpty(filter);
   }
 
-  /** A worker told all that it wants to hear of: what was known of it or of its predecessor is over. */
+  /** A worker has said all its interests: those known of it or of the worker before it are over. */
   replaceRemote(worker: number, interests: readonly Interest[]): void {
     this.#forgetRemote(worker, 0);
     for (const interest of interests) this.setRemote(worker, interest);
@@ -363,14 +363,14 @@ const NOT_FOUND = -1;
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * Routes by the bytes of their topic: two places a topic can be in, the newer route wins. A place is given only to a
- * topic that comes a second time: where each message has a topic of its own, routes that nobody will ask for again
- * would live just long enough to be dear to the garbage collector.
+ * Routes by the bytes of their topic. A topic has two slots that it can be in; the newer route wins. Only a topic that
+ * comes a second time gets a slot: if each message has a topic of its own, routes that are never used again would live
+ * just long enough to cost the garbage collector much.
  */
 class RouteCache {
   readonly #routes: (Route | null)[] = new Array(CACHE_SLOTS).fill(null);
   readonly #topics: Uint8Array[] = new Array(CACHE_SLOTS).fill(NO_BYTES);
-  /** Hashes of these topics: most others are told apart by them, without a look at the bytes. */
+  /** Hashes of these topics: they differ from most others', without a look at the bytes. */
   readonly #hashes = new Int32Array(CACHE_SLOTS);
   /** Hashes of topics that came once. */
   readonly #seen = new Int32Array(CACHE_SLOTS);
@@ -386,7 +386,7 @@ class RouteCache {
     return this.#routes[slot]!;
   }
 
-  /** Puts another route of the same topic in its place. */
+  /** Puts a newer route of the same topic into the slot. */
   replace(slot: number, route: Route): void {
     this.#routes[slot] = route;
   }
@@ -416,7 +416,7 @@ class RouteCache {
     return held === null || held.generation !== generation;
   }
 
-  /** Whether it is the second time; other bits of the hash choose the place, for topics that take turns. */
+  /** Whether it is the second time; other bits of the hash choose the slot, for topics that take turns. */
   #wasSeen(hash: number): boolean {
     const slot = (hash >>> 16) & (CACHE_SLOTS - 1);
     if (this.#seen[slot] === hash) return true;

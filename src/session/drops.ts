@@ -18,7 +18,7 @@ export class Drops {
     return this.sinceConnect === 1;
   }
 
-  /** Those that no log line has told of yet, by reason; `null` = none. */
+  /** Those that are in no log line yet, by reason; `null` = none. */
   takeUnreported(): Map<DropReason, number> | null {
     const unreported = this.#unreported;
     this.#unreported = null;

@@ -27,7 +27,7 @@ export type Residence = 'passing' | 'waiting' | 'stored';
 
 /** One stored message of a session. */
 export interface StoredDelivery extends Readonly<DeliveryFields> {
-  /** Its place among the session's messages of that direction: later ones are larger. */
+  /** Its number among the session's messages of that direction: later ones are larger. */
   readonly sequence: number;
   readonly publication: Publication;
   /** Payload bytes. */
@@ -64,7 +64,7 @@ export interface SessionStorage {
   end(): void;
 }
 
-/** What is stored of a session, when it is taken up again. */
+/** What is stored of a session when it is restored. */
 export interface StoredContents {
   /** Outgoing messages past `queued`, in their order. */
   inFlight: StoredDelivery[];
