@@ -9,18 +9,27 @@ import { prepareOrExit, root } from './prepare.mjs';
 
 prepareOrExit({ develop: true });
 
+/** As `npm start` leaves it to the engine (src/ARCHITECTURE.md): many benchmarks run the broker in their process. */
+const engineOptions = ['--v8-pool-size=1'];
+
 const words = process.argv.slice(2);
 const folder = join(root, 'dist', 'test', 'bench');
-const files = readdirSync(folder)
-  .filter((file) => file.endsWith('.bench.js'))
-  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
-  .sort();
+runBenchmarks();
 
-if (files.length === 0) {
-  console.error(`No benchmark in test/bench has ${words.join(' or ')} in its name.`);
-  process.exit(1);
+function runBenchmarks() {
+  const files = readdirSync(folder)
+    .filter((file) => file.endsWith('.bench.js'))
+    .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+    .sort();
+  if (files.length === 0) {
+    console.error(`No benchmark in test/bench has ${words.join(' or ')} in its name.`);
+    process.exit(1);
+  }
+  for (const file of files) run(join(folder, file), []);
 }
-for (const file of files) {
-  const { status } = spawnSync(process.execPath, [join(folder, file)], { stdio: 'inherit' });
+
+/** Ends this process if the program fails. */
+function run(file, args) {
+  const { status } = spawnSync(process.execPath, [...engineOptions, file, ...args], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }

@@ -20,7 +20,7 @@ import type { Qos } from '../../src/mqtt/packets.js';
 import type { Broker } from '../support/brokers/broker.js';
 import { SessionClient } from '../support/clients/session-client.js';
 import { freePort } from '../support/network/free-port.js';
-import { builtFolder } from '../support/project.js';
+import { midgeArguments } from '../support/project.js';
 import { isProgram } from './harness.js';
 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 12);
@@ -113,7 +113,7 @@ async function startBroker(
   const config = join(folder, `${name}.conf`);
   const usual = `user root\nlistener ${port} 127.0.0.1\nallow_anonymous true\nlog_type information\n`;
   writeFileSync(config, `${usual}max_queued_messages 1000\n${lines}`);
-  const broker = spawn(process.execPath, [join(builtFolder, 'src', 'midge.cjs'), '-c', config], {
+  const broker = spawn(process.execPath, [...midgeArguments, '-c', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await new Promise<void>((resolve, reject) => {

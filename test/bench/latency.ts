@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Broker } from '../support/brokers/broker.js';
 import { SessionClient, type SessionClientOptions } from '../support/clients/session-client.js';
-import { builtFolder } from '../support/project.js';
+import { midgeArguments } from '../support/project.js';
 
 const messageMs = 2;
 
@@ -46,7 +46,7 @@ export function schedule(policy: '--rr' | '--other', priority: number): void {
 export async function startBroker(folder: string, lines: string): Promise<ChildProcess> {
   const config = join(folder, 'broker.conf');
   writeFileSync(config, `user root\nlog_type error\nlog_type information\n${lines}`);
-  const broker = spawn(process.execPath, [join(builtFolder, 'src', 'midge.cjs'), '-c', config], {
+  const broker = spawn(process.execPath, [...midgeArguments, '-c', config], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   await new Promise<void>((resolve, reject) => {

@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { afterTest, makeFolder } from '../cleanup.js';
 import { freePort } from '../network/free-port.js';
 import { Program } from '../program.js';
-import { builtFolder } from '../project.js';
+import { midgeCommand } from '../project.js';
 import { requireProgram } from './debian.js';
 
 export interface BrokerOptions {
@@ -29,7 +29,6 @@ export interface BrokerOptions {
 /** Whether tests of {@link withBrokers} run against Debian's Mosquitto instead of Midge. */
 export const isReference = process.env.TEST_BROKER === 'mosquitto';
 
-const brokerProgram = join(builtFolder, 'src', 'midge.cjs');
 const mosquittoProgram = '/usr/sbin/mosquitto';
 /** Subtests at once: most of their time is waiting. */
 const concurrency = 4;
@@ -104,7 +103,7 @@ export class Broker {
 export function startBroker(t: TestContext, options: BrokerOptions = {}): Promise<Broker> {
   const { workers, config = '', prefix = [] } = options;
   const ownLines = workers === undefined ? '' : `worker_threads ${workers}`;
-  return start(t, [...prefix, process.execPath, '--v8-pool-size=1', brokerProgram], {
+  return start(t, [...prefix, ...midgeCommand], {
     ...options,
     config: `${ownLines}\n${config}`,
   });
