@@ -1,6 +1,8 @@
 /**
  * `npm run bench`: the micro benchmarks in test/bench, one process each, one after the other so that they do not
  * disturb each other. Words on the command line choose the files that have one of them in their name.
+ *
+ * `npm run bench compare` is another program: Midge beside Mosquitto under load (test/bench/README.md).
  */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -14,7 +16,8 @@ const engineOptions = ['--v8-pool-size=1'];
 
 const words = process.argv.slice(2);
 const folder = join(root, 'dist', 'test', 'bench');
-runBenchmarks();
+if (words[0] === 'compare') run(join(folder, 'load', 'compare.js'), words.slice(1));
+else runBenchmarks();
 
 function runBenchmarks() {
   const files = readdirSync(folder)

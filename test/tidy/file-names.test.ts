@@ -164,7 +164,7 @@ function headingsOf(text: string): Set<string> {
 }
 
 function unknownCommands(path: string, text: string): string[] {
-  const benches = readdirSync(join(projectFolder, 'test', 'bench'));
+  const benches = readdirSync(join(projectFolder, 'test', 'bench'), { recursive: true, encoding: 'utf8' });
   return [...text.matchAll(/npm run ([\w:-]+)(?: ([a-z][\w-]*))?/g)]
     .filter(([, script, word]) => {
       if (scripts[script!] === undefined) return true;
