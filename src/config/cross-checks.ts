@@ -78,6 +78,7 @@ export function crossCheck(
     checkListener(listener, messages);
     checkHttpDir(listener, source, messages);
   }
+  checkDistinct(draft.listeners, messages);
   for (const bridge of draft.bridges) checkBridge(bridge, messages);
   checkLocalClientIds(draft.bridges, hostname, messages);
   for (const plugin of draft.plugins) checkPlugin(plugin, messages);
@@ -116,6 +117,73 @@ function checkListener(listener: ListenerSection, messages: ConfigMessages): voi
   if (values.enableProxyProtocol === 2) checkBehindProxy(listener, messages);
   else checkWithoutProxy(listener, messages);
   checkWithoutEngine(listener, messages);
+  checkTransport(listener, messages);
+  checkTlsCombinations(listener, messages);
+}
+
+/** The HTTP API reads requests only, and an address has the family that is asked for. */
+function checkTransport({ given, values, host }: ListenerSection, messages: ConfigMessages): void {
+  if (values.protocol === 'http_api' && values.enableProxyProtocol !== undefined) {
+    const error = 'Error: enable_proxy_protocol cannot be used with `protocol http_api`.';
+    const help = 'The HTTP API does not read the header of a proxy: remove one of the two lines.';
+    messages.error({ error, help }, given.get('enable_proxy_protocol'));
+  }
+  const family = host === undefined ? undefined : familyOf(host);
+  if (family !== undefined && values.socketDomain !== undefined && values.socketDomain !== family) {
+    const error = `Error: The address ${host} of a listener does not go with 'socket_domain ${values.socketDomain}'.`;
+    const help = "Remove 'socket_domain', or give an address of that family.";
+    messages.error({ error, help }, given.get('socket_domain'));
+  }
+}
+
+/** @returns `undefined` for a host name, which has the addresses that the name service says */
+function familyOf(host: string): 'ipv4' | 'ipv6' | undefined {
+  if (host.includes(':')) return 'ipv6';
+  return /^\d+(\.\d+){3}$/.test(host) ? 'ipv4' : undefined;
+}
+
+/** What the system would refuse: a second socket for the same port and address. */
+function checkDistinct(listeners: readonly ListenerSection[], messages: ConfigMessages): void {
+  const first = new Map<string, ListenerSection>();
+  for (const listener of listeners) {
+    const { port, host, socketPath, values, place } = listener;
+    const { bindInterface, socketDomain } = values as { bindInterface?: string; socketDomain?: string };
+    const name = JSON.stringify([port, host, socketPath, bindInterface?.toLowerCase(), socketDomain]);
+    const other = first.get(name);
+    if (other === undefined) {
+      first.set(name, listener);
+      continue;
+    }
+    const where = socketPath === undefined ? ['port', port, host] : ['the unix socket', socketPath];
+    const text = where.filter((word) => word !== undefined).join(' ');
+    const same = socketPath === undefined ? 'port and address' : 'path';
+    const help = `The listener at ${placeText(other.place)} has the same ${same} already.`;
+    messages.error({ error: `Error: Two listeners for ${text}.`, help }, place);
+  }
+}
+
+/** Options that are accepted, each by itself, and together let no client in or have no effect. */
+function checkTlsCombinations({ given, values }: ListenerSection, messages: ConfigMessages): void {
+  if (given.has('psk_hint') && values.tlsVersion === 'tlsv1.3') {
+    const where = placeText(given.get('tls_version')!);
+    messages.say(
+      'warning',
+      `Warning: 'tls_version tlsv1.3' at ${where} lets no client in: 'psk_hint' needs TLS 1.2.`,
+    );
+  }
+  if (!given.has('certfile') || values.requireCertificate !== true) return;
+  if (!given.has('cafile') && !given.has('capath')) {
+    messages.say(
+      'warning',
+      'Warning: require_certificate without cafile or capath trusts no authority: no client can connect.',
+    );
+  }
+  if (given.has('crlfile') && values.disableClientCertDateChecks === true) {
+    messages.say(
+      'warning',
+      'Warning: disable_client_cert_date_checks has no effect together with crlfile: expired certificates are refused.',
+    );
+  }
 }
 
 /** A key that is in an engine cannot be had otherwise, so a listener without the engine would not be what was meant. */

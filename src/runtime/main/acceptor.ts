@@ -5,7 +5,6 @@
 import { rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { listenerName } from '../../config/reload-diff.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
 import * as lines from '../../log/mosquitto-lines.js';
@@ -48,14 +47,6 @@ export class Acceptor {
     const { listeners, localOnly } = this.#settings;
     let failed = 0;
     for (const [index, listener] of listeners.entries()) {
-      const missing = missingTransport(listener);
-      if (missing !== null) {
-        this.#log.write(
-          'error',
-          `Error: The ${listenerName(listener)} is not opened: ${missing} is not available in this version.`,
-        );
-        continue;
-      }
       if (await this.#openListener(index, listener)) continue;
       failed += 1;
       if (!localOnly) return;
@@ -81,24 +72,8 @@ export class Acceptor {
   }
 
   reload(settings: Settings): void {
-    for (const [index, listener] of settings.listeners.entries()) {
-      this.#reportTransport(index, missingTransport(this.#settings.listeners[index]!), listener);
-    }
     this.#settings = settings;
     for (const { server } of this.#servers) setNoDelayOfArrivals(server, settings.setTcpNodelay);
-  }
-
-  /** @param before what was missing, if anything */
-  #reportTransport(index: number, before: string | null, listener: ListenerSettings): void {
-    const missing = missingTransport(listener);
-    if (missing === before) return;
-    const name = listenerName(listener);
-    if (missing !== null) {
-      const text = `Error: The ${name} takes no new connections: ${missing} is not available in this version.`;
-      this.#log.write('error', text);
-    } else if (!this.#servers.some((open) => open.index === index)) {
-      this.#log.write('warning', `Warning: The ${name} is opened only after a restart.`);
-    }
   }
 
   /** A connection of this listener is gone. */
@@ -164,10 +139,6 @@ export class Acceptor {
     const listener = this.#settings.listeners[index]!;
     const { globalMaxConnections, connectionMessages } = this.#settings;
     const { remoteAddress, remotePort } = arrival;
-    if (missingTransport(listener) !== null) {
-      arrival.drop(); // since a reload, which told of it
-      return;
-    }
     const total = this.#open.reduce((sum, open) => sum + open, 0);
     if (
       (listener.maxConnections > 0 && this.#open[index]! >= listener.maxConnections) ||
@@ -213,13 +184,6 @@ function relay(socket: Socket): MessagePort {
 function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return listener.host === undefined && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL');
-}
-
-/** What is asked for and not there yet; plain MQTT in its place would only puzzle the clients. */
-function missingTransport({ protocol, enableProxyProtocol }: ListenerSettings): string | null {
-  return protocol === 'http_api' && enableProxyProtocol !== undefined
-    ? 'protocol http_api together with enable_proxy_protocol'
-    : null;
 }
 
 function openingLine(address: ListenAddress, protocol: ListenerSettings['protocol']): string {

@@ -32,7 +32,6 @@ export function readTlsFiles(settings: Settings, texts: Texts, log: Log): number
     }
     for (const fault of faults) log.write('error', fault);
     if (faults.length > 0) code = ExitCode.listener;
-    else warnOfCombinations(listener, log);
   }
   return code;
 }
@@ -75,21 +74,4 @@ function readFolder(folder: string, log: Log): string {
     );
   }
   return names.map((name) => readFileSync(join(folder, name), 'utf8')).join('\n');
-}
-
-function warnOfCombinations(listener: ListenerSettings, log: Log): void {
-  const { requireCertificate, certfile, cafile, capath, crlfile, disableClientCertDateChecks } = listener;
-  if (!requireCertificate || certfile === undefined) return;
-  if (cafile === undefined && capath === undefined) {
-    log.write(
-      'warning',
-      'Warning: require_certificate without cafile or capath trusts no authority: no client can connect.',
-    );
-  }
-  if (disableClientCertDateChecks && crlfile !== undefined) {
-    log.write(
-      'warning',
-      'Warning: disable_client_cert_date_checks has no effect together with crlfile: expired certificates are refused.',
-    );
-  }
 }

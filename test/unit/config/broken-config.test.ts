@@ -936,6 +936,51 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ],
   },
   {
+    name: 'HTTP behind a proxy',
+    text: 'listener 80\nenable_proxy_protocol 2\nprotocol http_api\n',
+    lines: [
+      'Error: enable_proxy_protocol cannot be used with `protocol http_api`.',
+      'Error found at mosquitto.conf:2.',
+      'The HTTP API does not read the header of a proxy: remove one of the two lines.',
+    ],
+  },
+  {
+    name: 'the same port twice',
+    text: 'listener 1883\nlistener 1884\nlistener 1883\n',
+    lines: [
+      'Error: Two listeners for port 1883.',
+      'Error found at mosquitto.conf:3.',
+      'The listener at mosquitto.conf:1 has the same port and address already.',
+    ],
+  },
+  {
+    name: 'the same address twice',
+    text: 'port 1883\nbind_address ::1\nlistener 1883 ::1\n',
+    lines: [
+      'Error: Two listeners for port 1883 ::1.',
+      'Error found at mosquitto.conf:3.',
+      'The listener at mosquitto.conf:1 has the same port and address already.',
+    ],
+  },
+  {
+    name: 'the same unix socket twice',
+    text: 'listener 0 /run/mqtt\nlistener 0 /run/mqtt\n',
+    lines: [
+      'Error: Two listeners for the unix socket /run/mqtt.',
+      'Error found at mosquitto.conf:2.',
+      'The listener at mosquitto.conf:1 has the same path already.',
+    ],
+  },
+  {
+    name: 'an address of another family than socket_domain',
+    text: 'listener 1883 127.0.0.1\nsocket_domain ipv6\n',
+    lines: [
+      "Error: The address 127.0.0.1 of a listener does not go with 'socket_domain ipv6'.",
+      'Error found at mosquitto.conf:2.',
+      "Remove 'socket_domain', or give an address of that family.",
+    ],
+  },
+  {
     name: 'include_dir of nothing there',
     text: 'include_dir /etc/none\n',
     lines: [

@@ -245,6 +245,26 @@ describe('listeners', () => {
     );
   });
 
+  test('two listeners of a port are no conflict if their interfaces or families differ', () => {
+    settingsOf('listener 1883\nbind_interface eth0\nlistener 1883\nbind_interface lo\n');
+    settingsOf('listener 1883\nsocket_domain ipv4\nlistener 1883\nsocket_domain ipv6\n');
+    settingsOf('listener 1883 127.0.0.1\nlistener 1883 ::1\nsocket_domain ipv6\n');
+  });
+
+  test('what lets no client in, or has no effect, is said before the broker starts', () => {
+    assert.deepEqual(texts(load('listener 1\npsk_hint x\ntls_version tlsv1.3\n')), [
+      "Warning: 'tls_version tlsv1.3' at mosquitto.conf:3 lets no client in: 'psk_hint' needs TLS 1.2.",
+    ]);
+    const withTls = 'listener 1\ncertfile /c\nkeyfile /k\nrequire_certificate true\n';
+    assert.deepEqual(texts(load(withTls)), [
+      'Warning: require_certificate without cafile or capath trusts no authority: no client can connect.',
+    ]);
+    const late = 'cafile /a\ncrlfile /l\ndisable_client_cert_date_checks true\n';
+    assert.deepEqual(texts(load(withTls + late)), [
+      'Warning: disable_client_cert_date_checks has no effect together with crlfile: expired certificates are refused.',
+    ]);
+  });
+
   test('require_certificate without TLS is not silently without effect', () => {
     const [warning] = texts(load('listener 1883\nrequire_certificate true\n'), 'warning');
     assert.equal(
