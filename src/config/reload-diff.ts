@@ -1,5 +1,6 @@
 /**
- * What a reload changes: which options have another value, and which of them take effect only after a restart.
+ * What a reload changes: which options have another value, which of them take effect only after a restart, and the
+ * settings that are in force until then.
  */
 import { type OptionName, optionSchema } from './option-schema.js';
 import { isEqual, type OptionRow, type OptionScope, settingName } from './option-types.js';
@@ -55,6 +56,26 @@ export function compareSettings(before: Settings, after: Settings): SettingsDiff
       !isEqual(before.plugins, after.plugins) ||
       listeners.both.some(([old, young]) => !isEqual(old.plugins, young.plugins)),
   };
+}
+
+/**
+ * The settings to go on with: those just read, with the old values of what only a restart can change.
+ * @param changes between the two; no listener may have come or gone
+ */
+export function untilRestart(before: Settings, read: Settings, { needRestart }: SettingsDiff): Settings {
+  const oldValues = (of: string | undefined) =>
+    Object.fromEntries(
+      needRestart
+        .filter(({ section }) => section === of)
+        .map(({ option, before: value }) => [settingName(option), value]),
+    );
+  const byName = new Map(read.listeners.map((listener) => [listenerName(listener), listener]));
+  // In the old order: a connection knows its listener by the place in the list.
+  const listeners = before.listeners.map((listener) => {
+    const name = listenerName(listener);
+    return { ...byName.get(name)!, ...oldValues(name) };
+  });
+  return { ...read, ...oldValues(undefined), listeners };
 }
 
 function changedOptions(

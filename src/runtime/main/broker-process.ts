@@ -3,7 +3,7 @@
  * happens on a connection happens in the workers.
  */
 import { rmSync } from 'node:fs';
-import { compareSettings, type SettingsDiff } from '../../config/reload-diff.js';
+import { compareSettings, type SettingsDiff, untilRestart } from '../../config/reload-diff.js';
 import type { Settings } from '../../config/settings.js';
 import type { HttpApi } from '../../http-api/http-api.js';
 import { LOG_MESSAGE_EXPIRY_SECONDS } from '../../log/destinations.js';
@@ -27,7 +27,7 @@ import { openTlsKeylog } from '../shared/tls-keylog.js';
 import { Acceptor } from './acceptor.js';
 import { readAccessFiles } from './access-files.js';
 import { CertificateWatch } from './certificate-watch.js';
-import { inOrderOf, refusedListeners, reloadReport, untilRestart } from './reload-report.js';
+import { refusedListeners, reloadReport } from './reload-report.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
 import { SysPublisher } from './sys-publisher.js';
@@ -292,7 +292,7 @@ export class BrokerProcess {
     if (refusal.length > 0) return false;
     await this.#loadHttp(read);
     if (this.#stopping) return false;
-    this.#apply(untilRestart(inOrderOf(this.#settings, read), changes), files, changes);
+    this.#apply(untilRestart(this.#settings, read, changes), files, changes);
     return true;
   }
 

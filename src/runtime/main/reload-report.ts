@@ -1,8 +1,5 @@
-/** What a reload says about itself, and which of the new settings it leaves to the next start. */
-
-import { settingName } from '../../config/option-types.js';
-import { listenerName, type OptionChange, type SettingsDiff } from '../../config/reload-diff.js';
-import type { Settings } from '../../config/settings.js';
+/** The log lines of a reload. */
+import type { OptionChange, SettingsDiff } from '../../config/reload-diff.js';
 import type { LogType } from '../../log/log.js';
 import type { FileTexts } from '../../routing/messages.js';
 
@@ -40,25 +37,4 @@ export function reloadReport(changes: SettingsDiff, before: FileTexts, after: Fi
 
 function optionNames(changes: readonly OptionChange[]): string[] {
   return changes.map(({ option, section }) => (section === undefined ? option : `${option} (${section})`));
-}
-
-/** The new settings with the old values of what only a restart can change. */
-export function untilRestart(settings: Settings, { needRestart }: SettingsDiff): Settings {
-  const keptOf = (wanted: string | undefined) =>
-    Object.fromEntries(
-      needRestart
-        .filter(({ section }) => section === wanted)
-        .map(({ option, before }) => [settingName(option), before]),
-    );
-  const listeners = settings.listeners.map((listener) => ({
-    ...listener,
-    ...keptOf(listenerName(listener)),
-  }));
-  return { ...settings, ...keptOf(undefined), listeners };
-}
-
-/** The same listeners in the old order: connections know theirs by its place. */
-export function inOrderOf(before: Settings, after: Settings): Settings {
-  const byName = new Map(after.listeners.map((listener) => [listenerName(listener), listener]));
-  return { ...after, listeners: before.listeners.map((listener) => byName.get(listenerName(listener))!) };
 }

@@ -1,7 +1,7 @@
 /** What a reload applies, and what it must leave to a restart. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { compareSettings, type OptionChange } from '../../../src/config/reload-diff.js';
+import { compareSettings, type OptionChange, untilRestart } from '../../../src/config/reload-diff.js';
 import { settingsOf } from './config-support.js';
 
 const base = `
@@ -103,4 +103,21 @@ describe('bridges', () => {
 test('plugins and their options are compared', () => {
   assert.equal(compare(base.replace('/p/', '/q/')).pluginsChanged, true);
   assert.equal(compare(base.replace('_file /a', '_file /b')).pluginsChanged, true);
+});
+
+test('until a restart, what only a restart can change keeps its value, of each listener its own', () => {
+  const listener = (port: number, domain: string, connections: number) =>
+    `listener ${port}\nsocket_domain ${domain}\nmax_connections ${connections}\n`;
+  const before = settingsOf(`pid_file /a\n${listener(1, 'ipv4', 1)}${listener(2, 'ipv6', 2)}`);
+  const read = settingsOf(`pid_file /b\n${listener(2, 'ipv4', 20)}${listener(1, 'ipv4', 10)}`);
+  const changes = compareSettings(before, read);
+  const { pidFile, listeners } = untilRestart(before, read, changes);
+  assert.equal(pidFile, '/a');
+  assert.deepEqual(
+    listeners.map(({ port, socketDomain, maxConnections }) => [port, socketDomain, maxConnections]),
+    [
+      [1, 'ipv4', 10],
+      [2, 'ipv6', 20],
+    ],
+  );
 });
