@@ -17,6 +17,7 @@
 import { chmodSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { assert } from '../base/assert.js';
 import type { StoreMode } from '../model/store-mode.js';
 import type { Committer } from './write-batcher.js';
 
@@ -30,41 +31,34 @@ export interface EnvironmentOptions {
 
 export type Table = Database<Buffer, Uint8Array>;
 
-export type TableName =
-  | 'meta'
-  | 'sessions'
-  | 'subscriptions'
-  | 'queue'
-  | 'messages'
-  | 'references'
-  | 'retained'
-  | 'retainedTails'
-  | 'garbage'
-  | 'deliveries'
-  | 'tailNotes';
+/**
+ * The databases in the file, one for each type of record, and the layout that brought each (`file/migrations.ts`).
+ * Names never change: `midge db` and later versions look for them. What the check, the rescue and a migration do
+ * with a type of record is in tables with the same keys: one that is missing there does not compile.
+ */
+const TABLES = {
+  meta: 'first',
+  sessions: 'first',
+  subscriptions: 'first',
+  queue: 'first',
+  messages: 'first',
+  references: 'first',
+  retained: 'first',
+  retainedTails: 'first',
+  garbage: 'first',
+  deliveries: 'first',
+  tailNotes: 'later',
+} as const satisfies Record<string, 'first' | 'later'>;
 
-/** Names of the databases in the file. Never changed: `midge db` and later versions look for them. */
-const TABLE_NAMES: readonly TableName[] = [
-  'meta',
-  'sessions',
-  'subscriptions',
-  'queue',
-  'messages',
-  'references',
-  'retained',
-  'retainedTails',
-  'garbage',
-  'deliveries',
-  'tailNotes',
-];
+export type TableName = keyof typeof TABLES;
 
-/** Tables that a sound store of an older layout does not have. */
-const LATER_TABLES: readonly TableName[] = ['tailNotes'];
+export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];
 
 /** Also where the kernel's pages are larger (16 KiB on a Pi 5): a lone commit would write three times as much. */
 const PAGE_SIZE = 4096;
 
 const TABLES_MAX = 16;
+assert(TABLE_NAMES.length <= TABLES_MAX, 'LMDB is told of all tables');
 
 /**
  * Addresses, not memory. A file that outgrows its map gets another one, and the old ones stay: most stores fit into
@@ -185,7 +179,8 @@ export class Environment implements Committer {
   #expectTables(): void {
     const present = new Set<string>();
     for (const name of this.#root.getKeys({})) present.add(String(name));
-    const missing = TABLE_NAMES.filter((name) => !present.has(name) && !LATER_TABLES.includes(name));
+    // A sound store of an older layout does not have the later ones.
+    const missing = TABLE_NAMES.filter((name) => !present.has(name) && TABLES[name] === 'first');
     if (present.size > 0 && missing.length > 0) throw new Error(`the table ${missing[0]} is missing`);
   }
 

@@ -10,8 +10,9 @@ import { type OptionName, optionSchema } from '../../src/config/option-schema.js
 import type { OptionRow } from '../../src/config/option-types.js';
 import { writeSecret } from '../support/brokers/access-files.js';
 import { startBroker } from '../support/brokers/broker.js';
-import { freePort } from '../support/network/free-port.js';
+import { skipWithout } from '../support/brokers/debian.js';
 import { makeBadClients, makeCertificates } from '../support/network/certificates.js';
+import { freePort } from '../support/network/free-port.js';
 
 /** Values that differ from the default, where the kind of value does not give one. */
 const samples: Partial<Record<OptionName, string>> = {

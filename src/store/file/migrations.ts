@@ -2,7 +2,7 @@
  * The version of the store's layout, and the way from older ones to this. A change of a key or a record that a
  * reader of today would misread gets a new version and a step here; what only adds (a flag, a table) does not.
  */
-import type { Environment } from '../environment.js';
+import { type Environment, TABLE_NAMES, type TableName } from '../environment.js';
 
 /** 2: a record of a queue may hold several messages. */
 export const LAYOUT = 2;
@@ -13,12 +13,34 @@ const LAYOUT_KEY = Buffer.from('layout');
 export interface Migration {
   /** The layout that it starts from; it leads to the next one. */
   from: number;
-  /** Rewrites what has to be. Runs in main before any worker opens the store; may be interrupted and run again. */
-  run: (environment: Environment) => Promise<void>;
+  /** For each type of record. */
+  records: Readonly<Record<TableName, RecordMigration>>;
 }
 
-/** Records of one message, as layout 1 has them, are read as they are; they become others when they are written again. */
-const MIGRATIONS: readonly Migration[] = [{ from: 1, run: async () => {} }];
+/**
+ * What becomes of the records of a table: they stay as they are, there were none in that layout, or the function
+ * rewrites them. It runs in main before any worker opens the store; it may be interrupted and run again.
+ */
+export type RecordMigration = 'same' | 'none before' | ((environment: Environment) => Promise<void>);
+
+const MIGRATIONS: readonly Migration[] = [
+  {
+    from: 1,
+    records: {
+      meta: 'same',
+      sessions: 'same',
+      subscriptions: 'same',
+      queue: 'same', // a record of one message reads, and becomes another one when it is written again
+      messages: 'same',
+      references: 'same',
+      retained: 'same',
+      retainedTails: 'same',
+      garbage: 'same',
+      deliveries: 'same',
+      tailNotes: 'none before',
+    },
+  },
+];
 
 /** The store was written by a version of Midge that this one does not know. */
 export class UnknownLayoutError extends Error {
@@ -50,7 +72,10 @@ export async function migrate(
     const step = migrations.find(({ from }) => from === current);
     if (step === undefined)
       throw new UnknownLayoutError(`store layout ${current}, this version knows ${layout}`);
-    await step.run(environment);
+    for (const name of TABLE_NAMES) {
+      const migration = step.records[name];
+      if (typeof migration === 'function') await migration(environment);
+    }
     current += 1;
     await writeLayout(environment, current);
   }

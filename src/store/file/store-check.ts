@@ -5,7 +5,7 @@
  */
 
 import { asBuffer } from '../../base/as-buffer.js';
-import type { Environment, Table, TableName } from '../environment.js';
+import { type Environment, TABLE_NAMES, type Table, type TableName } from '../environment.js';
 import {
   MESSAGE_ID_LENGTH,
   prefixEnd,
@@ -53,7 +53,7 @@ export async function checkStore(environment: Environment): Promise<CheckReport>
     if (report.problems.length < PROBLEMS_MAX) report.problems.push(what);
   };
   const noted = notedTopics(environment);
-  for (const name of Object.keys(report.records) as TableName[]) {
+  for (const name of TABLE_NAMES) {
     const check = RECORD_CHECKS[name];
     for (const { key, value } of environment.tables[name].getRange({})) {
       try {
@@ -118,23 +118,87 @@ function expectKey(key: Buffer, expected: Buffer): void {
 }
 
 function noRecords(): Record<TableName, number> {
-  return {
-    meta: 0,
-    sessions: 0,
-    subscriptions: 0,
-    queue: 0,
-    messages: 0,
-    references: 0,
-    retained: 0,
-    retainedTails: 0,
-    garbage: 0,
-    deliveries: 0,
-    tailNotes: 0,
-  };
+  return Object.fromEntries(TABLE_NAMES.map((name) => [name, 0])) as Record<TableName, number>;
 }
 
 /** Records between two commits: what is lost where the process ends on the way. */
 const RECORDS_PER_COMMIT = 200;
+
+/** What the rescue of a record has at hand. */
+interface RescueContext {
+  target: Environment;
+  writer: RescueWriter;
+  /** The sessions that were rescued, by `sessionOf`. */
+  sessions: ReadonlySet<string>;
+}
+
+/**
+ * How the records of a table are rescued: each that reads is copied, in the stage that begins when the records of
+ * the stages before are committed; or they are not, for the reason given.
+ */
+type RecordRescue =
+  | {
+      stage: (typeof RESCUE_STAGES)[number];
+      copy: (key: Buffer, value: Buffer, context: RescueContext) => void;
+    }
+  | { left: string };
+
+/** What is worth most comes first: each table may be the one at which the process ends. */
+const RESCUE_STAGES = [1, 2, 3, 4] as const;
+
+const RECORD_RESCUES: Record<TableName, RecordRescue> = {
+  meta: { left: 'the target has the layout of today' },
+  retained: {
+    stage: 1,
+    copy: (_key, value, { writer }) => {
+      const { topic } = decodeMessage(value);
+      const tailKey = retainedTailKey(topic);
+      writer.put('retained', retainedKey(topic), value);
+      writer.put('retainedTails', tailKey, tailValue(tailKey, topic));
+    },
+  },
+  retainedTails: { left: 'made of the retained messages' },
+  tailNotes: { left: 'all tails are there' },
+  sessions: {
+    stage: 2,
+    copy: (_key, value, { writer }) =>
+      writer.put('sessions', sessionsKey(decodeSession(value).session.clientId), value),
+  },
+  messages: {
+    stage: 3,
+    copy: (key, value, { writer }) => {
+      decodeMessage(value);
+      if (key.length === MESSAGE_ID_LENGTH) writer.put('messages', key, value);
+    },
+  },
+  subscriptions: {
+    stage: 4,
+    copy: (key, value, { writer, sessions }) => {
+      decodeSubscription(value);
+      if (sessions.has(sessionOf(key))) writer.put('subscriptions', key, value);
+    },
+  },
+  queue: {
+    stage: 4,
+    copy: (key, value, { target, writer, sessions }) => {
+      const first = sequenceOf(key);
+      const record = withoutMissing(value, first, (id) => !target.tables.messages.doesExist(id));
+      if (record === null || !sessions.has(sessionOf(key))) return;
+      for (const { sequence, id } of sharedIdsOf(record, first)) {
+        writer.put('references', referenceKey(id, queueKeyOf(key, sequence)), Buffer.alloc(0));
+      }
+      writer.put('queue', key, record);
+    },
+  },
+  references: { left: 'made of the queues' },
+  deliveries: {
+    stage: 4,
+    copy: (key, value, { writer, sessions }) => {
+      if (sessions.has(sessionOf(key))) writer.put('deliveries', key, value);
+    },
+  },
+  garbage: { left: 'nothing of an ended session is copied' },
+};
 
 /**
  * Copies what reads from a damaged store to another one, so that the other one is whole in itself. Run a second
@@ -147,42 +211,16 @@ export async function rescueStore(
 ): Promise<void> {
   await migrate(target);
   const writer = new RescueWriter(target);
-  const each = (name: TableName, copy: (key: Buffer, value: Buffer) => void) =>
-    copyReadable(damaged.tables[name], copy, writer, backwards);
-
-  await each('retained', (_key, value) => {
-    const { topic } = decodeMessage(value);
-    const tailKey = retainedTailKey(topic);
-    writer.put('retained', retainedKey(topic), value);
-    writer.put('retainedTails', tailKey, tailValue(tailKey, topic));
-  });
-  await each('sessions', (_key, value) => {
-    writer.put('sessions', sessionsKey(decodeSession(value).session.clientId), value);
-  });
-  await writer.commit();
-  const sessions = knownSessions(target.tables.sessions);
-  await each('messages', (key, value) => {
-    decodeMessage(value);
-    if (key.length === MESSAGE_ID_LENGTH) writer.put('messages', key, value);
-  });
-  await writer.commit();
-  await each('subscriptions', (key, value) => {
-    decodeSubscription(value);
-    if (sessions.has(sessionOf(key))) writer.put('subscriptions', key, value);
-  });
-  await each('queue', (key, value) => {
-    const first = sequenceOf(key);
-    const record = withoutMissing(value, first, (id) => !target.tables.messages.doesExist(id));
-    if (record === null || !sessions.has(sessionOf(key))) return;
-    for (const { sequence, id } of sharedIdsOf(record, first)) {
-      writer.put('references', referenceKey(id, queueKeyOf(key, sequence)), Buffer.alloc(0));
+  for (const stage of RESCUE_STAGES) {
+    const context = { target, writer, sessions: knownSessions(target.tables.sessions) };
+    for (const name of TABLE_NAMES) {
+      const rescue = RECORD_RESCUES[name];
+      if ('left' in rescue || rescue.stage !== stage) continue;
+      const copy = (key: Buffer, value: Buffer) => rescue.copy(key, value, context);
+      await copyReadable(damaged.tables[name], copy, writer, backwards);
     }
-    writer.put('queue', key, record);
-  });
-  await each('deliveries', (key, value) => {
-    if (sessions.has(sessionOf(key))) writer.put('deliveries', key, value);
-  });
-  await writer.commit();
+    await writer.commit();
+  }
   for (const key of target.tables.messages.getKeys({})) {
     const references = target.tables.references.getKeysCount({ start: key, end: prefixEnd(key), limit: 1 });
     if (references === 0) target.remove(target.tables.messages, Buffer.from(key));

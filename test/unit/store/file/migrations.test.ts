@@ -1,23 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Environment } from '../../../../src/store/environment.js';
+import { TABLE_NAMES } from '../../../../src/store/environment.js';
 import {
   LAYOUT,
   layoutOf,
   type Migration,
   migrate,
+  type RecordMigration,
   UnknownLayoutError,
 } from '../../../../src/store/file/migrations.js';
 import { openStore } from '../../../support/store/stores.js';
 
+/** A step that rewrites the records of one table. */
+function stepOf(from: number, rewrite: RecordMigration): Migration {
+  const same = Object.fromEntries(TABLE_NAMES.map((name) => [name, 'same'])) as Migration['records'];
+  return { from, records: { ...same, queue: rewrite } };
+}
+
 function step(from: number, ran: number[]): Migration {
-  return {
-    from,
-    run: async (environment: Environment) => {
-      assert.equal(layoutOf(environment), from);
-      ran.push(from);
-    },
-  };
+  return stepOf(from, async (environment) => {
+    assert.equal(layoutOf(environment), from);
+    ran.push(from);
+  });
 }
 
 test('a new store gets the layout of today', async (t) => {
@@ -45,7 +49,7 @@ test('a step that fails is done again at the next start, those before it are not
   const { environment } = openStore(t);
   await migrate(environment, 1);
   const ran: number[] = [];
-  const failing: Migration = { from: 2, run: () => Promise.reject(new Error('power cut')) };
+  const failing = stepOf(2, () => Promise.reject(new Error('power cut')));
   await assert.rejects(migrate(environment, 3, [step(1, ran), failing]), /power cut/);
   assert.equal(layoutOf(environment), 2);
   await migrate(environment, 3, [step(1, ran), step(2, ran)]);
