@@ -22,15 +22,13 @@ import { BacklogAge } from './backlog-age.js';
 import { BridgeReport } from './bridge-report.js';
 import { Incoming } from './incoming.js';
 import { LocalEnd } from './local-end.js';
-import { AddressList, Backoff, PROBE_MS, type Random } from './reconnect.js';
+import { AddressList, Backoff, type Random } from './reconnect.js';
 import { connectPacket, type Demands, firstDemands, lesserDemands, refusalText } from './remote-connect.js';
 import { RemoteConnection } from './remote-connection.js';
 import { RemoteEnd } from './remote-end.js';
+import { CONNACK_TIMEOUT_MS, PROBE_MS } from './time-limits.js';
 import { TopicMap } from './topic-map.js';
 import type { Channel, Uplink } from './uplink.js';
-
-/** Milliseconds that the other broker may take for its CONNACK. */
-const CONNACK_TIMEOUT_MS = 30_000;
 
 /** Milliseconds between two lines about dropped messages. */
 const DROPS_LOG_MS = 600_000;

@@ -42,9 +42,6 @@ export class Backoff {
   }
 }
 
-/** Milliseconds between two looks at whether the primary address answers again. */
-export const PROBE_MS = 5000;
-
 /** The addresses of one bridge, in the order in which they are tried. */
 export class AddressList {
   readonly #addresses: readonly BridgeAddress[];

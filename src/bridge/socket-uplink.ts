@@ -6,17 +6,12 @@ import type { BridgeSettings } from '../config/settings.js';
 import { type DialError, dial } from '../net/dial.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { setTcpOptions } from '../net/socket-options.js';
+import { LINGER_MS } from '../net/time-limits.js';
 import { nodeErrorText } from '../system/system-error.js';
 import { bridgeTlsTarget } from './bridge-tls.js';
 import { dialFailureText } from './dial-failure.js';
+import { OPEN_TIMEOUT_MS, PROBE_TIMEOUT_MS } from './time-limits.js';
 import type { Channel, ChannelEvents, Uplink } from './uplink.js';
-
-/** Milliseconds until a connection has to be open, TLS and all. */
-const OPEN_TIMEOUT_MS = 30_000;
-/** Milliseconds in which an address that is probed has to answer. */
-const PROBE_TIMEOUT_MS = 4000;
-/** Milliseconds that the other side is given to take the last bytes. */
-const LINGER_MS = 5000;
 
 export const socketUplink: Uplink = {
   open(settings, address, opened, failed) {

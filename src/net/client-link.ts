@@ -5,12 +5,10 @@
 import type { Duplex } from 'node:stream';
 import type { ClientConnection } from '../client/client-connection.js';
 import { monotonicMs } from '../system/monotonic-clock.js';
+import { LINGER_MS } from './time-limits.js';
 
 /** Bytes that may wait to be sent before producers are asked to wait too. */
 const UNSENT_BYTES_MAX = 256 * 1024;
-
-/** Milliseconds that a server is given to take the last bytes. */
-const LINGER_MS = 5000;
 
 export class ClientLink {
   readonly #stream: Duplex;

@@ -19,6 +19,7 @@ import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { assert } from '../base/assert.js';
 import type { StoreMode } from '../model/store-mode.js';
+import { PAGE_SIZE } from './limits.js';
 import type { Committer } from './write-batcher.js';
 
 export interface EnvironmentOptions {
@@ -53,9 +54,6 @@ const TABLES = {
 export type TableName = keyof typeof TABLES;
 
 export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];
-
-/** Also where the kernel's pages are larger (16 KiB on a Pi 5): a lone commit would write three times as much. */
-const PAGE_SIZE = 4096;
 
 const TABLES_MAX = 16;
 assert(TABLE_NAMES.length <= TABLES_MAX, 'LMDB is told of all tables');

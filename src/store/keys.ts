@@ -29,6 +29,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { asBuffer } from '../base/as-buffer.js';
 import type { Direction } from '../model/queued-record.js';
+import { TOPIC_KEY_LENGTH_MAX } from './limits.js';
 
 export const SESSION_KEY_LENGTH = 8;
 export const MESSAGE_ID_LENGTH = 14;
@@ -48,8 +49,6 @@ const DIRECTION_CODES: Record<Direction, number> = { incoming: 0, outgoing: 1 };
 /** Separates the levels of a topic in a key. */
 export const LEVEL_END = 0;
 
-/** A topic's key is cut here; LMDB takes 1978 bytes. */
-export const TOPIC_KEY_LENGTH_MAX = 1900;
 const SLASH = 0x2f;
 
 export function sessionsKey(clientId: string): Buffer {

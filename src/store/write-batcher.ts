@@ -16,6 +16,7 @@
  * goes on waiting, and `onFailure` and `onRecovery` tell about it.
  */
 import { assert } from '../base/assert.js';
+import { RETRY_MS, RETRY_MS_MAX } from './limits.js';
 
 /** One record that is to be written or removed. Holds its latest value; encodes it when it is written. */
 export abstract class Change {
@@ -83,8 +84,6 @@ export interface Committer {
   refresh(): void;
 }
 
-const RETRY_MS = 500;
-const RETRY_MS_MAX = 10_000;
 const DIRTY_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Cancelled changes that may stay in memory. */

@@ -1,13 +1,8 @@
 /** Notices workers that stand still: a worker that runs shows it once a second. */
 import type { Log } from '../../log/log.js';
 import { Counter } from '../../sys/counters.js';
+import { PAUSE_MS, STALL_MS } from '../process/time-limits.js';
 import type { WorkerHandle } from './worker-handle.js';
-
-/** Milliseconds without a sign of life after which a worker counts as stalled. */
-const STALL_MS = 10_000;
-
-/** Milliseconds between two looks after which main itself, or the machine, has stood still: nobody is to blame. */
-const PAUSE_MS = 5000;
 
 interface Pulse {
   ticks: number;

@@ -12,6 +12,7 @@ import type { Log, LogLine } from '../../log/log.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
 import type { CounterName } from '../../sys/counters.js';
+import { WATCH_MS, WORKERS_STOP_MS } from '../process/time-limits.js';
 import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
 import { LoadWatch, MemoryWatch } from './load-watch.js';
@@ -20,11 +21,8 @@ import type { WorkerHandle } from './worker-handle.js';
 import { WorkerMail } from './worker-mail.js';
 import { WorkerPool } from './worker-pool.js';
 
-const WATCH_MS = 1000;
 /** Milliseconds to wait before a dead worker is replaced, so that one that always dies does not spin. */
 const REPLACE_MS = 100;
-/** Milliseconds the workers have for an orderly end. */
-const STOP_MS = 10_000;
 
 export interface SupervisorOptions {
   settings: Settings;
@@ -175,7 +173,7 @@ export class Supervisor {
   }
 
   /**
-   * Asks every worker to send wills, flush and close; never waits longer than `STOP_MS`.
+   * Asks every worker to send wills, flush and close; never waits longer than `WORKERS_STOP_MS`.
    * @returns whether all of them have
    */
   async stop(): Promise<boolean> {
@@ -192,7 +190,9 @@ export class Supervisor {
           entry.tell({ kind: 'stop' });
         }),
     );
-    const patience = new Promise<false>((resolve) => setTimeout(() => resolve(false), STOP_MS).unref());
+    const patience = new Promise<false>((resolve) =>
+      setTimeout(() => resolve(false), WORKERS_STOP_MS).unref(),
+    );
     return Promise.race([Promise.all(stopped).then(() => true), patience]);
   }
 

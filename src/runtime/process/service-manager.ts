@@ -8,14 +8,7 @@
  */
 import type { Log } from '../../log/log.js';
 import { UnixDatagrams } from '../../net/unix-datagrams.js';
-
-/** Milliseconds after which more time is asked for, and how much. */
-const EXTEND_EVERY_MS = 10_000;
-const EXTEND_BY_MS = 30_000;
-
-/** Milliseconds for which more time is asked for at the most: a broker that takes longer than that hangs. */
-const START_MS_MAX = 15 * 60_000;
-const STOP_MS_MAX = 3 * 60_000;
+import { EXTEND_BY_MS, EXTEND_EVERY_MS, START_MS_MAX, STOP_MS_MAX } from './time-limits.js';
 
 /** Milliseconds between two looks at whether everything is alive, at the most. */
 const LOOK_MS_MAX = 1000;

@@ -29,13 +29,12 @@ import { ChangeCounter } from '../../store/file/autosave.js';
 import { Store } from '../../store/store.js';
 import { Counter } from '../../sys/counters.js';
 import { monotonicMs } from '../../system/monotonic-clock.js';
+import { WORKER_TICK_MS } from '../process/time-limits.js';
 import { ClientAccess } from '../shared/client-access.js';
 import { BridgeHost } from './bridge-host.js';
 import { WorkerDirectory } from './worker-directory.js';
 import { WorkerIntake } from './worker-intake.js';
 import { WorkerLinks } from './worker-links.js';
-
-const TICK_MS = 1000;
 
 /**
  * Connections taken up, and clients let in, before packets have their turn again: hundreds that come at once must not
@@ -149,7 +148,7 @@ class WorkerHost {
     if (this.#start.store.standIn === 'blind') {
       awaitUnknownSessions(this.#broker.cluster, this.#broker.routes, this.#flushList);
     }
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer = setInterval(() => this.#tick(), WORKER_TICK_MS);
     this.#links.introduce();
   }
 

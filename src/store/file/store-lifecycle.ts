@@ -3,15 +3,13 @@
  * the next start knows how this one ended.
  */
 
+import { LOCK_MS_MAX } from '../limits.js';
 import { RetainedTails } from '../retained/retained-tails.js';
 import { Store, type StoreOptions } from '../store.js';
 import { Autosave, type AutosaveOptions } from './autosave.js';
 import { LiveSaver, type SavedCopy } from './live-saver.js';
 import { type FileIdentity, type KeptFile, sameIdentity } from './saved-file.js';
 import { type PreparedStore, removeStore } from './startup.js';
-
-/** Milliseconds at the end for what waits for the write lock. */
-const LOCK_MS_MAX = 10_000;
 
 export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
   /** Has every worker call `Store.flush`; resolves when they have answered, or are not going to. */

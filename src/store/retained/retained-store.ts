@@ -6,6 +6,7 @@ import { Publication } from '../../mqtt/publication.js';
 import { topicMatchesFilter } from '../../topic/topic-filter.js';
 import type { Environment } from '../environment.js';
 import { retainedKey } from '../keys.js';
+import { COMMIT_MS_MAX } from '../limits.js';
 import { decodeMessageInto, encodeMessage } from '../message-records.js';
 import { DamagedRecordError } from '../record-bytes.js';
 import { Change, type WriteBatcher } from '../write-batcher.js';
@@ -22,9 +23,6 @@ export interface RetainedContext {
 
 /** Those of a commit or two under load. */
 const CHANGES_A_MAP = 128;
-
-/** Milliseconds; well below those for which the note of a cleared topic rests (`retained-tails.ts`). */
-const COMMIT_MS_MAX = 300;
 
 export class RetainedStore implements WalkSource {
   readonly environment: Environment;

@@ -17,13 +17,12 @@
 
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import { asBuffer } from '../../base/as-buffer.js';
+import { assert } from '../../base/assert.js';
 import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Environment } from '../environment.js';
 import { isCutKey, retainedKey, retainedTailKey } from '../keys.js';
+import { TAIL_REST_MS } from '../limits.js';
 import { topicsOf } from './tail-notes.js';
-
-/** Milliseconds for which a note with topics that are gone rests, from when it was seen first. */
-const REST_MS = 1000;
 
 /**
  * Bytes of notes after which they are worked off though more arrive: walks have to look at all of them, which takes
@@ -93,7 +92,7 @@ export class RetainedTails {
   async finished(): Promise<void> {
     this.#start();
     for (await this.#running; !this.#stopped && this.#seen.size > 0; await this.#running) {
-      await delay(REST_MS);
+      await delay(TAIL_REST_MS);
       this.#start();
     }
   }
@@ -127,6 +126,7 @@ export class RetainedTails {
       .map((topic) => ({ topic, key: retainedTailKey(topic) }))
       .sort((a, b) => a.key.compare(b.key));
     const gone = new Set<string>();
+    assert(sorted.length > 0, 'a note has topics');
     for (let i = 0; i < sorted.length; i += TOPICS_A_TRANSACTION) {
       if (this.#stopped) return false;
       const some = sorted.slice(i, i + TOPICS_A_TRANSACTION);
@@ -137,6 +137,7 @@ export class RetainedTails {
       });
       await turn(); // others first
     }
+    assert(gone.size <= topics.size, 'a topic that is gone was in a note');
     return true;
   }
 
@@ -160,7 +161,7 @@ export class RetainedTails {
       const seenAt = this.#seen.get(name);
       seen.set(name, seenAt ?? now);
       if (seenAt === undefined) this.#seen.set(name, now);
-      else if (now - seenAt < REST_MS) continue;
+      else if (now - seenAt < TAIL_REST_MS) continue;
       const topics = topicsOf(value);
       topicCount += topics.length;
       notes.push({ key: Buffer.from(key), topics, hasRested: seenAt !== undefined });

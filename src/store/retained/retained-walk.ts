@@ -16,7 +16,8 @@
 import { Publication } from '../../mqtt/publication.js';
 import { topicMatchesFilter } from '../../topic/topic-filter.js';
 import type { Environment, Table } from '../environment.js';
-import { isCutKey, LEVEL_END, prefixEnd, retainedKey, TOPIC_KEY_LENGTH_MAX, topicOfKey } from '../keys.js';
+import { isCutKey, LEVEL_END, prefixEnd, retainedKey, topicOfKey } from '../keys.js';
+import { TOPIC_KEY_LENGTH_MAX } from '../limits.js';
 
 /** The keys that one call of `next` may touch. */
 const TOUCHES_MAX = 20_000;

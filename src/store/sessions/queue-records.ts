@@ -14,14 +14,12 @@ import type { Qos } from '../../mqtt/packets.js';
 import { Publication } from '../../mqtt/publication.js';
 import type { DeliveryFields } from '../../session/session-storage.js';
 import { MESSAGE_ID_LENGTH } from '../keys.js';
+import { QUEUE_RECORD_BYTES_MAX } from '../limits.js';
 import { checkedQos, hasSameSource, readMessage, writeHead } from '../message-records.js';
 import { DamagedRecordError, RecordReader, type RecordWriter, writer } from '../record-bytes.js';
 
 const SINGLE_VERSION = 1;
 const LAYOUT_VERSION = 2;
-
-/** Records larger than this get pages of their own, which would be written and read apart. */
-const RECORD_BYTES_MAX = 2000;
 
 /** Bytes of an entry besides topic, source, properties and payload; rather a few too many. */
 const ENTRY_BYTES = 24;
@@ -63,7 +61,7 @@ export class RecordSize {
   /** @returns false where the record is full, and nothing is added */
   add(entry: QueuedContent): boolean {
     const bytes = this.#sizeOf(entry);
-    if (this.#last !== null && this.#bytes + bytes > RECORD_BYTES_MAX) return false;
+    if (this.#last !== null && this.#bytes + bytes > QUEUE_RECORD_BYTES_MAX) return false;
     this.#bytes += bytes;
     this.#last = entry;
     return true;

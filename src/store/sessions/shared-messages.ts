@@ -10,12 +10,10 @@ import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Publication } from '../../mqtt/publication.js';
 import type { Environment, Table } from '../environment.js';
 import { MessageIds, prefixEnd, referenceKey } from '../keys.js';
+import { REPEATED_BYTES_MAX } from '../limits.js';
 import { decodeMessage, encodeMessage } from '../message-records.js';
 import { DamagedRecordError } from '../record-bytes.js';
 import { Change, type WriteBatcher } from '../write-batcher.js';
-
-/** Messages up to this size are cheaper to repeat than to refer to. */
-const REPEATED_BYTES_MAX = 128;
 
 /**
  * A message on its way into one or more queues. The caller makes one object for all the queues, by which the store
