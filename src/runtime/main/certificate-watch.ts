@@ -45,10 +45,10 @@ export class CertificateWatch {
   }
 
   #look(): void {
-    for (const entry of this.#watched) {
-      const due = warningsDue(entry.certificate, Date.now());
-      if (due > entry.warned) this.#log.write('warning', expiryWarning(entry.certificate, Date.now()));
-      entry.warned = due;
+    for (const watched of this.#watched) {
+      const due = warningsDue(watched.certificate, Date.now());
+      if (due > watched.warned) this.#log.write('warning', expiryWarning(watched.certificate, Date.now()));
+      watched.warned = due;
     }
   }
 }

@@ -10,7 +10,7 @@ import { appendAll } from '../../base/append-all.js';
 import { Registry } from '../../base/registry.js';
 import type { Claim, ClaimAnswer } from '../../routing/messages.js';
 
-interface Entry {
+interface DirectoryRow {
   worker: number;
   /** The session may be stored. It was once, and whether it still is only the worker knows. */
   durable: boolean;
@@ -29,7 +29,7 @@ export interface DirectoryEffects {
 }
 
 export class ClientDirectory {
-  readonly #entries = new Registry<Entry>();
+  readonly #rows = new Registry<DirectoryRow>();
   readonly #effects: DirectoryEffects;
   /** Client ids known at the most; 0 or less = no limit [mosq: global_max_clients]. */
   clientsMax: number;
@@ -40,73 +40,73 @@ export class ClientDirectory {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#rows.size;
   }
 
   /** The worker on which the session of a client id lives. */
   workerOf(clientId: string): number | undefined {
-    return this.#entries.get(clientId)?.worker;
+    return this.#rows.get(clientId)?.worker;
   }
 
   claim(worker: number, claim: Claim): void {
     const { clientId } = claim;
-    const entry = this.#entries.get(clientId);
-    if (entry === undefined) {
-      if (this.clientsMax > 0 && this.#entries.size >= this.clientsMax) {
+    const row = this.#rows.get(clientId);
+    if (row === undefined) {
+      if (this.clientsMax > 0 && this.#rows.size >= this.clientsMax) {
         this.#effects.answer(worker, { id: claim.id, verdict: 'full' });
         return;
       }
       const created = { worker, durable: false, wills: null, waiting: null };
-      this.#entries.set(clientId, created);
+      this.#rows.set(clientId, created);
       this.#grant(created, claim);
-    } else if (entry.waiting !== null) {
-      entry.waiting.push({ worker, claim });
+    } else if (row.waiting !== null) {
+      row.waiting.push({ worker, claim });
     } else {
-      this.#claimKnown(entry, worker, claim);
+      this.#claimKnown(row, worker, claim);
     }
   }
 
-  #claimKnown(entry: Entry, worker: number, claim: Claim): void {
-    if (entry.worker === worker) {
-      this.#grant(entry, claim);
-    } else if (entry.durable && !claim.cleanStart) {
-      this.#effects.answer(worker, { id: claim.id, verdict: 'elsewhere', worker: entry.worker });
+  #claimKnown(row: DirectoryRow, worker: number, claim: Claim): void {
+    if (row.worker === worker) {
+      this.#grant(row, claim);
+    } else if (row.durable && !claim.cleanStart) {
+      this.#effects.answer(worker, { id: claim.id, verdict: 'elsewhere', worker: row.worker });
     } else {
-      entry.waiting = [{ worker, claim }];
-      this.#effects.discard(entry.worker, claim.clientId);
+      row.waiting = [{ worker, claim }];
+      this.#effects.discard(row.worker, claim.clientId);
     }
   }
 
-  #grant(entry: Entry, { id, durable, will }: Claim): void {
-    if (durable) entry.durable = true;
-    else if (will !== null) (entry.wills ??= new Map()).set(id, will);
-    this.#effects.answer(entry.worker, { id, verdict: 'granted' });
+  #grant(row: DirectoryRow, { id, durable, will }: Claim): void {
+    if (durable) row.durable = true;
+    else if (will !== null) (row.wills ??= new Map()).set(id, will);
+    this.#effects.answer(row.worker, { id, verdict: 'granted' });
   }
 
   /** The worker has ended the session, as it was told: whoever waits for the id gets it. */
   discarded(clientId: string): void {
-    const entry = this.#entries.get(clientId);
-    if (entry === undefined || entry.waiting === null) return;
-    const { waiting } = entry;
-    this.#entries.delete(clientId);
+    const row = this.#rows.get(clientId);
+    if (row === undefined || row.waiting === null) return;
+    const { waiting } = row;
+    this.#rows.delete(clientId);
     for (const { worker, claim } of waiting) this.claim(worker, claim);
   }
 
   /** A session ended by itself. A session that is being discarded ends with `discarded`. */
   sessionEnded(worker: number, clientId: string): void {
-    const entry = this.#entries.get(clientId);
-    if (entry?.worker === worker && entry.waiting === null) this.#entries.delete(clientId);
+    const row = this.#rows.get(clientId);
+    if (row?.worker === worker && row.waiting === null) this.#rows.delete(clientId);
   }
 
   /** The will of that claim is sent or deleted; a later claim's will stands. */
   willDone(worker: number, clientId: string, claim: number): void {
-    const entry = this.#entries.get(clientId);
-    if (entry?.worker === worker) entry.wills?.delete(claim);
+    const row = this.#rows.get(clientId);
+    if (row?.worker === worker) row.wills?.delete(claim);
   }
 
   /** A stored session, at the start: it lives on this worker from now on. */
   restore(worker: number, clientId: string): void {
-    this.#entries.set(clientId, { worker, durable: true, wills: null, waiting: null });
+    this.#rows.set(clientId, { worker, durable: true, wills: null, waiting: null });
   }
 
   /**
@@ -116,19 +116,19 @@ export class ClientDirectory {
   workerDied(worker: number): { wills: Uint8Array[]; sessions: string[] } {
     const wills: Uint8Array[] = [];
     const sessions: string[] = [];
-    for (const [clientId, entry] of this.#entries) {
-      entry.waiting = entry.waiting?.filter((waiting) => waiting.worker !== worker) ?? null;
-      if (entry.worker !== worker) continue;
-      if (entry.wills !== null) appendAll(wills, entry.wills.values());
-      entry.wills = null;
-      if (!entry.durable) {
-        this.#entries.delete(clientId);
-        for (const { worker: other, claim } of entry.waiting ?? []) this.claim(other, claim);
+    for (const [clientId, row] of this.#rows) {
+      row.waiting = row.waiting?.filter((waiting) => waiting.worker !== worker) ?? null;
+      if (row.worker !== worker) continue;
+      if (row.wills !== null) appendAll(wills, row.wills.values());
+      row.wills = null;
+      if (!row.durable) {
+        this.#rows.delete(clientId);
+        for (const { worker: other, claim } of row.waiting ?? []) this.claim(other, claim);
         continue;
       }
       sessions.push(clientId);
-      if (entry.waiting?.length === 0) entry.waiting = null;
-      else if (entry.waiting !== null) this.#effects.discard(worker, clientId);
+      if (row.waiting?.length === 0) row.waiting = null;
+      else if (row.waiting !== null) this.#effects.discard(worker, clientId);
     }
     return { wills, sessions };
   }

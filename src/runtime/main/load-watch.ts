@@ -17,9 +17,9 @@ export class LoadWatch {
   look(workers: readonly WorkerHandle[]): boolean {
     const idleCores = this.#idleCores();
     let hottest = 0;
-    for (const entry of workers) {
-      entry.utilisation = entry.counters[Counter.utilisation]!;
-      hottest = Math.max(hottest, entry.utilisation);
+    for (const handle of workers) {
+      handle.utilisation = handle.counters[Counter.utilisation]!;
+      hottest = Math.max(hottest, handle.utilisation);
     }
     this.#hotSeconds = hottest >= HOT_UTILISATION && idleCores >= IDLE_CORES ? this.#hotSeconds + 1 : 0;
     return this.#hotSeconds >= HOT_SECONDS;

@@ -26,23 +26,23 @@ export class StallWatch {
     return false;
   }
 
-  /** About once a second. @param entries the workers that live @param now of the clock of `performance.now()` */
-  look(entries: readonly WorkerHandle[], now: number): void {
+  /** About once a second. @param handles the workers that live @param now of the clock of `performance.now()` */
+  look(handles: readonly WorkerHandle[], now: number): void {
     const wasAway = now - this.#lookedAt > PAUSE_MS;
     this.#lookedAt = now;
     const pulses = new Map<WorkerHandle, Pulse>();
-    for (const entry of entries) if (entry.ready) pulses.set(entry, this.#feel(entry, now, wasAway));
+    for (const handle of handles) if (handle.ready) pulses.set(handle, this.#feel(handle, now, wasAway));
     this.#pulses = pulses;
   }
 
-  #feel(entry: WorkerHandle, now: number, wasAway: boolean): Pulse {
-    const ticks = entry.counters[Counter.ticks]!;
-    const pulse = this.#pulses.get(entry);
+  #feel(handle: WorkerHandle, now: number, wasAway: boolean): Pulse {
+    const ticks = handle.counters[Counter.ticks]!;
+    const pulse = this.#pulses.get(handle);
     if (pulse === undefined) return { ticks, at: now, isStalled: false };
     const silentMs = now - pulse.at;
     if (ticks !== pulse.ticks) {
       if (pulse.isStalled) {
-        this.#log.write('notice', `Worker ${entry.worker} goes on, after ${Math.round(silentMs / 1000)} s.`);
+        this.#log.write('notice', `Worker ${handle.worker} goes on, after ${Math.round(silentMs / 1000)} s.`);
       }
       return { ticks, at: now, isStalled: false };
     }
@@ -50,7 +50,7 @@ export class StallWatch {
     const isStalled = silentMs >= STALL_MS;
     if (isStalled && !pulse.isStalled) {
       const seconds = Math.round(silentMs / 1000);
-      this.#log.write('error', `Error: Worker ${entry.worker} has stood still for ${seconds} s.`);
+      this.#log.write('error', `Error: Worker ${handle.worker} has stood still for ${seconds} s.`);
     }
     return { ...pulse, isStalled };
   }

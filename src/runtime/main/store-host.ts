@@ -12,7 +12,7 @@ import type { SessionRecord } from '../../model/session-record.js';
 import type { StorePlace } from '../../routing/messages.js';
 import { ChangeCounter } from '../../store/file/autosave.js';
 import { memoryFolders } from '../../store/file/live-folder.js';
-import type { KeptFile } from '../../store/file/saved-file.js';
+import type { FilePutAside } from '../../store/file/saved-file.js';
 import { type PreparedStore, prepareStore, type StartupOptions } from '../../store/file/startup.js';
 import { StoreLifecycle } from '../../store/file/store-lifecycle.js';
 
@@ -23,7 +23,7 @@ const TICK_MS = 1000;
 const RETRY_S = 5;
 
 const NOT_SAVED = 'Error: Not everything could be saved; what is in memory stays for the next start.';
-const NOT_KEPT = 'Error: Not everything could be saved; what came after the last save is lost.';
+const UNSAVED_IS_LOST = 'Error: Not everything could be saved; what came after the last save is lost.';
 const STAND_IN_LOST = 'Error: The store could not be used to the end; what was not acknowledged is lost.';
 
 export interface StoreUsers {
@@ -38,7 +38,7 @@ export interface StoreUsers {
 export class StoreHost {
   readonly place: StorePlace;
   readonly #prepared: PreparedStore;
-  readonly #keeper: StoreLifecycle;
+  readonly #lifecycle: StoreLifecycle;
   readonly #timer: NodeJS.Timeout;
   #settings: Settings;
   readonly #log: Log;
@@ -76,7 +76,7 @@ export class StoreHost {
     this.#settings = settings;
     this.#log = log;
     this.#prepared = prepared;
-    this.#keeper = new StoreLifecycle(prepared, {
+    this.#lifecycle = new StoreLifecycle(prepared, {
       interval: autosaveInterval,
       onChanges: autosaveOnChanges,
       changes,
@@ -89,7 +89,7 @@ export class StoreHost {
         ),
       onFailure: (error) => log.write('error', lines.errorSavingDatabase(`${error.message}.`)),
       onRecovery: () => log.write('notice', 'The database can be saved again.'),
-      onKept: (file) => logKept(file, settings, log),
+      onPutAside: (file) => logPutAside(file, settings, log),
     });
     this.place = {
       path: prepared.path,
@@ -104,19 +104,19 @@ export class StoreHost {
 
   /** The sessions that were stored when the broker ended. */
   sessions(): Generator<SessionRecord> {
-    return this.#keeper.store.sessions.list();
+    return this.#lifecycle.store.sessions.list();
   }
 
   reload(settings: Settings): void {
     this.#settings = settings;
-    this.#keeper.autosave.configure(settings.autosaveInterval, settings.autosaveOnChanges);
+    this.#lifecycle.autosave.configure(settings.autosaveInterval, settings.autosaveOnChanges);
   }
 
   /** SIGUSR1. */
   save(): void {
     if (!this.#settings.persistence) return;
     this.#sayThatItSaves();
-    void this.#keeper.autosave.save();
+    void this.#lifecycle.autosave.save();
   }
 
   /** When all workers have closed theirs. */
@@ -124,21 +124,21 @@ export class StoreHost {
     this.#isClosed = true;
     clearInterval(this.#timer);
     if (this.#settings.persistence && this.place.standIn === undefined) this.#sayThatItSaves();
-    const kept = await this.#keeper.end();
+    const isSaved = await this.#lifecycle.end();
     removeIfEmpty(dirname(this.place.path));
-    if (!kept) this.#log.write('error', this.#whatIsLost());
-    else if (this.#prepared.saved?.isImportKept())
+    if (!isSaved) this.#log.write('error', this.#whatIsLost());
+    else if (this.#prepared.saved?.hasImported())
       this.#log.write('notice', wayBack(this.#prepared.saved.path));
   }
 
   #whatIsLost(): string {
     if (this.place.standIn !== undefined) return STAND_IN_LOST;
-    return this.#prepared.isTemporary ? NOT_KEPT : NOT_SAVED;
+    return this.#prepared.isTemporary ? UNSAVED_IS_LOST : NOT_SAVED;
   }
 
   /** What `$SYS/broker/store/…` shows, by topic. */
   figures(): Record<string, string | number> {
-    const { autosave, store } = this.#keeper;
+    const { autosave, store } = this.#lifecycle;
     const { last } = autosave;
     store.refresh();
     const days = Math.max((Date.now() - this.#startedAt) / 86_400_000, 1 / 24);
@@ -167,7 +167,7 @@ export class StoreHost {
     if (this.#isTrying || (Date.now() - this.#triedAt) / 1000 < RETRY_S) return;
     this.#isTrying = true;
     const usable = await (this.place.standIn === 'copy'
-      ? this.#keeper.autosave.save()
+      ? this.#lifecycle.autosave.save()
       : isUsable(this.#settings));
     this.#isTrying = false;
     this.#triedAt = Date.now();
@@ -177,10 +177,10 @@ export class StoreHost {
   }
 
   #tick(): void {
-    const { autosave } = this.#keeper;
+    const { autosave } = this.#lifecycle;
     if (this.place.standIn !== undefined) void this.#tryStore();
     else if (this.#settings.persistence && autosave.isDue && !autosave.isRunning) this.#sayThatItSaves();
-    this.#keeper.tick();
+    this.#lifecycle.tick();
   }
 
   /** Where the saved file is the live store, nothing is copied. */
@@ -190,7 +190,7 @@ export class StoreHost {
   }
 }
 
-function logKept({ label, path }: KeptFile, { persistenceFile }: Settings, log: Log): void {
+function logPutAside({ label, path }: FilePutAside, { persistenceFile }: Settings, log: Log): void {
   if (label === 'imported') log.write('notice', `The database that was imported is kept as ${path}.`);
   else
     log.write(

@@ -49,7 +49,7 @@ export class Supervisor {
   readonly #pool = new WorkerPool();
   readonly #mail = new WorkerMail(
     () => this.#pool.living,
-    (entry, listener) => this.#connectionEnded(entry, listener),
+    (handle, listener) => this.#connectionEnded(handle, listener),
   );
   #directory: ClientDirectory;
   readonly #bridges = new BridgeAssignment();
@@ -121,7 +121,7 @@ export class Supervisor {
 
   /** Routes packed records to every subscriber, whatever its worker. */
   publish(records: Uint8Array): void {
-    this.#pool.living.find((entry) => entry.ready)?.tell({ kind: 'publish', records });
+    this.#pool.living.find((handle) => handle.ready)?.tell({ kind: 'publish', records });
   }
 
   reload(settings: Settings, files: FileTexts, logMask: number): void {
@@ -130,24 +130,24 @@ export class Supervisor {
     this.#logMask = logMask;
     this.#directory.clientsMax = settings.globalMaxClients;
     this.#assignBridges(this.#pool.living.length);
-    for (const entry of this.#pool.living) {
-      entry.tell({ kind: 'reload', settings, files, logMask });
-      if (entry.ready) this.#tellBridges(entry);
+    for (const handle of this.#pool.living) {
+      handle.tell({ kind: 'reload', settings, files, logMask });
+      if (handle.ready) this.#tellBridges(handle);
     }
   }
 
   printSubscriptions(): void {
-    for (const entry of this.#pool.living) entry.tell({ kind: 'print-subscriptions' });
+    for (const handle of this.#pool.living) handle.tell({ kind: 'print-subscriptions' });
   }
 
   /** Has every worker write what it holds to the store. */
   async flushStores(): Promise<void> {
     if (this.#stopping) return; // each closes its own
     const flushed = this.#pool.living.map(
-      (entry) =>
+      (handle) =>
         new Promise<void>((resolve) => {
-          entry.flushed.push(resolve);
-          entry.tell({ kind: 'flush' });
+          handle.flushed.push(resolve);
+          handle.tell({ kind: 'flush' });
         }),
     );
     await Promise.all(flushed);
@@ -184,10 +184,10 @@ export class Supervisor {
     this.#replacements.clear();
     this.#pool.giveUpPlaces();
     const stopped = this.#pool.living.map(
-      (entry) =>
+      (handle) =>
         new Promise<void>((resolve) => {
-          entry.stopped = resolve;
-          entry.tell({ kind: 'stop' });
+          handle.stopped = resolve;
+          handle.tell({ kind: 'stop' });
         }),
     );
     const patience = new Promise<false>((resolve) =>
@@ -210,13 +210,13 @@ export class Supervisor {
     this.#bridges.assign(bridges, workerCount, (clientId) => this.#directory.workerOf(clientId));
   }
 
-  #tellBridges(entry: WorkerHandle): void {
-    entry.tell({ kind: 'bridges', bridges: this.#bridges.of(entry.worker) });
+  #tellBridges(handle: WorkerHandle): void {
+    handle.tell({ kind: 'bridges', bridges: this.#bridges.of(handle.worker) });
   }
 
   /** @param sessions client ids of the stored sessions that it takes up */
   #startWorker(worker: number, sessions: string[]): void {
-    const { entry, ended } = this.#pool.start(worker, {
+    const { handle, ended } = this.#pool.start(worker, {
       settings: this.#settings,
       files: this.#files,
       logMask: this.#logMask,
@@ -224,47 +224,47 @@ export class Supervisor {
       sessions,
       tlsKeylog: this.#options.tlsKeylog,
     });
-    entry.port.on('message', (message: WorkerToMain) => this.#receive(entry, message));
-    for (const { listener } of this.#mail.connectionsFor(worker)) entry.countConnection(listener, 1);
+    handle.port.on('message', (message: WorkerToMain) => this.#receive(handle, message));
+    for (const { listener } of this.#mail.connectionsFor(worker)) handle.countConnection(listener, 1);
     ended.then(
-      () => this.#ended(entry, undefined),
-      (error: unknown) => this.#ended(entry, error),
+      () => this.#ended(handle, undefined),
+      (error: unknown) => this.#ended(handle, error),
     );
     this.#mail.send(); // what has waited for a worker of this number
   }
 
   /** A worker's task is over: asked for, or by a fault. */
-  #ended(entry: WorkerHandle, error: unknown): void {
-    this.#receiveRest(entry);
-    this.#pool.remove(entry);
-    entry.stopped?.();
-    for (const resolve of entry.flushed.splice(0)) resolve();
+  #ended(handle: WorkerHandle, error: unknown): void {
+    this.#receiveRest(handle);
+    this.#pool.remove(handle);
+    handle.stopped?.();
+    for (const resolve of handle.flushed.splice(0)) resolve();
     if (this.#stopping) {
-      appendAll(this.#unserved, entry.notTaken());
+      appendAll(this.#unserved, handle.notTaken());
       return;
     }
-    this.#replace(entry, error);
+    this.#replace(handle, error);
   }
 
   /** A worker died: its wills go out, and another one takes its place, its sessions and what it had not served. */
-  #replace(entry: WorkerHandle, error: unknown): void {
+  #replace(handle: WorkerHandle, error: unknown): void {
     const why = error instanceof Error ? (error.stack ?? error.message) : String(error ?? 'it ended');
     this.#log.write(
       'error',
-      `Error: Worker ${entry.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
+      `Error: Worker ${handle.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
     );
-    for (const other of this.#pool.living) other.tell({ kind: 'peer-removed', worker: entry.worker });
-    const lost = [...entry.notTaken(), ...this.#mail.takeBack(entry.worker)];
-    for (const { listener } of lost) entry.countConnection(listener, -1);
-    for (const [listener, open] of entry.connectionsOf.entries()) {
+    for (const other of this.#pool.living) other.tell({ kind: 'peer-removed', worker: handle.worker });
+    const lost = [...handle.notTaken(), ...this.#mail.takeBack(handle.worker)];
+    for (const { listener } of lost) handle.countConnection(listener, -1);
+    for (const [listener, open] of handle.connectionsOf.entries()) {
       for (let i = 0; i < open; i += 1) this.#options.connectionClosed(listener);
     }
-    const { wills, sessions } = this.#directory.workerDied(entry.worker);
+    const { wills, sessions } = this.#directory.workerDied(handle.worker);
     const wasOnly = this.#pool.leastLoaded() === undefined;
-    this.#pool.keepPlace(entry);
+    this.#pool.keepPlace(handle);
     const timer = setTimeout(() => {
       this.#replacements.delete(timer);
-      this.#startWorker(entry.worker, sessions);
+      this.#startWorker(handle.worker, sessions);
       this.#whenReady(() => {
         if (wasOnly) this.#options.begunAnew();
         for (const will of wills) this.publish(will);
@@ -275,10 +275,10 @@ export class Supervisor {
   }
 
   /** What the worker said last has been posted, but may not have arrived. */
-  #receiveRest(entry: WorkerHandle): void {
-    for (let next = receiveMessageOnPort(entry.port); next !== undefined; ) {
-      this.#receive(entry, next.message as WorkerToMain);
-      next = receiveMessageOnPort(entry.port);
+  #receiveRest(handle: WorkerHandle): void {
+    for (let next = receiveMessageOnPort(handle.port); next !== undefined; ) {
+      this.#receive(handle, next.message as WorkerToMain);
+      next = receiveMessageOnPort(handle.port);
     }
   }
 
@@ -287,38 +287,38 @@ export class Supervisor {
     else this.#onReady.push(action);
   }
 
-  #receive(entry: WorkerHandle, message: WorkerToMain): void {
+  #receive(handle: WorkerHandle, message: WorkerToMain): void {
     switch (message.kind) {
       case 'together':
-        for (const one of message.messages) this.#receive(entry, one);
+        for (const one of message.messages) this.#receive(handle, one);
         return;
       case 'ready':
-        this.#workerBegun(entry);
+        this.#workerBegun(handle);
         return;
       case 'log':
         this.#options.writeLines(message.lines);
         return;
       case 'claims':
-        for (const claim of message.claims) this.#directory.claim(entry.worker, claim);
+        for (const claim of message.claims) this.#directory.claim(handle.worker, claim);
         return;
       case 'wills-done':
         for (const [clientId, claim] of message.wills)
-          this.#directory.willDone(entry.worker, clientId, claim);
+          this.#directory.willDone(handle.worker, clientId, claim);
         return;
       case 'sessions-ended':
-        for (const clientId of message.clientIds) this.#directory.sessionEnded(entry.worker, clientId);
+        for (const clientId of message.clientIds) this.#directory.sessionEnded(handle.worker, clientId);
         return;
       case 'discarded':
         for (const clientId of message.clientIds) this.#directory.discarded(clientId);
         return;
       case 'pass':
-        this.#pass(entry, message.worker, message.connection);
+        this.#pass(handle, message.worker, message.connection);
         return;
       case 'closed':
-        for (const listener of message.listeners) this.#connectionEnded(entry, listener);
+        for (const listener of message.listeners) this.#connectionEnded(handle, listener);
         return;
       case 'flushed':
-        entry.flushed.shift()?.();
+        handle.flushed.shift()?.();
         return;
       case 'stopped':
         return; // its task ends next
@@ -327,23 +327,23 @@ export class Supervisor {
     }
   }
 
-  #connectionEnded(entry: WorkerHandle, listener: number): void {
-    entry.countConnection(listener, -1);
+  #connectionEnded(handle: WorkerHandle, listener: number): void {
+    handle.countConnection(listener, -1);
     this.#options.connectionClosed(listener);
   }
 
-  #workerBegun(entry: WorkerHandle): void {
-    entry.hasBegun = true;
+  #workerBegun(handle: WorkerHandle): void {
+    handle.hasBegun = true;
     for (const other of this.#pool.living) {
-      other.awaits.delete(entry.worker);
+      other.awaits.delete(handle.worker);
       if (other.hasBegun && !other.ready && other.awaits.size === 0) this.#workerReady(other);
     }
   }
 
-  #workerReady(entry: WorkerHandle): void {
-    entry.ready = true;
-    if (this.#memory.isShort) entry.tell({ kind: 'memory', isShort: true });
-    this.#tellBridges(entry);
+  #workerReady(handle: WorkerHandle): void {
+    handle.ready = true;
+    if (this.#memory.isShort) handle.tell({ kind: 'memory', isShort: true });
+    this.#tellBridges(handle);
     const fixed = this.#settings.workerThreads !== 'auto';
     if (fixed && this.#onReady.length > 0) {
       const ready = this.#pool.living.filter((one) => one.ready).length;
@@ -382,6 +382,6 @@ export class Supervisor {
     if (line === undefined) return;
     this.#log.write('warning', line);
     const { isShort } = this.#memory;
-    for (const entry of this.#pool.living) entry.tell({ kind: 'memory', isShort });
+    for (const handle of this.#pool.living) handle.tell({ kind: 'memory', isShort });
   }
 }

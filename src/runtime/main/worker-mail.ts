@@ -7,7 +7,7 @@ import type { WorkerHandle } from './worker-handle.js';
 
 export class WorkerMail {
   readonly #living: () => readonly WorkerHandle[];
-  readonly #connectionGone: (entry: WorkerHandle, listener: number) => void;
+  readonly #connectionGone: (handle: WorkerHandle, listener: number) => void;
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
   readonly #connections = new Map<number, PassedConnection[]>();
@@ -16,7 +16,7 @@ export class WorkerMail {
   /** @param connectionGone told of a connection that has ended before it could go to the worker */
   constructor(
     living: () => readonly WorkerHandle[],
-    connectionGone: (entry: WorkerHandle, listener: number) => void,
+    connectionGone: (handle: WorkerHandle, listener: number) => void,
   ) {
     this.#living = living;
     this.#connectionGone = connectionGone;
@@ -49,24 +49,24 @@ export class WorkerMail {
 
   send(): void {
     this.#scheduled = false;
-    for (const entry of this.#living()) {
-      const { worker } = entry;
+    for (const handle of this.#living()) {
+      const { worker } = handle;
       // A session that is to be discarded may have been granted in the same turn: the grant goes first.
       const answers = this.#answers.get(worker);
-      if (answers !== undefined) entry.tell({ kind: 'claim-answers', answers });
+      if (answers !== undefined) handle.tell({ kind: 'claim-answers', answers });
       const clientIds = this.#discards.get(worker);
-      if (clientIds !== undefined) entry.tell({ kind: 'discard', clientIds });
+      if (clientIds !== undefined) handle.tell({ kind: 'discard', clientIds });
       this.#discards.delete(worker);
-      if (entry.ready) this.#handOver(entry);
+      if (handle.ready) this.#handOver(handle);
     }
     this.#answers.clear();
   }
 
-  #handOver(entry: WorkerHandle): void {
-    const connections = this.#connections.get(entry.worker);
+  #handOver(handle: WorkerHandle): void {
+    const connections = this.#connections.get(handle.worker);
     if (connections === undefined) return;
-    this.#connections.delete(entry.worker);
-    for (const { listener } of entry.handOver(connections)) this.#connectionGone(entry, listener);
+    this.#connections.delete(handle.worker);
+    for (const { listener } of handle.handOver(connections)) this.#connectionGone(handle, listener);
   }
 
   /** The worker died. @returns the connections that had not gone to it yet */

@@ -58,27 +58,27 @@ export class WorkerPool {
   }
 
   get freeNumber(): number {
-    return this.#workers.findIndex((entry, worker) => entry === null && !this.#vacant.has(worker));
+    return this.#workers.findIndex((handle, worker) => handle === null && !this.#vacant.has(worker));
   }
 
   /** The one with the least to do, of those to which connections may come. */
   leastLoaded(): WorkerHandle | undefined {
     let best: WorkerHandle | undefined;
-    for (const entry of this.#living) {
-      if (!entry.ready) continue;
-      if (best === undefined || entry.load < best.load) best = entry;
+    for (const handle of this.#living) {
+      if (!handle.ready) continue;
+      if (best === undefined || handle.load < best.load) best = handle;
     }
     return best;
   }
 
   /** Starts a worker with links to all others. @returns `ended`: its task, which is over when the worker is */
-  start(worker: number, task: WorkerTask): { entry: WorkerHandle; ended: Promise<void> } {
+  start(worker: number, task: WorkerTask): { handle: WorkerHandle; ended: Promise<void> } {
     this.#vacant.delete(worker);
     const { port1, port2 } = new MessageChannel();
     const counters = createCounters();
-    const entry = new WorkerHandle(worker, port1, new Float64Array(counters), this.#vacant);
+    const handle = new WorkerHandle(worker, port1, new Float64Array(counters), this.#vacant);
     const peers = this.#living.map((other) => ({ worker: other.worker, port: link(worker, other) }));
-    this.#set(worker, entry);
+    this.#set(worker, handle);
     // The links wait in its port. They could not be transferred with the task: that waits for its thread, and if
     // another worker dies meanwhile, the end of its link is closed, and such a port cannot be given away.
     port1.postMessage(
@@ -86,13 +86,13 @@ export class WorkerPool {
       peers.map(({ port }) => port),
     );
     const start: WorkerStart = { ...task, worker, counters, port: port2 };
-    return { entry, ended: this.#threads!.run(start, { transferList: [port2] }) };
+    return { handle, ended: this.#threads!.run(start, { transferList: [port2] }) };
   }
 
-  remove(entry: WorkerHandle): void {
-    this.#set(entry.worker, null);
-    entry.port.close();
-    retire(entry.counters, this.#retiredCounters);
+  remove(handle: WorkerHandle): void {
+    this.#set(handle.worker, null);
+    handle.port.close();
+    retire(handle.counters, this.#retiredCounters);
   }
 
   /** Somebody comes in its place. */
@@ -109,18 +109,18 @@ export class WorkerPool {
   count(name: CounterName): number {
     const cell = Counter[name];
     let sum = this.#retiredCounters[cell]!;
-    for (const entry of this.#living) sum += entry.counters[cell]!;
+    for (const handle of this.#living) sum += handle.counters[cell]!;
     return sum;
   }
 
   /** Every worker has all retained messages, so one of them is asked. */
   get retainedMessages(): number {
-    for (const entry of this.#living) if (entry.ready) return entry.counters[Counter.retainedMessages]!;
+    for (const handle of this.#living) if (handle.ready) return handle.counters[Counter.retainedMessages]!;
     return 0;
   }
 
-  #set(worker: number, entry: WorkerHandle | null): void {
-    this.#workers[worker] = entry;
+  #set(worker: number, handle: WorkerHandle | null): void {
+    this.#workers[worker] = handle;
     this.#living = this.#workers.filter((one) => one !== null);
   }
 }

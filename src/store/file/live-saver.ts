@@ -17,8 +17,8 @@ import type { Environment } from '../environment.js';
 import { LiveNote } from './live-note.js';
 import {
   type FileIdentity,
+  type FilePutAside,
   hashOf,
-  type KeptFile,
   type SavedFile,
   sameIdentity,
   syncFile,
@@ -31,7 +31,7 @@ const REST_SHARE = 9;
 export interface SavedCopy {
   bytes: number;
   /** What was in its place, where that was no save. */
-  kept: KeptFile | undefined;
+  putAside: FilePutAside | undefined;
 }
 
 export class LiveSaver {
@@ -71,11 +71,16 @@ export class LiveSaver {
       const coming = this.#saved.identityOf(path)!;
       const present = this.#saved.identity();
       this.#note.write([present ?? null, coming]);
-      const kept = await this.#saved.replace(path, sha256, this.#now(), sameIdentity(present, this.#ours));
+      const putAside = await this.#saved.replace(
+        path,
+        sha256,
+        this.#now(),
+        sameIdentity(present, this.#ours),
+      );
       this.#note.write([coming]);
       this.#ours = coming;
       this.#savedTransaction = transaction;
-      return { bytes: coming.bytes, kept };
+      return { bytes: coming.bytes, putAside };
     } finally {
       this.#saved.discardNew();
     }

@@ -43,7 +43,7 @@ export interface FileIdentity {
 }
 
 /** A file that was in the place of the saved one. */
-export interface KeptFile {
+export interface FilePutAside {
   /** Taken over at the start; or put there by somebody else since. */
   label: 'imported' | 'foreign';
   path: string;
@@ -134,12 +134,12 @@ export class SavedFile {
    * @param isOurs the present file is the one that the live store was made from, or saved to last
    * @returns where a file stays that was no save
    */
-  async replace(path: string, sha256: string, now: number, isOurs = true): Promise<KeptFile | undefined> {
+  async replace(path: string, sha256: string, now: number, isOurs = true): Promise<FilePutAside | undefined> {
     const kind = this.kind();
     const label = !isOurs ? 'foreign' : kind === 'mosquitto' ? 'imported' : undefined;
     const keepAs = label === undefined ? this.previousPath : this.datedPath(label, now);
-    const isKept = kind === 'mosquitto' || kind === 'other';
-    if (isKept) {
+    const goesAside = kind === 'mosquitto' || kind === 'other';
+    if (goesAside) {
       await rm(keepAs, { force: true }); // of a large file, this takes its time
       await link(this.path, keepAs);
     }
@@ -147,7 +147,7 @@ export class SavedFile {
     await syncFolder(dirname(this.path));
     this.#writeState({ kind: 'saved', sha256 });
     this.discardNew();
-    return isKept && label !== undefined ? { label, path: keepAs } : undefined;
+    return goesAside && label !== undefined ? { label, path: keepAs } : undefined;
   }
 
   /** @returns a path beside the file that is free, with the time in its name */
@@ -159,7 +159,7 @@ export class SavedFile {
   }
 
   /** Whether a file that Mosquitto has written was taken over and still lies beside this one. */
-  isImportKept(): boolean {
+  hasImported(): boolean {
     try {
       const start = `${basename(this.path)}.imported-`;
       return readdirSync(dirname(this.path)).some((name) => name.startsWith(start));

@@ -8,10 +8,10 @@ import { RetainedTails } from '../retained/retained-tails.js';
 import { Store, type StoreOptions } from '../store.js';
 import { Autosave, type AutosaveOptions } from './autosave.js';
 import { LiveSaver, type SavedCopy } from './live-saver.js';
-import { type FileIdentity, type KeptFile, sameIdentity } from './saved-file.js';
+import { type FileIdentity, type FilePutAside, sameIdentity } from './saved-file.js';
 import { type PreparedStore, removeStore } from './startup.js';
 
-export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
+export interface StoreLifecycleOptions extends Omit<AutosaveOptions, 'write'> {
   /** Has every worker call `Store.flush`; resolves when they have answered, or are not going to. */
   flushWorkers: () => Promise<unknown>;
   /** For main's own store. */
@@ -19,7 +19,7 @@ export interface StoreKeeperOptions extends Omit<AutosaveOptions, 'write'> {
   /** Milliseconds that the end waits for the write lock: a thread that hangs may hold it for ever. */
   lockMsMax?: number;
   /** A save took the place of a file that was no save. */
-  onKept?: (file: KeptFile) => void;
+  onPutAside?: (file: FilePutAside) => void;
 }
 
 export class StoreLifecycle {
@@ -28,13 +28,13 @@ export class StoreLifecycle {
   readonly autosave: Autosave;
   readonly #tails: RetainedTails;
   readonly #prepared: PreparedStore;
-  readonly #options: StoreKeeperOptions;
+  readonly #options: StoreLifecycleOptions;
   /** Only where the live store is in memory and kept. */
   readonly #saver: LiveSaver | undefined;
   /** The saved file, as the stand-in knows it: another one that has appeared in its place is not to be replaced. */
   #standsInFor: FileIdentity | undefined;
 
-  constructor(prepared: PreparedStore, options: StoreKeeperOptions) {
+  constructor(prepared: PreparedStore, options: StoreLifecycleOptions) {
     const { mode, path, saved } = prepared;
     this.#prepared = prepared;
     this.#options = options;
@@ -64,19 +64,19 @@ export class StoreLifecycle {
     if (this.#saver !== undefined) this.#saver.isHurried = true;
     const { lockMsMax = LOCK_MS_MAX } = this.#options;
     await orLater(this.#tails.stop(), lockMsMax);
-    const kept = await this.autosave.save();
+    const isSaved = await this.autosave.save();
     const closed = await orLater(this.store.close(), lockMsMax);
     const isOver = mode === 'transient' || isTemporary || standIn !== undefined;
-    if (isOver || (mode === 'autosave' && kept)) removeStore(path);
+    if (isOver || (mode === 'autosave' && isSaved)) removeStore(path);
     if ((mode === 'durable' || mode === 'deferred') && closed) saved?.noteClosed();
-    return kept && closed !== false;
+    return isSaved && closed !== false;
   }
 
   async #write(): Promise<{ bytes: number } | undefined> {
     await this.#options.flushWorkers();
     const flushed = await this.store.flush();
     const copy = await this.#save();
-    if (copy?.kept !== undefined) this.#options.onKept?.(copy.kept);
+    if (copy?.putAside !== undefined) this.#options.onPutAside?.(copy.putAside);
     if (!flushed) throw new Error('some changes cannot be written to the live store');
     return copy;
   }

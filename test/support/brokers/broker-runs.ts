@@ -77,7 +77,7 @@ export class BrokerRun {
       onSaved: ({ bytes }) => this.events.push(`saved ${bytes > 0 ? 'bytes' : 'nothing'}`),
       onFailure: (error) => this.events.push(`failed: ${error.message}`),
       onRecovery: () => this.events.push('recovered'),
-      onKept: ({ path }) => this.events.push(`kept ${path}`),
+      onPutAside: ({ path }) => this.events.push(`kept ${path}`),
     });
     this.worker = new Store({ path: prepared.path, mode: prepared.mode, now });
     afterTest(t, () => this.#ended || this.kill());
