@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { type OptionName, optionSchema } from '../../src/config/option-schema.js';
 import type { OptionRow } from '../../src/config/option-types.js';
 import { writeSecret } from '../support/brokers/access-files.js';
-import { startBroker } from '../support/brokers/broker.js';
+import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { skipWithout } from '../support/brokers/debian.js';
 import { makeBadClients, makeCertificates } from '../support/network/certificates.js';
 import { freePort } from '../support/network/free-port.js';
@@ -85,6 +85,14 @@ function configWith(template: string, { scope }: OptionRow, line: string): strin
   return template.replace(`# ${place}`, line);
 }
 
+/** Goes back to the defaults: what several options need together is new for each of them. */
+async function restore(broker: Broker, file: string, template: string): Promise<void> {
+  const from = broker.log.length;
+  writeFileSync(file, template);
+  broker.program.signal('SIGHUP');
+  await broker.waitForLog(/Changed: |No option and no file has changed/, { from });
+}
+
 test('SIGHUP applies each reloadable option, and says of each other one that it needs a restart', {
   skip: skipWithout('/usr/bin/openssl'),
 }, async (t) => {
@@ -96,8 +104,10 @@ test('SIGHUP applies each reloadable option, and says of each other one that it 
   const template = readFileSync(file, 'utf8');
   const lines = fileLines(broker.folder);
   for (const [name, row] of options) {
+    const line = lines[name] ?? changedLine(name, row);
+    if (line.includes('\n')) await restore(broker, file, template);
     const from = broker.log.length;
-    writeFileSync(file, configWith(template, row, lines[name] ?? changedLine(name, row)));
+    writeFileSync(file, configWith(template, row, line));
     broker.program.signal('SIGHUP');
     const refused = /nothing was changed|No option and no file has changed/;
     const named = new RegExp(`Changed.*: (.*, )?${name.replaceAll('.', '\\.')}( \\(|,|\\.)`);

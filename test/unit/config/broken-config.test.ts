@@ -955,7 +955,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
   },
   {
     name: 'the same address twice',
-    text: 'port 1883\nbind_address ::1\nlistener 1883 ::1\n',
+    text: 'listener 1883 ::1\nlistener 1883\nlistener 1883 ::1\n',
     lines: [
       'Error: Two listeners for port 1883 ::1.',
       'Error found at mosquitto.conf:3.',
