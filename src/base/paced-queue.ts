@@ -24,7 +24,7 @@ export class PacedQueue<T> {
     this.#left = options.perTurn;
   }
 
-  /** Does it at once where it is among the first of this turn, and nothing waits. */
+  /** Does it at once if it is among the first of this turn, and nothing waits. */
   push(item: T): void {
     this.#schedule();
     if (this.#left === 0 || this.#waiting.length > 0) {

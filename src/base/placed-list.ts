@@ -3,7 +3,7 @@
  * (`number-map.ts` says why). Each thing knows its place, so that it is removed without a search.
  */
 export interface Placed {
-  /** The list's own; −1 where it is in none. */
+  /** The list's own; −1 if it is in none. */
   place: number;
 }
 

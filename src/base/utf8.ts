@@ -26,7 +26,7 @@ export function isValidUtf8(buffer: Uint8Array, start: number, end: number): boo
   return true;
 }
 
-/** Bytes of a character by its first byte, 0 where no character begins so. C0 and C1 would be overlong. */
+/** Bytes of a character by its first byte, 0 if no character begins so. C0 and C1 would be overlong. */
 function sequenceLength(lead: number): number {
   if (lead < 0xc2) return 0;
   if (lead < 0xe0) return 2;
@@ -46,7 +46,7 @@ function secondByteMax(lead: number): number {
   return lead === 0xf4 ? 0x8f : 0xbf;
 }
 
-/** @returns the text, or `undefined` where the bytes are not valid */
+/** @returns the text, or `undefined` if the bytes are not valid */
 export function decodeUtf8(buffer: Uint8Array, start: number, end: number): string | undefined {
   if (!isValidUtf8(buffer, start, end)) return undefined;
   return asBuffer(buffer).toString('utf8', start, end);

@@ -13,7 +13,7 @@ export class BacklogAge {
 
   /**
    * @param left how many messages have ever left the queue @param waiting how many are in it
-   * @returns milliseconds; 0 where nothing waits
+   * @returns milliseconds; 0 if nothing waits
    */
   note(left: number, waiting: number, nowMs: number): number {
     const joined = left + waiting;

@@ -101,7 +101,7 @@ function makeContext(options: SecureContextOptions): SecureContext {
 
 const isSuite = (name: string): boolean => name.startsWith('TLS_');
 
-/** What is offered where no option says otherwise. */
+/** What is offered if no option says otherwise. */
 const USUAL = {
   /** Of TLS 1.2 and before. */
   ciphers: DEFAULT_CIPHERS.split(':')

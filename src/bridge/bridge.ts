@@ -103,7 +103,7 @@ export class Bridge {
     this.#begin();
   }
 
-  /** New settings: at once where there is no connection to lose, or where that is wanted [mosq: bridge_reload_type]. */
+  /** New settings: at once if there is no connection to lose, or if that is wanted [mosq: bridge_reload_type]. */
   change(settings: BridgeSettings): void {
     this.#broker.refreshNow();
     this.#nextSettings = settings;
@@ -268,7 +268,7 @@ export class Bridge {
     else this.#refuse(packet);
   }
 
-  /** Asks for less where that may help, and tries again later where it does not. */
+  /** Asks for less if that may help, and tries again later if it does not. */
   #refuse(packet: ConnackPacket): void {
     const { name } = this.#settings;
     const why = refusalText(packet, this.#demands.version);

@@ -111,7 +111,7 @@ export class Incoming implements Releaser {
     if (!known || reasonCode < 0x80) this.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
   }
 
-  /** @returns false where no topic is left */
+  /** @returns false if no topic is left */
   #rename(publication: Publication): boolean {
     const { buffer, topicStart, topicEnd } = publication;
     const topic = Buffer.from(

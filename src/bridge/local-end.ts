@@ -79,7 +79,7 @@ export class LocalEnd {
     return session;
   }
 
-  /** A session that was there before, without its connection, where it may go on. */
+  /** A session that was there before, without its connection, if it may go on. */
   #reusable(): Session | undefined {
     const { session } = this;
     if (session === undefined) return undefined;

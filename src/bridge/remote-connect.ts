@@ -9,7 +9,7 @@ const VERSIONS: Readonly<Record<BridgeSettings['bridgeProtocolVersion'], Protoco
   mqttv50: 5,
 };
 
-/** What a bridge asks of the other broker. It asks for less where that did not take more. */
+/** What a bridge asks of the other broker. It asks for less if that did not take more. */
 export interface Demands {
   version: ProtocolVersion;
   /** Say that this is a bridge [mosq: try_private]; MQTT 5.0 has other means. */

@@ -130,7 +130,7 @@ export class RemoteConnection {
 
   // ----------------------------------------------------------------- sending
 
-  /** @param time milliseconds since the epoch @returns false where the packet is larger than the other side takes */
+  /** @param time milliseconds since the epoch @returns false if the packet is larger than the other side takes */
   publish(
     publication: Publication,
     delivery: { qos: Qos; retain: boolean; dup: boolean; packetId: number },

@@ -225,7 +225,7 @@ export class RemoteEnd implements Peer {
   }
 }
 
-/** The message under its remote name; others may have the original. @returns `null` where no name is left */
+/** The message under its remote name; others may have the original. @returns `null` if no name is left */
 function renamed(publication: Publication, topic: string): Publication | null {
   if (topic === publication.topic) return publication;
   if (!isValidTopicNameText(topic)) return null; // nothing is left of it, or the prefix makes it too long

@@ -174,7 +174,7 @@ export interface OptionRow {
   readonly aliases?: readonly string[];
   /** Mosquitto's advice after the deprecation notice; the option still works. */
   readonly deprecated?: string;
-  /** The name in Mosquitto's error lines where it is not the option's. */
+  /** The name in Mosquitto's error lines if it is not the option's. */
   readonly printedName?: string;
   /** Logged, at level notice, whenever the option is used. */
   readonly notice?: string;

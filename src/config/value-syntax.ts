@@ -58,7 +58,7 @@ export function notAllowed(raw: RawValue, word: string, error: string, meant?: s
 /**
  * Refuses a word that should be a number.
  *
- * @param name The number's name in error lines, where a value has several.
+ * @param name The number's name in error lines, if a value has several.
  */
 export function notInteger(
   raw: RawValue,

@@ -5,7 +5,7 @@
  *                                               405        401           401                      404
  *
  * All of it is on main, which knows the state and has no messages to carry. The requests are few and cheap: files are
- * read and passwords hashed off this thread, and `CONNECTIONS_MAX` bounds the rest. Loaded only where a listener asks
+ * read and passwords hashed off this thread, and `CONNECTIONS_MAX` bounds the rest. Loaded only if a listener asks
  * for it.
  */
 import { closeSync } from 'node:fs';
@@ -124,7 +124,7 @@ export class HttpApi {
     }
   }
 
-  /** @returns `null` where the peer is gone already */
+  /** @returns `null` if the peer is gone already */
   #openStream(handover: Handover, origin: SocketOrigin): Duplex | null {
     if (typeof handover !== 'number') return new RelayStream(new RelayTransport(handover, origin));
     const { socketPath } = this.#settings.listeners[origin.listener]!;
@@ -185,7 +185,7 @@ export class HttpApi {
     return (await this.#file(path, request, response, connection)) ? null : NOT_FOUND;
   }
 
-  /** @returns `null` where the client may read what the path names */
+  /** @returns `null` if the client may read what the path names */
   async #refusalOf(
     path: string,
     authorization: string | undefined,
@@ -284,7 +284,7 @@ function admitsWithoutPassword(listener: ListenerSettings): boolean {
   return allowAnonymous || (isTls(listener) && (useIdentityAsUsername || useSubjectAsUsername));
 }
 
-/** Decoded, without what follows a `?`. @returns `null` where it is no path */
+/** Decoded, without what follows a `?`. @returns `null` if it is no path */
 function pathOf(url: string): string | null {
   const [written] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1); // proxies may send the whole URL
   try {

@@ -52,7 +52,7 @@ export interface FileRequest {
 
 /**
  * Answers with the file that a path names, or says that the client's copy is still right.
- * @returns false, with nothing answered, where there is no such file
+ * @returns false, with nothing answered, if there is no such file
  * @throws what the system says where it cannot be read, and when the client is gone before the end
  */
 export async function sendFile({ folder, path, request, response, progress }: FileRequest): Promise<boolean> {
@@ -84,7 +84,7 @@ export async function sendFile({ folder, path, request, response, progress }: Fi
 
 const INDEX = 'index.html';
 
-/** @returns `null` where there is no such file */
+/** @returns `null` if there is no such file */
 async function openFile(folder: string, path: string): Promise<FileHandle | null> {
   if (!isPlain(path)) return null;
   try {
@@ -110,7 +110,7 @@ function isPlain(path: string): boolean {
   return parts.every((part, i) => part !== '.' && part !== '..' && (part !== '' || i === parts.length - 1));
 }
 
-/** The tag counts where there is one [RFC 9110, 13.2.2]. */
+/** The tag counts if there is one [RFC 9110, 13.2.2]. */
 function hasCopy({ headers }: IncomingMessage, tag: string, changed: Date): boolean {
   const tags = headers['if-none-match'];
   if (tags !== undefined) {

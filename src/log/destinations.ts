@@ -50,7 +50,7 @@ export function openStandardStream(fd: 1 | 2, droppedLine: DroppedLine): LineWri
   return new LineWriter({ fd: nonBlockingFd ?? fd, nonBlocking: nonBlockingFd !== null, droppedLine });
 }
 
-/** @returns a descriptor for the same pipe or socket that never waits; `null` where there is none */
+/** @returns a descriptor for the same pipe or socket that never waits; `null` if there is none */
 function openNonBlocking(fd: 1 | 2): number | null {
   let isPipe: boolean;
   try {
@@ -118,7 +118,7 @@ export class LogFile implements Destination {
 
 const OWNER_ONLY = 0o600;
 
-/** Opens for appending, made where there is none. @throws LogFileError */
+/** Opens for appending, made if there is none. @throws LogFileError */
 function openLogFile(path: string, allowSymlinks: boolean): number {
   const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
   // O_NONBLOCK: to open a named pipe without a reader would wait for one.

@@ -16,7 +16,7 @@ const LOG_PID = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 
-/** The system log. Both calls wait where the log daemon is busy. */
+/** The system log. Both calls wait if the log daemon is busy. */
 export interface Syslog {
   /** Sends one line on another thread. */
   sendAside(priority: number, text: string, done: () => void): void;
@@ -77,7 +77,7 @@ export function openSyslog(localFacility: number | undefined, options = 0): Sysl
 /** A printf(3) format that prints the text. */
 const formatOf = (text: string) => text.replaceAll('%', '%%');
 
-/** Makes writes to a descriptor return at once where they would wait. @returns whether that worked */
+/** Makes writes to a descriptor return at once if they would wait. @returns whether that worked */
 export function setNonBlocking(fd: number): boolean {
   const library = getLibc();
   if (library === null) return false;

@@ -81,7 +81,7 @@ export interface LogPorts {
   /** Log files may be symbolic links; else what the environment says [mosq: MOSQUITTO_UNSAFE_ALLOW_SYMLINKS]. */
   allowSymlinks?: boolean;
   openStandardStream?: typeof openStandardStream;
-  /** @returns `null` where there is no system log */
+  /** @returns `null` if there is no system log */
   openSyslog?: (localFacility: number | undefined) => Syslog | null;
 }
 
@@ -267,7 +267,7 @@ export class Logger implements Log {
     return destinations;
   }
 
-  /** @returns `null` where it cannot be opened or is not supported, with a complaint */
+  /** @returns `null` if it cannot be opened or is not supported, with a complaint */
   #open(
     wanted: LogDestination,
     previous: Destination | undefined,

@@ -103,7 +103,7 @@ export const willSpecified = (will: { payloadBytes: number; retain: boolean; qos
 /** D */
 export const noWillSpecified = () => 'No will message specified.';
 
-/** D. @param client its id, or the address where the id is not known */
+/** D. @param client its id, or the address if the id is not known */
 export const sendingConnack = (client: string, sessionPresent: boolean, code: number) =>
   `Sending CONNACK to ${client} (${+sessionPresent}, ${code})`;
 
@@ -321,7 +321,7 @@ export const sendingPubrel = (clientId: string, packetId: number) =>
 /** D */
 export const receivedSubscribe = (clientId: string) => `Received SUBSCRIBE from ${clientId}`;
 
-/** D; one a filter of SUBSCRIBE. @param qos the granted one, `null` where the subscription is denied */
+/** D; one a filter of SUBSCRIBE. @param qos the granted one, `null` if the subscription is denied */
 export const subscribeFilter = (topicFilter: string, qos: Qos | null) =>
   qos === null ? `\t${topicFilter} (denied)` : `\t${topicFilter} (QoS ${qos})`;
 
@@ -391,7 +391,7 @@ export const tooHighQos = (clientId: string) => `Too high QoS in PUBLISH from ${
 export const reusedMessageId = (packetId: number, clientId: string) =>
   `Reused message ID ${packetId} from ${clientId} detected. Clearing from storage.`;
 
-/** W; Midge's own: the same in MQTT 5.0, where the client can be told. */
+/** W; Midge's own: the same in MQTT 5.0, if the client can be told. */
 export const messageIdInUse = (packetId: number, clientId: string) =>
   `Client ${clientId} has used message ID ${packetId} for another message before its PUBREL: refused.`;
 

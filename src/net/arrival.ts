@@ -3,14 +3,14 @@
  *
  * Node makes a whole stream of every connection, only for its descriptor to be taken out of it; that was most of what
  * accepting cost. So where descriptors change threads, the accepting handle calls us instead of `net.Server`. That
- * handle is no documented interface: where it does not look as expected, the streams are used.
+ * handle is no documented interface: if it does not look as expected, the streams are used.
  */
 import type { Server, Socket } from 'node:net';
 import { canPassDescriptors, duplicateDescriptor, takeDescriptor } from './descriptor.js';
 
 /** A connection that was accepted. Either `take` or `drop` is called, once. */
 export interface Arrival {
-  /** '' on a unix socket, and where the peer is gone already. */
+  /** '' on a unix socket, and if the peer is gone already. */
   readonly remoteAddress: string;
   readonly remotePort: number;
   /** @returns a descriptor that is the caller's, or the socket where those cannot change threads; -1: there is none */

@@ -35,14 +35,14 @@ export function canPassDescriptors(): boolean {
   return duplicate !== null;
 }
 
-/** @returns a second descriptor of the same socket; -1 where they have run out */
+/** @returns a second descriptor of the same socket; -1 if they have run out */
 export function duplicateDescriptor(fd: number): number {
   return fd < 0 || !canPassDescriptors() ? -1 : duplicate!(fd);
 }
 
 /**
  * Takes the descriptor out of a socket, which is destroyed without closing the connection.
- * @returns -1 where there is none: the peer is gone, or descriptors have run out
+ * @returns -1 if there is none: the peer is gone, or descriptors have run out
  */
 export function takeDescriptor(socket: Socket): number {
   if (!canPassDescriptors()) return -1;
@@ -69,7 +69,7 @@ const HANDLE_SOCKET = 0;
 /**
  * Wraps a descriptor in a socket. Node would find out with several system calls what kind of descriptor it is, each
  * time anew.
- * @throws where the peer is gone
+ * @throws if the peer is gone
  */
 export function socketOf(fd: number, kind: 'tcp' | 'unix', options: SocketConstructorOpts = {}): Socket {
   const Maker = makers.get(kind);

@@ -49,7 +49,7 @@ export interface OcspQuestion {
   nowMs: number;
 }
 
-/** @returns why the response proves nothing, a clause for people; `null` where it is a proof */
+/** @returns why the response proves nothing, a clause for people; `null` if it is a proof */
 export function ocspFault(bytes: Uint8Array, question: OcspQuestion): string | null {
   try {
     return faultOf(readOcspResponse(bytes), question);

@@ -27,7 +27,7 @@ export interface ProxyEvents {
   /**
    * The header is read.
    * @param behind the connection, and what has come of the client's bytes
-   * @param origin with the client's address, where the header has it
+   * @param origin with the client's address, if the header has it
    * @param tls what the proxy has settled; `null` = the client did not come to it over TLS, or it does not say
    */
   passed: (behind: Detached, origin: SocketOrigin, tls: TlsSession | null) => void;

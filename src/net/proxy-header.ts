@@ -12,7 +12,7 @@ export type ProxyVersion = 1 | 2;
 
 /** Where the client is. */
 export interface ProxySource {
-  /** An IP address, or the path of a unix socket: '' where that has none. */
+  /** An IP address, or the path of a unix socket: '' if that has none. */
   address: string;
   /** 0 for a unix socket. */
   port: number;
@@ -34,16 +34,16 @@ export interface ProxyHeader {
   length: number;
   /** LOCAL: the proxy itself connects, to see whether we are there. */
   command: 'LOCAL' | 'PROXY';
-  /** `null` where the proxy does not know (UNKNOWN), and with LOCAL. */
+  /** `null` if the proxy does not know (UNKNOWN), and with LOCAL. */
   source: ProxySource | null;
-  /** `null` where the client does not speak TLS with the proxy, or the proxy says nothing of it. */
+  /** `null` if the client does not speak TLS with the proxy, or the proxy says nothing of it. */
   tls: ProxyTls | null;
 }
 
 export interface CorruptProxyHeader {
   /** A clause for the log. */
   fault: string;
-  /** `null` where it is not known. */
+  /** `null` if it is not known. */
   source: ProxySource | null;
 }
 
@@ -189,7 +189,7 @@ function sourceOf(family: number, addresses: Buffer): ProxySource {
   }
 }
 
-/** Values by type, views of `bytes`; of two with one type the last. @returns `null` where one is cut off */
+/** Values by type, views of `bytes`; of two with one type the last. @returns `null` if one is cut off */
 function parseTlvs(bytes: Buffer, start: number): Map<number, Buffer> | null {
   const tlvs = new Map<number, Buffer>();
   let at = start;
@@ -210,7 +210,7 @@ function parseSsl(value: Buffer): ProxyTls | null | 'corrupt' {
   const tlvs = parseTlvs(value, 5);
   if (tlvs === null) return 'corrupt';
   if ((client & PP2_CLIENT_SSL) === 0) return null;
-  // Zero also stands where there was nothing to verify.
+  // Zero also stands if there was nothing to verify.
   const hasCertificate = isVerified && (client & PP2_CLIENT_CERT_SESS) !== 0;
   return {
     version: tlvs.get(PP2_SUBTYPE_SSL_VERSION)?.toString('latin1'),

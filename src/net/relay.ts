@@ -255,7 +255,7 @@ function post(port: MessagePort, bytes: Uint8Array): void {
 
 /**
  * Posts a message that gives a port away.
- * @returns false where that cannot be done: the other end of the port is closed, which nobody may have heard of yet
+ * @returns false if that cannot be done: the other end of the port is closed, which nobody may have heard of yet
  */
 export function postWithPort(over: MessagePort, message: unknown, port: MessagePort): boolean {
   try {

@@ -52,9 +52,9 @@ export function tlsOptions(listener: TlsListener, files: TlsFiles): TlsOptions |
 
 interface Part {
   part: SecureContextOptions;
-  /** Mosquitto's line where it does not work. */
+  /** Mosquitto's line if it does not work. */
   fault: string;
-  /** Why it cannot be used, where the library would not notice. */
+  /** Why it cannot be used, if the library would not notice. */
   unusable?: string | null;
 }
 
@@ -156,7 +156,7 @@ function blocksIn(text: string, label: string): string[] {
   return text.match(new RegExp(`-----BEGIN ${label}-----[^]*?-----END ${label}-----`, 'g')) ?? [];
 }
 
-/** @returns why a file that has to have certificates cannot be used, `null` where it can */
+/** @returns why a file that has to have certificates cannot be used, `null` if it can */
 function certificatesFault(text: string): string | null {
   const blocks = certificatesIn(text);
   if (blocks.length === 0) return 'there is no certificate in it';

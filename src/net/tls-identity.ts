@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { TlsIdentity } from '../auth/authenticator.js';
 
-/** @returns `undefined` where the client has shown no certificate */
+/** @returns `undefined` if the client has shown no certificate */
 export function certificateIdentity(socket: TLSSocket): TlsIdentity | undefined {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return undefined;
@@ -26,7 +26,7 @@ function firstCommonName(socket: TLSSocket): string | undefined {
 /**
  * The subject in the order and with the escapes of RFC 2253: `CN=test client,OU=Production,O=Server`.
  * @param subject as Node has it: a line each, the first of the certificate first, escaped but for letters beyond
- * ASCII; `undefined` where it has no parts. @returns '' then
+ * ASCII; `undefined` if it has no parts. @returns '' then
  */
 export function subjectText(subject: string | undefined): string {
   if (subject === undefined) return '';
@@ -57,7 +57,7 @@ export interface Trust {
 }
 
 /**
- * Why the client's certificate is not good enough: a clause for the log, `null` where it is.
+ * Why the client's certificate is not good enough: a clause for the log, `null` if it is.
  * @param socket of a server that has asked for a certificate
  */
 export function certificateFault(socket: TLSSocket, trust: Trust): string | null {

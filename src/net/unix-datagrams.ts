@@ -31,7 +31,7 @@ export class UnixDatagrams {
 
   /**
    * @param path of the socket that they go to; one that begins with `@` has no file
-   * @throws where that is no path, or the C library cannot be reached
+   * @throws if that is no path, or the C library cannot be reached
    */
   constructor(path: string) {
     this.#address = addressOf(path);
@@ -40,7 +40,7 @@ export class UnixDatagrams {
     if (this.#fd < 0) throw this.#error('socket');
   }
 
-  /** Waits where the receiver is busy. @throws where nobody receives */
+  /** Waits if the receiver is busy. @throws if nobody receives */
   send(text: string): void {
     const bytes = Buffer.from(text);
     const { length } = this.#address;

@@ -1,6 +1,6 @@
 /**
  * The opening handshakes of WebSockets in one worker [MQTT 5.0, 6]. Node's HTTP server does not listen here: it is
- * given streams. Who does not get through gets an HTTP answer, where it speaks HTTP, and is told of in one line.
+ * given streams. Who does not get through gets an HTTP answer, if it speaks HTTP, and is told of in one line.
  */
 import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -103,7 +103,7 @@ export class WebSocketAcceptor {
     else this.#http.emit('connection', stream);
   }
 
-  /** @returns `null` where it is over already */
+  /** @returns `null` if it is over already */
   #take(stream: Duplex): Handshake | null {
     const handshake = this.#handshakes.get(stream);
     if (handshake === undefined) return null;

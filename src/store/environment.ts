@@ -7,7 +7,7 @@
  *   mode        the environment lies in     and is synced           used for
  *   autosave    memory (tmpfs)              never; it is copied     `persistence true`
  *   durable     `persistence_location`      at every commit         acknowledged is safe from a power cut
- *   deferred    `persistence_location`      at every commit         autosave where there is no tmpfs: few commits
+ *   deferred    `persistence_location`      at every commit         autosave if there is no tmpfs: few commits
  *   transient   memory or any folder        never                   `persistence false`
  *
  * `noSync` in `persistence_location` is not among them: a power cut damages such a file more often than not. The
@@ -26,7 +26,7 @@ export interface EnvironmentOptions {
   /** The file; beside it LMDB keeps another one, with `-lock` appended. */
   path: string;
   mode: StoreMode;
-  /** A file that has tables has to have all of them: none is made where one is missing because of damage. */
+  /** A file that has tables has to have all of them: none is made if one is missing because of damage. */
   isWhole?: boolean;
 }
 
@@ -81,7 +81,7 @@ export class Environment implements Committer {
   #lastWrite: Promise<unknown> = Promise.resolve();
 
   /**
-   * Opens the file, and makes it where there is none. Must be complete before a worker may be terminated: LMDB
+   * Opens the file, and makes it if there is none. Must be complete before a worker may be terminated: LMDB
    * aborts the process when a thread ends while it opens.
    * @throws what the file system or LMDB says
    */

@@ -9,7 +9,7 @@
  *   messages        message(14)                                a message that several queues share
  *   references      message(14) · session · direction · sequence   nothing: who shares it
  *   retained        levels(1) · level 00 level 00 … level      retained message
- *   retainedTails   levels(1) · the same, last level first     nothing, or the topic where the key is cut
+ *   retainedTails   levels(1) · the same, last level first     nothing, or the topic if the key is cut
  *   tailNotes       writer(8) · number(6)                      topics whose tails may be out of date
  *   garbage         session                                    nothing: what is left of it is to be removed
  *   deliveries      session · direction · sequence · hash(16)  nothing: the receiver of that hash has this message

@@ -105,7 +105,7 @@ export class Store {
   }
 
   /**
-   * Calls back once other threads can read what was changed before `commitsDue` was asked for: at once where that is
+   * Calls back once other threads can read what was changed before `commitsDue` was asked for: at once if that is
    * committed already, else it is written now. While commits fail nobody waits.
    */
   whenReadable(commitsDue: number, callback: () => void): void {

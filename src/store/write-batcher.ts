@@ -55,7 +55,7 @@ interface Waiter {
 
 export interface WriteBatcherOptions {
   /**
-   * Milliseconds a change may wait for others where nobody waits for it, or where it is likely to be cancelled.
+   * Milliseconds a change may wait for others if nobody waits for it, or if it is likely to be cancelled.
    * Infinite: nothing is written but by `flush`, or when it grows beyond `dirtyBytesMax`, and nobody waits: an
    * acknowledgement means no more than "in memory".
    */
@@ -164,7 +164,7 @@ export class WriteBatcher {
     return this.#failures > 0;
   }
 
-  /** Milliseconds since the commit under way began, 0 where none is: a writer that hangs shows here. */
+  /** Milliseconds since the commit under way began, 0 if none is: a writer that hangs shows here. */
   get commitAgeMs(): number {
     return this.#commit === undefined ? 0 : performance.now() - this.#commitStartedAt;
   }
@@ -235,7 +235,7 @@ export class WriteBatcher {
     return this.#timed && this.#dirty.length > mark;
   }
 
-  /** Calls back once all that changed since `mark` is committed or cancelled; at once where that is so already. */
+  /** Calls back once all that changed since `mark` is committed or cancelled; at once if that is so already. */
   whenSettled(mark: number, callback: () => void): void {
     assert(!this.#timed || mark <= this.#dirty.length, 'a mark is used in the turn in which it was made');
     const waiter: Waiter = { remaining: 0, callback };

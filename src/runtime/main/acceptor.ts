@@ -180,7 +180,7 @@ function relay(socket: Socket): MessagePort {
   return port2;
 }
 
-/** A machine without IPv6 (or IPv4) can serve the other family, where no address was asked for. */
+/** A machine without IPv6 (or IPv4) can serve the other family, if no address was asked for. */
 function isMissingFamily(error: unknown, listener: ListenerSettings): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return listener.host === undefined && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL');

@@ -21,7 +21,7 @@ type Check = (file: string, text: string, log: Log) => Promise<number>;
 /** One of the options that name a file. */
 interface FileOption {
   fileOf: (listener: ListenerSettings) => string | undefined;
-  /** Mosquitto's line where it cannot be opened. */
+  /** Mosquitto's line if it cannot be opened. */
   unopened: (file: string) => string;
   /** Mosquitto's last line for any fault of it. */
   refused: ((file: string) => string) | null;
@@ -41,7 +41,7 @@ const FILE_OPTIONS: readonly FileOption[] = [
 
 /**
  * Reads and checks every file, and logs what is wrong or doubtful; the texts go into `texts`.
- * @returns 0, or an exit code: 13 where one cannot be opened, 3 where its content is wrong [mosq: password_file]
+ * @returns 0, or an exit code: 13 if one cannot be opened, 3 if its content is wrong [mosq: password_file]
  */
 export async function readAccessFiles(
   settings: Settings,
@@ -64,7 +64,7 @@ export async function readAccessFiles(
   return code;
 }
 
-/** @returns `null` where it cannot be opened, which is logged */
+/** @returns `null` if it cannot be opened, which is logged */
 function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log): string | null {
   // Not through a symbolic link, as Mosquitto 2.1 [mosq: MOSQUITTO_UNSAFE_ALLOW_SYMLINKS], and not waiting for a pipe
   const followsLinks = process.env.MOSQUITTO_UNSAFE_ALLOW_SYMLINKS !== undefined;

@@ -39,7 +39,7 @@ const NOT_RELOADED = 'Running as before: the new configuration is not in force';
 
 export interface BrokerProcessOptions {
   settings: Settings;
-  /** Reads the configuration again; `undefined` where it has errors, which are logged then. */
+  /** Reads the configuration again; `undefined` if it has errors, which are logged then. */
   reread: () => Settings | undefined;
   logging: CommandLineLogging;
   /** `--tls-keylog` */

@@ -47,7 +47,7 @@ export class LoadWatch {
 export class MemoryWatch {
   isShort = false;
 
-  /** @param taken bytes @param limit 0 = none @returns the log line that is due; `undefined` where nothing changed */
+  /** @param taken bytes @param limit 0 = none @returns the log line that is due; `undefined` if nothing changed */
   look(taken: number, limit: number): string | undefined {
     const isShort = limit > 0 && taken > limit;
     if (isShort === this.isShort) return undefined;

@@ -52,7 +52,7 @@ export class StoreHost {
 
   /**
    * Finds and checks what is stored. Has to be complete before the first worker starts.
-   * @throws {StoreUnavailableError} where there is no place even for what is not kept
+   * @throws {StoreUnavailableError} if there is no place even for what is not kept
    */
   static async open(settings: Settings, log: Log, users: StoreUsers): Promise<StoreHost> {
     const prepared = await prepareStore({
@@ -183,7 +183,7 @@ export class StoreHost {
     this.#lifecycle.tick();
   }
 
-  /** Where the saved file is the live store, nothing is copied. */
+  /** If the saved file is the live store, nothing is copied. */
   #sayThatItSaves(): void {
     if (this.#prepared.mode === 'durable') return;
     this.#log.write('information', lines.savingDatabase(this.#settings.persistenceFile));
@@ -214,7 +214,7 @@ function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {
   };
 }
 
-/** Whether the file of the durable mode can be opened, and made where there is none. */
+/** Whether the file of the durable mode can be opened, and made if there is none. */
 async function isUsable(settings: Settings): Promise<boolean> {
   try {
     await prepareStore({ ...startupOptions(settings), log: () => {} });
@@ -224,7 +224,7 @@ async function isUsable(settings: Settings): Promise<boolean> {
   }
 }
 
-/** What this process has made the disks write, the log included; 0 where the system does not tell. */
+/** What this process has made the disks write, the log included; 0 if the system does not tell. */
 function bytesWritten(): number {
   try {
     return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1] ?? 0);

@@ -22,7 +22,7 @@ export function daemonise(): boolean {
   return true;
 }
 
-/** The process id without a line end [mosq: pid_file]. @returns false where it cannot be written, and says so */
+/** The process id without a line end [mosq: pid_file]. @returns false if it cannot be written, and says so */
 export function writePidFile(path: string, log: Log): boolean {
   try {
     writeFileSync(path, String(process.pid));

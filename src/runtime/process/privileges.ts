@@ -25,7 +25,7 @@ export interface PrivilegeOptions {
   log: Log;
 }
 
-/** @returns false where that is not possible, which is logged: the start ends with exit code 3 */
+/** @returns false if that is not possible, which is logged: the start ends with exit code 3 */
 export function dropPrivileges(options: PrivilegeOptions): boolean {
   const { user, environment, sockets, log } = options;
   if (process.getuid?.() !== 0) return true;

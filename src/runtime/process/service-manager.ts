@@ -1,9 +1,9 @@
 /**
  * What a service manager is told by sd_notify(3), and what it asks for. Debian's unit of Mosquitto has `Type=notify`:
- * systemd takes the broker for started when it says so, and ends it where it does not say so in time.
+ * systemd takes the broker for started when it says so, and ends it if it does not say so in time.
  *
  * A start with a large store on a slow card may take longer than that, and so may the end: as long as main is
- * running, it asks for more time. With `WatchdogSec=` it says regularly that it is alive; where it stops saying so,
+ * running, it asks for more time. With `WatchdogSec=` it says regularly that it is alive; if it stops saying so,
  * systemd starts the broker anew.
  */
 import type { Log } from '../../log/log.js';
@@ -20,7 +20,7 @@ export class ServiceManager {
   readonly #log: Log;
   readonly #timers: Timers;
   readonly #datagrams: UnixDatagrams | undefined;
-  /** Milliseconds between two signs of life at the least, 0 where none are wanted. */
+  /** Milliseconds between two signs of life at the least, 0 if none are wanted. */
   readonly #watchdogMs: number;
   /** Why it cannot be told anything. */
   #fault = '';
@@ -61,7 +61,7 @@ export class ServiceManager {
     this.#fault = '';
   }
 
-  /** From now on it shows that it is alive, where that is asked for, whenever `isAlive` says so. */
+  /** From now on it shows that it is alive, if that is asked for, whenever `isAlive` says so. */
   watch(isAlive: () => boolean): void {
     if (this.#watchdogMs === 0 || this.#datagrams === undefined) return;
     const lookMs = Math.min(this.#watchdogMs, LOOK_MS_MAX);

@@ -6,7 +6,7 @@ import { nodeErrorText } from '../../system/system-error.js';
 /** Whoever reads it can read the traffic. */
 const OWNER_ONLY = 0o600;
 
-/** @returns a descriptor for all threads, `null` where no file is asked for, `undefined` where it cannot be opened */
+/** @returns a descriptor for all threads, `null` if no file is asked for, `undefined` if it cannot be opened */
 export function openTlsKeylog(path: string | undefined, log: Log): number | null | undefined {
   if (path === undefined) return null;
   try {
@@ -19,7 +19,7 @@ export function openTlsKeylog(path: string | undefined, log: Log): number | null
   }
 }
 
-/** The file is for a debugging session: where it cannot be written, connections go on. */
+/** The file is for a debugging session: if it cannot be written, connections go on. */
 export function writeTlsKeylog(fd: number, line: Buffer): void {
   try {
     writeSync(fd, line);

@@ -1,6 +1,6 @@
 /**
  * Connections that main has passed to this worker, taken up: a socket or a relay; first the header of a proxy where
- * clients come through one, then TLS where the listener has it, then the handshake of WebSockets where it speaks those.
+ * clients come through one, then TLS if the listener has it, then the handshake of WebSockets if it speaks those.
  */
 
 import { closeSync } from 'node:fs';
@@ -83,7 +83,7 @@ export class WorkerIntake {
     if (received.length > 0) connection.receive(received, received.length);
   }
 
-  /** @returns `null` where the peer is gone already */
+  /** @returns `null` if the peer is gone already */
   #openTransport(handover: Handover, origin: SocketOrigin, tls: TlsSession | null): ServableTransport | null {
     if (typeof handover !== 'number') return new RelayTransport(handover, origin, tls);
     try {
@@ -122,7 +122,7 @@ export class WorkerIntake {
     return this.#broker.settings.listeners[listener]?.protocol === 'websockets';
   }
 
-  /** For a handshake, which comes first. @returns `null` where the peer is gone already */
+  /** For a handshake, which comes first. @returns `null` if the peer is gone already */
   #openStream({ handover, unread }: Detached, origin: SocketOrigin): Duplex | null {
     let stream: Duplex;
     try {

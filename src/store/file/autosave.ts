@@ -11,7 +11,7 @@ export interface AutosaveOptions {
   changes: ChangeCounter;
   /**
    * Has every worker write what it holds and saves all of it.
-   * @returns the bytes written to the saved file; `undefined` where nothing has changed
+   * @returns the bytes written to the saved file; `undefined` if nothing has changed
    */
   write: () => Promise<{ bytes: number } | undefined>;
   /** Milliseconds since the epoch. */
@@ -120,7 +120,7 @@ export class Autosave {
     return true;
   }
 
-  /** @param bytes `undefined` where there was nothing to save */
+  /** @param bytes `undefined` if there was nothing to save */
   #noteSuccess(bytes: number | undefined): void {
     const { now, onSaved, onRecovery } = this.#options;
     const recovered = this.#failing;

@@ -30,7 +30,7 @@ export interface LiveFolderRequest {
   anyFileSystem?: boolean;
 }
 
-/** @returns a folder of mode 0700 that belongs to us alone; `undefined` where no memory has room */
+/** @returns a folder of mode 0700 that belongs to us alone; `undefined` if no memory has room */
 export function findLiveFolder(request: LiveFolderRequest): string | undefined {
   const { candidates, savedPath, bytes, anyFileSystem = false } = request;
   const name = `midge-${process.getuid?.() ?? 0}-${createHash('sha256').update(savedPath).digest('hex').slice(0, 16)}`;

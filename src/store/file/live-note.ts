@@ -21,7 +21,7 @@ export class LiveNote {
     renameSync(`${this.#path}.new`, this.#path);
   }
 
-  /** Whether the live store belongs to the file that is there now, or to none where there is none. */
+  /** Whether the live store belongs to the file that is there now, or to none if there is none. */
   names(file: FileIdentity | undefined): boolean {
     try {
       const files = JSON.parse(readFileSync(this.#path, 'utf8')) as (FileIdentity | null)[];

@@ -56,7 +56,7 @@ export class LiveSaver {
 
   /**
    * Saves what is committed.
-   * @returns `undefined` where nothing has changed since the last time
+   * @returns `undefined` if nothing has changed since the last time
    * @throws what the file system says; the saved file is then as it was
    */
   async save(): Promise<SavedCopy | undefined> {

@@ -56,7 +56,7 @@ export function layoutOf({ tables }: Environment): number | undefined {
 /**
  * Brings an open store to this layout.
  * @param layout and `migrations`: other ones than today's, for tests
- * @throws {UnknownLayoutError} where there is no way
+ * @throws {UnknownLayoutError} if there is no way
  */
 export async function migrate(
   environment: Environment,

@@ -36,7 +36,7 @@ export class Recovery {
   /**
    * Finds the best there is of a saved state that is not known to be sound.
    * @param scratch an empty folder
-   * @returns a sound store in it; `undefined` where there is nothing to start from
+   * @returns a sound store in it; `undefined` if there is nothing to start from
    */
   async find(scratch: string): Promise<string | undefined> {
     const { saved, log, alarm } = this.#options;

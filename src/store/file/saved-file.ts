@@ -70,7 +70,7 @@ export class SavedFile {
     return `${this.path}.new`;
   }
 
-  /** @throws where it is there and cannot be read */
+  /** @throws if it is there and cannot be read */
   kind(): FileKind {
     if (!existsSync(this.path)) return 'missing';
     const start = readStart(this.path);

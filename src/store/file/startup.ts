@@ -6,8 +6,8 @@
  *   autosave   the live store in memory, if it belongs to the saved file: the broker was killed, the machine not
  *              the saved file · the previous save · what can be rescued · nothing
  *   durable    the file itself · the previous save, if there ever was one · what can be rescued · nothing;
- *              where it cannot be written, a stand-in in memory, until it can
- *   deferred   as durable; where it cannot be written, a copy in a temporary folder, which is saved when it can
+ *              if it cannot be written, a stand-in in memory, until it can
+ *   deferred   as durable; if it cannot be written, a copy in a temporary folder, which is saved when it can
  *
  * A file that is not exactly as we left it is read in a child process first, because a damaged one can end the
  * process that opens it. One that is not sound is put aside under a dated name. A `mosquitto.db` of Mosquitto's is
@@ -44,7 +44,7 @@ export interface StartupOptions {
   durable: boolean;
   /** Folders in memory, as `memoryFolders` gives them. */
   memoryFolders: readonly string[];
-  /** Durable mode: where the file cannot be used, something else is served from. */
+  /** Durable mode: if the file cannot be used, something else is served from. */
   mayStandIn?: boolean;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -55,7 +55,7 @@ export interface PreparedStore {
   mode: StoreMode;
   /** The live store, to be opened by main and by every worker. */
   path: string;
-  /** What saves go to; `undefined` where nothing is kept. */
+  /** What saves go to; `undefined` if nothing is kept. */
   saved: SavedFile | undefined;
   /** The live store has what the saved file has not. */
   saveSoon: boolean;
@@ -314,7 +314,7 @@ function isReadable(path: string): boolean {
   }
 }
 
-/** Makes the store where there is none and brings it to today's layout. */
+/** Makes the store if there is none and brings it to today's layout. */
 async function openOnce(path: string, mode: StoreMode): Promise<void> {
   const environment = new Environment({ path, mode });
   try {

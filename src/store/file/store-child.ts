@@ -20,7 +20,7 @@ export type CheckResult =
 
 /**
  * Reads the whole file. With `durable` it is also taken back to its last synced state, as after a power cut.
- * @throws where there is no such process: that says nothing about the file
+ * @throws if there is no such process: that says nothing about the file
  */
 export async function checkInChild(path: string, mode: StoreMode): Promise<CheckResult> {
   const { ended, output } = await run(['check', path, mode], path);
@@ -29,7 +29,7 @@ export async function checkInChild(path: string, mode: StoreMode): Promise<Check
   return { verdict: report.damagedRecords === 0 ? 'sound' : 'partly damaged', report };
 }
 
-/** Copies what reads to `target`, a new file; there is none where the damaged one does not even open. */
+/** Copies what reads to `target`, a new file; there is none if the damaged one does not even open. */
 export async function rescueInChild(path: string, mode: StoreMode, target: string): Promise<void> {
   const { ended } = await run(['rescue', path, mode, target], path);
   const opened = existsSync(target);

@@ -29,7 +29,7 @@ export class StoreLifecycle {
   readonly #tails: RetainedTails;
   readonly #prepared: PreparedStore;
   readonly #options: StoreLifecycleOptions;
-  /** Only where the live store is in memory and kept. */
+  /** Only if the live store is in memory and kept. */
   readonly #saver: LiveSaver | undefined;
   /** The saved file, as the stand-in knows it: another one that has appeared in its place is not to be replaced. */
   #standsInFor: FileIdentity | undefined;
@@ -90,7 +90,7 @@ export class StoreLifecycle {
   }
 }
 
-/** @returns `undefined` where it does not come about in time */
+/** @returns `undefined` if it does not come about in time */
 function orLater<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout;
   const late = new Promise<undefined>((resolve) => {

@@ -84,7 +84,7 @@ export class RetainedStore implements WalkSource {
     return false;
   }
 
-  /** @returns false where it has expired, or does not read */
+  /** @returns false if it has expired, or does not read */
   read(record: Buffer, into: Publication): boolean {
     return this.#decode(record, into) && !this.#isExpired(into);
   }

@@ -1,6 +1,6 @@
 /**
  * Finds the retained messages that a topic filter matches, touching little else. A walk goes through the topics
- * in the order of their keys (`keys.ts`) and, where a topic cannot match, jumps to the next one that could:
+ * in the order of their keys (`keys.ts`) and, if a topic cannot match, jumps to the next one that could:
  *
  *   filter a/+/c   keys of three levels   a/b/a  → behind: jump to a/b/c
  *                                         a/b/c  → found
@@ -30,11 +30,11 @@ const DOLLAR = 0x24;
 /** What a walk needs of the store. */
 export interface WalkSource {
   environment: Environment;
-  /** Reads what is on disk under a key of `retained`. @returns false where there is nothing, or it has expired */
+  /** Reads what is on disk under a key of `retained`. @returns false if there is nothing, or it has expired */
   readStored(key: Buffer, into: Publication): boolean;
   /** Topics that match and may be missing in the tails. */
   notedTopics(filter: string): string[];
-  /** @returns false where it has expired */
+  /** @returns false if it has expired */
   read(record: Buffer, into: Publication): boolean;
   /** The topic of a key that is cut. */
   topicOfCutKey(key: Buffer, tails: boolean): string | undefined;
@@ -158,7 +158,7 @@ export class RetainedWalk {
   #read(key: Buffer): boolean {
     const { tails, guardDollar } = this.#plan;
     const cut = isCutKey(key);
-    // Where nothing has to be known of the topic, it is not put together.
+    // If nothing has to be known of the topic, it is not put together.
     if (!cut && !tails && this.#skipped.size === 0) return this.#source.readStored(key, this.#message);
     const topic = cut ? this.#source.topicOfCutKey(key, tails) : topicOfKey(key, tails);
     if (topic === undefined || this.#skipped.has(topic)) return false;
@@ -256,7 +256,7 @@ const AFTER_SEPARATOR = Buffer.from([LEVEL_END + 1]);
 
 /**
  * Where the walk has to go from a key.
- * @returns `null` where the key itself is one to read, otherwise a larger one: nothing between them matches
+ * @returns `null` if the key itself is one to read, otherwise a larger one: nothing between them matches
  */
 function nextCandidate(plan: WalkPlan, key: Buffer, prefixLength: number): Buffer | null {
   if (isCutKey(key)) return null; // to be decided by the whole topic

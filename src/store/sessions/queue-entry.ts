@@ -275,7 +275,7 @@ export class QueueRecord extends Change {
     return this.#left === 0;
   }
 
-  /** Takes one more entry. @returns false where it is full, or on disk already: what is there has settled */
+  /** Takes one more entry. @returns false if it is full, or on disk already: what is there has settled */
   take(entry: QueueEntry): boolean {
     if (this.#wasWritten || !this.#size.add(entry)) return false;
     this.add(entry);

@@ -58,7 +58,7 @@ export class RecordSize {
   #bytes = 0;
   #last: QueuedContent | null = null;
 
-  /** @returns false where the record is full, and nothing is added */
+  /** @returns false if the record is full, and nothing is added */
   add(entry: QueuedContent): boolean {
     const bytes = this.#sizeOf(entry);
     if (this.#last !== null && this.#bytes + bytes > QUEUE_RECORD_BYTES_MAX) return false;
@@ -152,7 +152,7 @@ export class QueueReader implements QueuedHeader {
     }
   }
 
-  /** Goes to the next message. @returns false where there is none @throws {DamagedRecordError} */
+  /** Goes to the next message. @returns false if there is none @throws {DamagedRecordError} */
   next(): boolean {
     const reader = this.#reader;
     reader.widen();
@@ -213,7 +213,7 @@ export function sharedIdsOf(record: Uint8Array, first: number): { sequence: numb
 
 /**
  * The record without the messages that refer to a missing one.
- * @returns `null` where nothing is left
+ * @returns `null` if nothing is left
  * @throws {DamagedRecordError}
  */
 export function withoutMissing(

@@ -39,11 +39,11 @@ export interface QueueContents {
   waitingQos0: number;
   /** Payload bytes of all that are `queued`. */
   waitingBytes: number;
-  /** Of the last message; 0 where there is none. */
+  /** Of the last message; 0 if there is none. */
   lastSequence: number;
 }
 
-/** Where a record does not read, its sequences are unknown; so many are left out behind it. */
+/** If a record does not read, its sequences are unknown; so many are left out behind it. */
 const SEQUENCES_OF_A_RECORD_MAX = 10_000;
 
 export class SessionQueue implements EntryQueue {
@@ -271,7 +271,7 @@ export class SessionQueue implements EntryQueue {
     return record;
   }
 
-  /** @returns `undefined` where it does not read; the others of the record may */
+  /** @returns `undefined` if it does not read; the others of the record may */
   #sharedMessage(id: Buffer): Publication | undefined {
     try {
       return this.context.sharedMessages.read(id);
