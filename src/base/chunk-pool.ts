@@ -1,11 +1,11 @@
 /**
- * Byte chunks of a few fixed sizes, lent to connections while they have something to write and taken back as soon
- * as the kernel has it. A connection that says one thing a minute holds no buffer in between; a busy one moves up
- * to large chunks, so that a burst leaves in one system call.
+ * A pool of byte chunks of a few fixed sizes. A connection borrows a chunk while it has something to write and returns
+ * it as soon as the kernel has the bytes: an idle connection holds no buffer, and a busy one moves up to large chunks,
+ * so that a burst leaves in one system call.
  */
 const SIZES = [1024, 4096, 16_384, 65_536, 262_144, 1_048_576] as const;
 
-/** Chunks of each size kept for reuse; more are left to the garbage collector. */
+/** Chunks of each size that wait for reuse; more are left to the garbage collector. */
 const SPARE_MAX = [256, 128, 64, 64, 8, 2] as const;
 
 const LARGEST_SIZE = SIZES.length - 1;

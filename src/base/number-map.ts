@@ -1,38 +1,38 @@
 /**
- * Values by whole numbers from 0 on, for what comes and goes all the time, as messages in flight by their packet
- * identifiers. To list them all takes longer than with a `Map`.
+ * A map from whole numbers to values that are added and removed all the time, such as messages in flight by packet
+ * identifier. Listing all values is slower than with a `Map`.
  *
- * A `Map` is made anew each time it is full of places that were left, and V8's old table points to the new one. As
- * soon as one table has been taken for long-lived, which a full collection does with all it finds, the young
- * collections keep every later one, with all that is or was in it. With 100 messages in flight each message survived,
- * and a collection took ten times as long. Here the places are used again.
+ * A `Map` does not use the slots of removed keys again: when its table is full it makes a new one, and V8's old table
+ * points to the new. Once a full garbage collection has promoted one table to the old generation, each later table,
+ * with all values that were ever in it, survives the young collections. With 100 messages in flight every message
+ * survived, and a collection took ten times as long. This map uses slots again.
  *
- * An open-addressing table with linear probing. Such numbers mostly count up, so the number itself is the hash: then
- * each has the place that it wants, and whatever is done is done there. Packet identifiers, which a client may choose
- * to our disadvantage, are few: in a table of n no more than 65,536 / n of them want the same place.
+ * The table has open addressing and linear probing. The number itself is the hash, because such numbers mostly count
+ * up: then each key is in its own slot. A client may choose packet identifiers that collide, but only few: in a table
+ * of n slots no more than 65,536 / n of them share one.
  */
 const CAPACITY_MIN = 8;
 
-/** A larger table is given back when it is empty: many clients have one. */
-const KEPT_CAPACITY_MAX = 256;
+/** A table up to this size stays when it is empty; a larger one is freed, because many clients have one. */
+const REUSED_CAPACITY_MAX = 256;
 
 const FREE = -1;
 
-/** Instead of a place. */
+/** Instead of a slot. */
 const NOWHERE = -1;
 
 /** Shared: it is never written to. */
 const NO_NUMBERS: number[] = [];
 
 export class NumberMap<T> {
-  /** A power of two of places. */
+  /** Its length, the number of slots, is a power of two. */
   #keys = NO_NUMBERS;
   #values: (T | undefined)[] = [];
-  /** By which the order in which they came is known. */
+  /** Grow with each addition, for `values` in that order. */
   #serials: number[] = NO_NUMBERS;
   #lastSerial = 0;
   #size = 0;
-  /** No key is further than this from the place that it wants. */
+  /** The largest distance of a key from its own slot. */
   #reach = 0;
 
   get size(): number {
@@ -66,7 +66,7 @@ export class NumberMap<T> {
     const place = this.#find(key);
     if (place === NOWHERE) return false;
     this.#size -= 1;
-    if (this.#size === 0 && this.#keys.length > KEPT_CAPACITY_MAX) {
+    if (this.#size === 0 && this.#keys.length > REUSED_CAPACITY_MAX) {
       this.clear();
       return true;
     }

@@ -1,6 +1,6 @@
 /**
- * Work that comes in crowds and is done a few pieces a turn of the event loop, so that those who have nothing to do
- * with it are not held up by all of it at once.
+ * A queue of work that arrives in bursts, such as new connections. It does a few pieces each turn of the event loop, so
+ * that a burst does not delay everything else.
  */
 import { RingQueue } from './ring-queue.js';
 
@@ -24,7 +24,7 @@ export class PacedQueue<T> {
     this.#left = options.perTurn;
   }
 
-  /** Does it at once if it is among the first of this turn, and nothing waits. */
+  /** Does the piece at once if nothing waits and this turn has room; else later. */
   push(item: T): void {
     this.#schedule();
     if (this.#left === 0 || this.#waiting.length > 0) {

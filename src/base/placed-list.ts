@@ -1,9 +1,9 @@
 /**
- * Things in no order that come and go, such as connections: like a `Set`, but one whose places are used again
- * (`number-map.ts` says why). Each thing knows its place, so that it is removed without a search.
+ * An unordered set of items that are added and removed all the time, such as connections. Unlike a `Set` it uses slots
+ * again (`number-map.ts` says why). Each item knows its slot, so that it is removed without a search.
  */
 export interface Placed {
-  /** The list's own; −1 if it is in none. */
+  /** Written by the list only; −1 if the item is in none. */
   place: number;
 }
 

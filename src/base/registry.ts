@@ -1,6 +1,7 @@
 /**
- * Values by names, for what comes and goes, such as the sessions of clients. A `Map` whose values are numbers only, and
- * the values in places that are used again: `number-map.ts` says why. Lists them in the order in which they came.
+ * A map from names to values that are added and removed all the time, such as sessions by client id. It lists them in
+ * the order of their addition. The values lie in slots that are used again, and a `Map` leads from a name to a slot:
+ * `number-map.ts` says why.
  */
 export class Registry<T> {
   readonly #places = new Map<string, number>();

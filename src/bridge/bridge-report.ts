@@ -1,5 +1,5 @@
 /**
- * What the world is told of a bridge: its state topic, `1` or `0`, as Mosquitto has it [mosq: notifications], and
+ * Reports the state of a bridge: its state topic, `1` or `0`, as Mosquitto has it [mosq: notifications], and
  * topics of our own under `$SYS/broker/bridge/NAME/`.
  */
 import type { Broker } from '../broker/broker.js';

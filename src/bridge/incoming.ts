@@ -25,7 +25,7 @@ export class Incoming implements Releaser {
   /** Workers that are too busy to be sent more; the connection is not read from meanwhile. */
   #congestedBy = 0;
 
-  /** @param failed told why the other broker has to send again what is not acknowledged: a clause */
+  /** @param failed gets the reason why the other broker has to send again what is not acknowledged: a clause */
   constructor(
     broker: Broker,
     session: Session,

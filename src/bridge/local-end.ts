@@ -46,7 +46,7 @@ export class LocalEnd {
     this.#topics = topics;
   }
 
-  /** Asks main for the client id. @param refused is told why it cannot be had: a clause */
+  /** Asks main for the client id. @param refused gets the reason: a clause */
   claim(granted: () => void, refused: (why: string) => void): void {
     const { clientId } = this;
     const durable = !this.#settings.localCleansession;

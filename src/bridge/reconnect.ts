@@ -10,7 +10,7 @@ export type Random = () => number;
 export interface Wait {
   /** Milliseconds. */
   delayMs: number;
-  /** The last connection stood long enough for the waits to begin anew. */
+  /** The last connection was up long enough for the waits to start from the shortest again. */
   wasStable: boolean;
 }
 

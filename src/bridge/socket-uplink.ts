@@ -82,7 +82,7 @@ class Attempt {
   }
 
   async #dial(settings: BridgeSettings, { host, port }: BridgeAddress): Promise<Duplex> {
-    // Read anew each time: certificates are renewed while a bridge runs.
+    // Read again each time: certificates are renewed while a bridge runs.
     const tls: TlsTarget | undefined = await bridgeTlsTarget(settings);
     return dial({
       host,

@@ -50,7 +50,7 @@ export class HttpConnection {
     return this.#stream.destroyed;
   }
 
-  /** It ends unless its limit is set anew before. */
+  /** It ends unless its limit is set again before. */
   setLimit(milliseconds: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#stream.destroy(), milliseconds);

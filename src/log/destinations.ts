@@ -153,7 +153,7 @@ const syslogPriority: Readonly<Record<LogType, number>> = {
 
 const SYSLOG_WAITING_MAX = 10_000;
 
-/** A log daemon that has not taken a line for so long will not take those that wait at the end either. */
+/** Milliseconds without reading a line after which a log daemon is not waited for at the end either. */
 const SYSLOG_STALLED_MS = 500;
 
 /** The system log. One line is on its way at a time, on another thread. */

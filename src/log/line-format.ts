@@ -6,7 +6,7 @@ import { strftime } from './strftime.js';
 /** Bytes of a line with its line end; longer ones are cut, as Mosquitto cuts them. */
 export const LINE_BYTES_MAX = 1000;
 
-/** UTF-8 needs at most so many bytes for a UTF-16 unit. */
+/** Most bytes that UTF-8 needs for a UTF-16 unit. */
 const BYTES_PER_UNIT_MAX = 3;
 
 const cutBuffer = new Uint8Array(LINE_BYTES_MAX);

@@ -18,7 +18,7 @@ export class ClientLink {
   #whenSent: (() => void)[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onClosed told once when the other side ends the connection or it breaks, not after `end` or `destroy` */
+  /** @param onClosed called once when the other side ends the connection or it breaks, not after `end` or `destroy` */
   constructor(stream: Duplex, connection: ClientConnection, onClosed: (error: Error | undefined) => void) {
     this.#stream = stream;
     this.#connection = connection;

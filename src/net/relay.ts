@@ -18,7 +18,7 @@ import type { SocketOrigin } from './socket-transport.js';
 
 type RelayMessage =
   | { kind: 'bytes'; bytes: Uint8Array }
-  /** So many bytes are taken off. */
+  /** The receiver has processed this number of bytes. */
   | { kind: 'taken'; bytes: number }
   /** Nothing more will come. `reason` is empty for an ordinary end. */
   | { kind: 'ended'; reason: string };

@@ -1,4 +1,4 @@
-/** The store in the shape in which the broker core knows it: publications in, publications out. */
+/** Adapts the store to the port of the broker core: publications in, publications out. */
 
 import type { BrokerStore, RetainedCursor, RetainedMessages } from '../broker/ports.js';
 import type { RestoredSession } from '../broker/session-path.js';

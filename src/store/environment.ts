@@ -1,8 +1,8 @@
 /**
  * The LMDB environment: one file, opened by main and by every worker with the same options, and the databases in
- * it. What is in which database is said in `keys.ts`.
+ * it. `keys.ts` says what is in which database.
  *
- * Three ways to keep it, and one to keep nothing:
+ * There are four modes; in three of them the store outlives the broker:
  *
  *   mode        the environment lies in     and is synced           used for
  *   autosave    memory (tmpfs)              never; it is copied     `persistence true`

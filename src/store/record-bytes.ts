@@ -182,12 +182,12 @@ export class RecordReader {
     if (this.remaining !== 0) throw new DamagedRecordError(`${this.remaining} bytes too many`);
   }
 
-  /** Passes over so many bytes. @returns where they begin */
+  /** Skips a number of bytes. @returns where they begin */
   skip(length: number): number {
     return this.#advance(length);
   }
 
-  /** From here on the record seems to end after so many bytes. */
+  /** From here on the record seems to end after this number of bytes. */
   narrow(length: number): void {
     if (length > this.remaining) throw new DamagedRecordError('the record is cut off');
     this.#end = this.#position + length;

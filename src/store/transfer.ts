@@ -1,4 +1,4 @@
-/** The whole content of a store, in and out: for `mosquitto.db` files and for `midge db`. */
+/** Imports and exports the whole content of a store: for `mosquitto.db` files and for `midge db`. */
 
 import type { StoredMessage } from '../model/message.js';
 import type { QueuedRecord, WholeSession } from '../model/queued-record.js';

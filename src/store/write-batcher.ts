@@ -42,12 +42,12 @@ export abstract class Change {
   }
 }
 
-/** What collects several changes of a transaction and writes them together. */
+/** Collects several changes of a transaction and writes them together. */
 export interface LastWriter {
   writeLast(): void;
 }
 
-/** Somebody who waits until a number of changes are settled. */
+/** A caller that waits until a number of changes are settled. */
 interface Waiter {
   remaining: number;
   callback: () => void;
@@ -139,7 +139,7 @@ export class WriteBatcher {
     return this.#commits;
   }
 
-  /** What `commits` will be at the most when all that is dirty or being written now is committed. */
+  /** The upper bound of `commits` at the moment when all that is dirty or being written now is committed. */
   get commitsDue(): number {
     const underWay = this.#commit === undefined ? 0 : 1;
     return this.#commits + underWay + (this.#dirty.length === 0 ? 0 : this.#cuts.length + 1);
@@ -150,7 +150,7 @@ export class WriteBatcher {
     return this.#written;
   }
 
-  /** Changes noted and not handed to LMDB yet; some may have been cancelled. */
+  /** Changes that were added and not handed to LMDB yet; some may have been cancelled. */
   get dirty(): number {
     return this.#dirty.length;
   }
@@ -170,15 +170,15 @@ export class WriteBatcher {
   }
 
   /**
-   * Notes that the change has a new value to write. One that is dirty already is only noted again, so that
-   * `whenSettled` waits for it.
+   * Adds a change to the next transaction. One that is dirty already is listed again, so that `whenSettled` waits for
+   * it.
    * @param patient whether it is likely to be cancelled soon
    */
   add(change: Change, patient = false): void {
     assert(!this.#closed, 'a change after the store was closed');
     if (change.dirty) {
       change.patient &&= patient;
-      if (!this.#timed) return; // nobody waits for it, it need not be noted again
+      if (!this.#timed) return; // nobody waits for it, it need not be listed again
     } else {
       change.dirty = true;
       change.patient = patient;
@@ -225,7 +225,7 @@ export class WriteBatcher {
     return this.#dirty.length;
   }
 
-  /** What has been noted up to now belongs together, and is written in one transaction. */
+  /** All changes up to now belong together: they are written in one transaction. */
   join(): void {
     this.#cuts = [];
   }
@@ -431,7 +431,7 @@ export class WriteBatcher {
   }
 }
 
-/** Keeps those who waited for a failed transaction until all its changes are committed: it follows them. */
+/** Stands behind the changes of a failed transaction, and calls those who waited once all of them are committed. */
 class Reminder extends Change {
   override readonly weight = 0;
 

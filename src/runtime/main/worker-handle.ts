@@ -13,7 +13,7 @@ export class WorkerHandle {
   readonly worker: number;
   readonly port: MessagePort;
   readonly counters: Float64Array;
-  /** It has told that it knows all others, and they it. */
+  /** Links to all other workers are established, and this worker has reported so. */
   hasBegun = false;
   /** Numbers of workers that were being replaced when it began: what they store for, it learns from their successors. */
   readonly awaits: Set<number>;
@@ -27,9 +27,9 @@ export class WorkerHandle {
   #connections = 0;
   /** The same by the index of their listener. */
   readonly connectionsOf: number[] = [];
-  /** Connections sent to it, without those it is known to have taken up. */
+  /** Connections sent to it that it has not accepted yet, as far as is known. */
   readonly #handedOver: PassedConnection[] = [];
-  /** How many it is known to have taken up. */
+  /** How many it has accepted, as far as is known. */
   #taken = 0;
 
   constructor(worker: number, port: MessagePort, counters: Float64Array, awaits: Iterable<number>) {

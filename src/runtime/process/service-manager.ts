@@ -1,10 +1,10 @@
 /**
- * What a service manager is told by sd_notify(3), and what it asks for. Debian's unit of Mosquitto has `Type=notify`:
- * systemd takes the broker for started when it says so, and ends it if it does not say so in time.
+ * Reports the broker's state to a service manager by sd_notify(3). Debian's unit of Mosquitto has `Type=notify`:
+ * systemd regards the broker as started when the broker says so, and ends it if it does not say so in time.
  *
  * A start with a large store on a slow card may take longer than that, and so may the end: as long as main is
- * running, it asks for more time. With `WatchdogSec=` it says regularly that it is alive; if it stops saying so,
- * systemd starts the broker anew.
+ * running, it asks for more time. With `WatchdogSec=` main says regularly that the broker is alive; if it stops saying
+ * so, systemd restarts the broker.
  */
 import type { Log } from '../../log/log.js';
 import { UnixDatagrams } from '../../net/unix-datagrams.js';

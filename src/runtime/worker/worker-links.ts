@@ -116,7 +116,7 @@ export class WorkerLinks {
       verdict = 'lost';
       done();
     };
-    // What a shared group's message brings to a third worker is on the account of this batch until it is there.
+    // A shared group may pass a message on to a third worker: then this batch is complete when that worker has it.
     receiveRecords(this.#broker, records, false, (worker) => {
       missing += cluster.whenStored(1 << worker, done, failed);
     });

@@ -5,8 +5,8 @@
  *   → keep the present file as the previous save → rename → sync the folder → note the new file
  *
  * Clients do not wait for it: the copy is made from a snapshot by another thread, and the hash, which takes longer, at
- * a tenth of a core. A process of its own at a low priority would hold them up longer: its start and its end are
- * dearer than the copy (`npm run bench save-latency`).
+ * a tenth of a core. A process of its own at a low priority would delay them longer: its start and its end cost more
+ * than the copy (`npm run bench save-latency`).
  *
  * A power cut at any point leaves the old file or the new one, whole; a kill leaves a live store that belongs to either.
  */

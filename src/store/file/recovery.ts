@@ -1,6 +1,6 @@
 /**
- * What a store begins with when the saved state is not known to be sound: the file itself, the previous save, what can
- * be rescued, or what Mosquitto left.
+ * Finds what a store begins with if the saved state is not known to be sound: the file itself, the previous save, the
+ * records that can be rescued, or Mosquitto's database.
  */
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Retained messages on disk, one a topic. The thread that received a message writes it; every thread reads all.
- * What this thread has set and not committed yet is seen by it at once, by the others after the commit.
+ * The stored retained messages, one a topic. The thread that received a message writes it; every thread reads all.
+ * A thread sees at once what it has set itself, the others see it after the commit.
  */
 import { Publication } from '../../mqtt/publication.js';
 import { topicMatchesFilter } from '../../topic/topic-filter.js';
@@ -142,8 +142,8 @@ export class RetainedStore implements WalkSource {
   }
 
   /**
-   * Another thread may just have set the topic anew, so that only the transaction itself can tell whether what it
-   * removes is the expired message.
+   * Another thread may just have set the topic again, so that only the transaction itself can tell whether it removes
+   * the expired message.
    */
   #removeExpired(topic: string): void {
     const { retained } = this.environment.tables;

@@ -1,9 +1,10 @@
 /**
- * Which receivers have a QoS 2 message that another thread keeps until its release is complete.
+ * Notes of which receivers have a QoS 2 message that another thread stores until its release is complete.
  *
- * A message that one thread received and another one stores for its subscribers passes two transactions, and a kill
- * may come between them: then the publisher releases it once more. So who stores it notes, in the same transaction,
- * for which receiver; and whoever keeps the message removes all its notes, in the transaction that removes it.
+ * A message that one thread received and another one stores for its subscribers passes two transactions. After a kill
+ * between them the publisher releases it once more. So the thread of the subscribers writes, in the transaction that
+ * stores the message for a receiver, a note of that receiver; the thread of the publisher removes all notes in the
+ * transaction that removes the message.
  */
 import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Environment } from '../environment.js';

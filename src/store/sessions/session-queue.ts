@@ -1,6 +1,6 @@
 /**
- * One direction of a session's messages on disk, in their order. The disk is the queue: a message that waits takes
- * no memory once it is committed, and whoever sends reads ahead as far as it likes.
+ * The stored messages of a session in one direction, in their order. The disk is the queue: a message that waits takes
+ * no memory once it is committed, and the session reads as far ahead as it likes.
  *
  *     sequence   1 2 3   4 5 6 7 | 8 9 10 11
  *                record  record  |  tail: not settled yet, in memory
@@ -43,7 +43,7 @@ export interface QueueContents {
   lastSequence: number;
 }
 
-/** If a record does not read, its sequences are unknown; so many are left out behind it. */
+/** Sequences that are skipped behind a record that does not read: how many it had is unknown. */
 const SEQUENCES_OF_A_RECORD_MAX = 10_000;
 
 export class SessionQueue implements EntryQueue {

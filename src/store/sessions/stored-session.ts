@@ -1,5 +1,4 @@
-/** One session of this thread as it is kept on disk: itself, its subscriptions, its two queues. */
-import { NO_BYTES } from '../../base/no-bytes.js';
+/** A session of this thread in the store: its record, its subscriptions, its two queues. */
 import type { SessionRecord, SubscriptionRecord } from '../../model/session-record.js';
 import { sessionsKey, subscriptionKey } from '../keys.js';
 import { Change } from '../write-batcher.js';
