@@ -1,6 +1,6 @@
 /**
- * Mosquitto's plugins for password and ACL files are its own code once more [mosq: plugin]; lines that load them do
- * here what `password_file` and `acl_file` do. There are no other plugins: a broker that started without the one that
+ * Mosquitto's plugins for password and ACL files, which repeat its own code [mosq: plugin]: lines that load them do here
+ * what `password_file` and `acl_file` do. Other plugins are refused: a broker that started without the plugin that
  * checks its clients would be open to everybody.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What reading a configuration has to say, line by line.
+ * The log lines about a configuration that is read.
  *
  * An error is Mosquitto's own line (so that it can be searched for), then where it was found, then one line of
  * help of ours. Unlike Mosquitto, reading goes on after an error, to name all of them at once.

@@ -1,6 +1,6 @@
 /**
- * The port through which a configuration is read. The reading itself knows no file system: whoever calls gives
- * the files, be it a disk or a table in a test.
+ * The port through which a configuration is read. The parser knows no file system: the caller provides the files, from
+ * a disk or from a table in a test.
  */
 
 /** What a configuration's text comes from. Paths are passed as they were written. */

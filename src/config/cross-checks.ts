@@ -1,4 +1,7 @@
-/** Options that do not go together, or not without one another. */
+/**
+ * Rules between options: those that exclude each other, need each other, or have no effect together. A rule that depends
+ * on the configuration alone stands here, so that `--test-config` and a reload know it.
+ */
 import { adviceAbout, builtInPlugin } from './built-in-plugins.js';
 import type { ConfigMessages, Fault, Place } from './config-messages.js';
 import { placeText } from './config-messages.js';

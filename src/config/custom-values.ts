@@ -1,4 +1,4 @@
-/** Values with a grammar of their own, but for the `topic` lines of bridges (`bridge-topic.ts`). */
+/** Parsers of values with a grammar of their own, except the `topic` lines of bridges (`bridge-topic.ts`). */
 import { appendAll } from '../base/append-all.js';
 import { bridgeTopics } from './bridge-topic.js';
 import { leadingInteger, parseInteger } from './integer.js';

@@ -1,4 +1,4 @@
-/** A draft without errors to settings: defaults are filled in, inheritance is resolved. */
+/** Makes settings of a draft without errors: fills in defaults, resolves inheritance. */
 import { builtInPlugin } from './built-in-plugins.js';
 import {
   type BridgeSection,
@@ -17,7 +17,7 @@ import {
   type Settings,
 } from './settings.js';
 
-/** What a configuration file does not say. */
+/** Facts that are not in a configuration file. */
 export interface Surroundings {
   readonly configFile: string | undefined;
   /** Ports from the command line, for local-only mode; none is 1883. */

@@ -1,5 +1,5 @@
 /**
- * Bytes of a configuration file to lines of a name and the rest. Knows no option.
+ * Splits the bytes of a configuration file into lines of a name and the rest. It knows no option.
  *
  * [mosq: mosquitto.conf] A comment has `#` as the very first byte; the name ends at the first space; a TAB is not
  * a space; all CR and LF at the end of a line go.

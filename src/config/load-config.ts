@@ -1,6 +1,6 @@
 /**
- * From configuration files to settings: the one entry of this folder that a broker needs, at start, for
- * `--test-config` and on SIGHUP.
+ * Loads a configuration: files in, settings and messages out. The broker calls nothing else of this folder to read its
+ * configuration: at the start, for `--test-config` and on SIGHUP.
  */
 import { type ConfigMessage, ConfigMessages } from './config-messages.js';
 import type { ConfigSource } from './config-source.js';
@@ -32,7 +32,7 @@ export type ConfigResult =
   | { readonly ok: true; readonly settings: Settings; readonly messages: readonly ConfigMessage[] }
   | { readonly ok: false; readonly messages: readonly ConfigMessage[] };
 
-/** What ends the process when a configuration is refused. [mosq: exit code 3] */
+/** The exit code if a configuration is refused. [mosq: exit code 3] */
 export const configExitCode = 3;
 
 /** Reads, checks and completes a configuration. Opens and changes nothing but what `source` reads. */
@@ -50,7 +50,7 @@ export function loadConfig(options: LoadOptions): ConfigResult {
   return { ok: true, settings, messages: messages.lines };
 }
 
-/** What command line and environment win over. */
+/** Replaces settings by those of the command line and the environment. */
 function overridden(settings: Settings, { verbose, quiet, environment = {} }: LoadOptions): Settings {
   const location = environment.MOSQUITTO_PERSISTENCE_LOCATION;
   return {

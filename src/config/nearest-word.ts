@@ -1,4 +1,4 @@
-/** Guesses which known word was meant by one that is not known. */
+/** Guesses which known word an unknown one was meant to be. */
 
 /** Shorter beginnings of a word say nothing. */
 const abbreviationLengthMin = 3;

@@ -1,4 +1,4 @@
-/** What the parsers of values take and give. */
+/** The input and the result of the parsers of values. */
 import type { ConfigMessageType, Fault } from './config-messages.js';
 import type { OptionRow } from './option-types.js';
 

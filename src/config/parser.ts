@@ -1,6 +1,6 @@
 /**
- * Files to a draft: finds the option of each line and the section it belongs to, checks repetition, parses the
- * value and keeps it. Goes on after an error.
+ * Parses files into a draft: finds the option of each line and the section it belongs to, checks repetition, and
+ * stores the parsed value. Goes on after an error.
  */
 import { type ConfigMessages, type Fault, type Place, placeText } from './config-messages.js';
 import type { ConfigSource } from './config-source.js';

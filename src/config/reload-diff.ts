@@ -1,6 +1,6 @@
 /**
- * What a reload changes: which options have another value, which of them take effect only after a restart, and the
- * settings that are in force until then.
+ * Compares two configurations for a reload: which options have another value, which of them take effect only after a
+ * restart, and which settings are in force until then.
  */
 import { type OptionName, optionSchema } from './option-schema.js';
 import { isEqual, type OptionRow, type OptionScope, settingName } from './option-types.js';
@@ -99,7 +99,7 @@ function valueAt(settings: object, key: string): unknown {
   return (settings as Record<string, unknown>)[key];
 }
 
-/** How a listener is told from others: what it listens on. [mosq: reload] */
+/** Identifies a listener by what it listens on. [mosq: reload] */
 export function listenerName({ port, host, socketPath }: ListenerSettings): string {
   if (socketPath !== undefined) return `listener 0 ${socketPath}`;
   return host === undefined ? `listener ${port}` : `listener ${port} ${host}`;

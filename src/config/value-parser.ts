@@ -1,5 +1,5 @@
 /**
- * The value of a line to the value of a setting, by the option's type. Errors in Mosquitto's words, help in ours.
+ * Parses the value of a line into the value of a setting, by the option's type. Errors in Mosquitto's words, help in ours.
  */
 import { assert } from '../base/assert.js';
 import { customValueParsers } from './custom-values.js';

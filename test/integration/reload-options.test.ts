@@ -82,6 +82,7 @@ function fileLines(folder: string): Partial<Record<OptionName, string>> {
 /** The option's line where its scope has it. */
 function configWith(template: string, { scope }: OptionRow, line: string): string {
   const place = scope === 'listener' || scope === 'bridge' ? scope : 'global';
+  if (line.startsWith('address ')) return template.replace(/^address .*$/m, line); // given once
   return template.replace(`# ${place}`, line);
 }
 

@@ -1,4 +1,4 @@
-/** Which worker runs which bridge. Pure; main keeps it. */
+/** Decides which worker runs which bridge. Pure; main owns it. */
 import type { BridgeSettings } from '../../config/settings.js';
 
 export class BridgeAssignment {

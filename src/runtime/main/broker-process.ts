@@ -1,6 +1,6 @@
 /**
- * The broker as a process: log, listeners, workers and signals, and the order in which they come and go. What
- * happens on a connection happens in the workers.
+ * The broker as a process: starts and stops log, listeners, workers and signals in their order. Connections are served
+ * by the workers.
  */
 import { rmSync } from 'node:fs';
 import { compareSettings, type SettingsDiff, untilRestart } from '../../config/reload-diff.js';

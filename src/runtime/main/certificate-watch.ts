@@ -1,5 +1,4 @@
-/** Warns of certificates that will not be valid much longer: 30, 7 and 1 days before, and when it is over. */
-
+/** Warns of certificates 30, 7 and 1 days before they expire, and when they have. */
 import { X509Certificate } from 'node:crypto';
 import { isTls } from '../../config/listener-tls.js';
 import type { Settings } from '../../config/settings.js';

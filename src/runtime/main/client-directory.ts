@@ -1,6 +1,6 @@
 /**
- * Which client id lives on which worker. Main is the one place where claims are put in order, so two connections of
- * one client never both believe to own its session. Pure: what has to be said to workers comes back as effects.
+ * The directory of client ids: which worker has which. Main alone puts claims in order, so that two connections of a
+ * client never both own its session. Pure: messages to workers are effects.
  *
  *   claim, id unknown or already on that worker ─► granted
  *   claim, id elsewhere, session not needed     ─► discard there, granted when done

@@ -1,4 +1,4 @@
-/** Whether the workers are short of time or of memory. Main looks once a second. */
+/** Decides once a second whether the workers are short of time or of memory. */
 import { availableParallelism, cpus } from 'node:os';
 import { Counter } from '../../sys/counters.js';
 import { HOT_UTILISATION, type WorkerHandle } from './worker-handle.js';

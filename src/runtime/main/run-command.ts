@@ -1,4 +1,4 @@
-/** The command that runs a broker, and the one that only looks at its configuration. */
+/** The command that runs a broker, and the one that only checks its configuration. */
 import { hostname } from 'node:os';
 import { configIsGood, type RunCommand } from '../../config/cli-args.js';
 import { configExitCode, loadConfig } from '../../config/load-config.js';

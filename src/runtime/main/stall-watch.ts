@@ -1,4 +1,4 @@
-/** Notices workers that stand still: a worker that runs shows it once a second. */
+/** Notices stalled workers: one that runs changes a counter once a second. */
 import type { Log } from '../../log/log.js';
 import { Counter } from '../../sys/counters.js';
 import { PAUSE_MS, STALL_MS } from '../process/time-limits.js';

@@ -1,6 +1,6 @@
 /**
- * Main's side of the store: finds what there is at the start, keeps the live file open, has it saved as
- * `autosave_interval` says, and puts everything away at the end.
+ * Main's side of the store: prepares the live store at the start, holds it open, saves it as `autosave_interval` says,
+ * and closes it at the end.
  */
 import { readFileSync, rmdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * What main has for the workers, collected over a turn of the event loop: one message of each kind a worker. What a
- * worker is to discard or to serve that is being replaced, the next one gets under its number.
+ * Collects what main sends to the workers over a turn of the event loop: one message of each kind for each worker. If a
+ * worker is being replaced, its replacement gets what it was to discard or to serve.
  */
 import type { ClaimAnswer, PassedConnection } from '../../routing/messages.js';
 import type { WorkerHandle } from './worker-handle.js';

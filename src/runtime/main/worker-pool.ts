@@ -1,6 +1,6 @@
 /**
- * The pool of worker threads, and who is in it: workers by their numbers, linked with one another, and what all of
- * them have counted. The number of one that died is vacant until its successor begins.
+ * The pool of worker threads: workers by number, the links between them, and the sums of their counters. The number of
+ * a worker that died is vacant until its replacement begins.
  */
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';

@@ -1,4 +1,4 @@
-/** What makes the broker a daemon: the process in the background, and the file with its number. */
+/** Makes the broker a daemon: a process in the background, and a file with its process id. */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { Log } from '../../log/log.js';

@@ -1,5 +1,5 @@
 /**
- * Lines that have to wait: listeners are opened before the log is, because only root may bind some ports, and the log
+ * Holds log lines until the log is open: listeners are opened before the log is, because only root may bind some ports, and the log
  * file is to belong to the user that the broker runs as.
  */
 import type { Log, LogType } from '../../log/log.js';

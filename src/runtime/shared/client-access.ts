@@ -1,7 +1,6 @@
 /**
- * Who may connect and what they may do, in one worker: the files that main has read, compiled, and the settings they
- * belong to. What a listener asks of its clients is decided by its own options; files that several listeners name are
- * parsed once.
+ * Decides in one worker who may connect and what clients may do, by the files that main has read and by the settings.
+ * The options of a listener say what it asks of its clients; a file that several listeners name is parsed once.
  */
 
 import { setTimeout as wait } from 'node:timers/promises';

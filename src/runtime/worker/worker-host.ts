@@ -1,6 +1,6 @@
 /**
- * What runs in a worker thread: the broker core, wired to sockets, to main and to the other workers. The task ends
- * when main asks the worker to stop; if it fails, the worker is lost and main knows by the rejected task.
+ * Runs a worker thread: the broker core, wired to sockets, to main and to the other workers. The task ends when main
+ * asks the worker to stop; if the worker fails, the task rejects, and main replaces it.
  */
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
@@ -134,7 +134,7 @@ class WorkerHost {
   }
 
   begin(): void {
-    // LMDB leaves rejections behind when a commit fails; the store has told of it already.
+    // LMDB leaves rejections behind when a commit fails; the store has reported the failure already.
     process.on('unhandledRejection', this.#rejected);
     for (const clientId of this.#start.sessions) {
       const loaded = this.#brokerStore.loadSession(clientId);

@@ -1,6 +1,6 @@
 /**
- * Connections that main has passed to this worker, taken up: a socket or a relay; first the header of a proxy where
- * clients come through one, then TLS if the listener has it, then the handshake of WebSockets if it speaks those.
+ * Accepts the connections that main passes to this worker, as a socket or a relay: first the header of a proxy if
+ * clients come through one, then TLS if the listener has it, then the handshake if it speaks WebSockets.
  */
 
 import { closeSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A worker's links to the others: what they want to hear of, what they publish for its subscribers, and when a worker
- * that begins knows all of them.
+ * A worker's links to the others: their filters come in, batches go both ways, and a worker that starts serves clients
+ * once it knows the filters of all others.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { assertNever } from '../../base/assert.js';
