@@ -1,8 +1,8 @@
 /**
- * Connections as they are accepted, before anybody serves them.
+ * Accepted connections, before a worker serves them.
  *
- * Node makes a whole stream of every connection, only for its descriptor to be taken out of it; that was most of what
- * accepting cost. So where descriptors change threads, the accepting handle calls us instead of `net.Server`. That
+ * Node makes a whole stream for every connection, of which Midge needs the descriptor only; that was most of the cost
+ * of accepting. So if descriptors can change threads, the accepting handle calls this file instead of `net.Server`. That
  * handle is no documented interface: if it does not look as expected, the streams are used.
  */
 import type { Server, Socket } from 'node:net';

@@ -1,5 +1,5 @@
 /**
- * Joins a client connection (the protocol) to a stream (the world): bytes both ways, keep-alive timer, orderly end.
+ * Joins a client connection (the protocol) to a stream: bytes both ways, keep-alive timer, orderly end.
  * For the command-line clients and the bridges.
  */
 import type { Duplex } from 'node:stream';

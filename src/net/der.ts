@@ -1,5 +1,5 @@
 /**
- * Reads DER, the encoding of certificates and what belongs to them [X.690, 10], and takes nothing less: lengths are
+ * Parses DER, the encoding of certificates and OCSP responses [X.690, 10], and accepts nothing less strict: lengths are
  * definite and as short as can be, an element ends where it says, and nothing follows the last one.
  *
  * The bytes come from a peer. Whatever they are, reading ends with an element or a `DerError`.

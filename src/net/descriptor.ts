@@ -1,7 +1,7 @@
 /**
- * File descriptors that change threads. Node gives no way to hand a socket to a worker thread, but all threads of
- * a process share its descriptors: the giver duplicates the descriptor and drops its own socket, the taker wraps
- * the duplicate. No byte is copied.
+ * Moves sockets between threads by their descriptors. Node cannot hand a socket to a worker thread, but all threads of a
+ * process share its descriptors: the giver duplicates the descriptor and drops its own socket, the receiver wraps the
+ * duplicate. No byte is copied.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { loadCLibrary } from '../system/c-library.js';

@@ -1,6 +1,6 @@
 /**
- * Outgoing connections: from a description of the way to a stream of bytes that MQTT can be spoken on. What few need
- * (TLS, a proxy, WebSockets) is loaded when it is asked for, since the command-line clients must start fast.
+ * Opens outgoing connections: a description of the way in, a stream of bytes for MQTT out. TLS, proxies and WebSockets
+ * are loaded only if they are asked for, because the command-line clients must start fast.
  */
 import { connect, type NetConnectOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { Duplex } from 'node:stream';

@@ -1,6 +1,6 @@
 /**
- * The listening sockets of one `listener` section. Main accepts on them and hands every connection on; it reads
- * nothing itself.
+ * Opens the listening sockets of one `listener` section. Main accepts on them and hands every connection to a worker;
+ * it reads nothing itself.
  */
 import { lookup } from 'node:dns/promises';
 import { chmodSync, rmSync } from 'node:fs';

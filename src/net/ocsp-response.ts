@@ -1,4 +1,4 @@
-/** Reads an OCSP response [RFC 6960, 4.2.1]. What it says is believed by nobody yet: see `ocsp-proof.ts`. */
+/** Parses an OCSP response [RFC 6960, 4.2.1]; `ocsp-proof.ts` decides whether it proves anything. */
 import { contextTag, DerError, DerReader, Tag } from './der.js';
 
 export interface OcspResponse {

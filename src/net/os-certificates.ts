@@ -1,4 +1,4 @@
-/** Where systems keep the authorities that they trust; the first two as OpenSSL looks. */
+/** The paths at which systems have the authorities that they trust; OpenSSL looks at the first two. */
 export const OS_CERTIFICATE_FILES = [
   process.env.SSL_CERT_FILE,
   '/etc/ssl/certs/ca-certificates.crt',

@@ -1,4 +1,4 @@
-/** What a SOCKS5 proxy did not do. Apart from the dialling, which is only loaded if a proxy is used. */
+/** The errors of a SOCKS5 proxy. Apart from the dialling, which is loaded only if a proxy is used. */
 
 /**
  * - `not-allowed`: it wants another name, password or way of authentication, or its rules forbid the connection;

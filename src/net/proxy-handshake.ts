@@ -1,6 +1,6 @@
 /**
- * A connection that comes through a proxy, until its header is read. Then it is given up to begin anew behind the
- * header, as if the client had connected itself: nothing of this stays in the way of its bytes.
+ * Reads the header of a connection that comes through a proxy. Then it hands the descriptor on for a new connection, as
+ * if the client had connected itself, so that the bytes behind the header do not pass through here.
  */
 import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';

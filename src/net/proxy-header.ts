@@ -1,5 +1,6 @@
 /**
- * What a proxy puts before the bytes of a client, to say where that comes from [mosq: enable_proxy_protocol]. Names
+ * Parses the header that a proxy puts before the bytes of a client, with the client's address
+ * [mosq: enable_proxy_protocol]. Names
  * are those of "The PROXY protocol, versions 1 & 2".
  *
  *   version 1   PROXY TCP4 192.0.2.1 198.51.100.7 40000 1883 CR LF

@@ -1,10 +1,10 @@
 /**
- * A connection whose socket cannot change threads: one that is encrypted, or any where the C library cannot be
- * reached. The socket stays where it is, and its bytes cross over a message port.
+ * Relays a connection whose socket cannot change threads: an encrypted one, or any if the C library cannot be reached.
+ * The socket stays in its thread, and its bytes cross over a message port.
  *
  *   socket ◄─► RelayPump ◄── port ──► RelayTransport ◄─► connection
  *
- * Either side stops sending when the other has not taken `WINDOW_BYTES` yet.
+ * Each side stops sending while `WINDOW_BYTES` are not processed on the other side.
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';

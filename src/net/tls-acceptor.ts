@@ -1,6 +1,6 @@
 /**
- * The handshakes of one listener in one worker. Node's TLS server does not listen here: it is given sockets. Who does
- * not get through is told of in one line, with the reason.
+ * Does the TLS handshakes of one listener in one worker. Node's TLS server does not listen: it gets sockets. A failed
+ * handshake is one line of the log, with the reason.
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

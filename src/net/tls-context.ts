@@ -1,6 +1,6 @@
 /**
- * From a listener's options and files to what Node needs for TLS, with certificates or pre-shared keys. Main builds
- * it to find out whether it can be built, the workers to serve with it.
+ * Makes Node's TLS options of a listener's options and files, with certificates or pre-shared keys. Main does so to
+ * check them, the workers to serve with them.
  *
  * The parts are tried one by one, so that the error names the option that is wrong [mosq: TLS options].
  */

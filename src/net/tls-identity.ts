@@ -1,4 +1,7 @@
-/** Whom a TLS handshake has proved, from certificates [mosq: use_identity_as_username, use_subject_as_username]. */
+/**
+ * Takes a client's user name from the certificate that a TLS handshake has verified
+ * [mosq: use_identity_as_username, use_subject_as_username].
+ */
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { TlsIdentity } from '../auth/authenticator.js';

@@ -1,4 +1,4 @@
-/** Datagrams to a Unix socket, which Node has nothing for: socket(2) and sendto(2), on Linux. */
+/** Sends datagrams to a Unix socket, which Node cannot: by socket(2) and sendto(2), on Linux. */
 import { getSystemErrorName } from 'node:util';
 import { loadCLibrary } from '../system/c-library.js';
 

@@ -1,6 +1,6 @@
 /**
- * The opening handshakes of WebSockets in one worker [MQTT 5.0, 6]. Node's HTTP server does not listen here: it is
- * given streams. Who does not get through gets an HTTP answer, if it speaks HTTP, and is told of in one line.
+ * Does the opening handshakes of WebSockets in one worker [MQTT 5.0, 6]. Node's HTTP server does not listen: it gets
+ * streams. A client that is refused gets an HTTP answer if it speaks HTTP, and the log gets one line.
  */
 import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
