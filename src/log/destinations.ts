@@ -1,5 +1,5 @@
 /**
- * Where log lines go: one class a kind of `log_dest`. All are bounded and none makes the main thread wait.
+ * The destinations of log lines, one class for each kind of `log_dest`. All are bounded, and none blocks the main thread.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { assert } from '../base/assert.js';

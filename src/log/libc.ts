@@ -1,6 +1,6 @@
 /**
- * What the log needs of the C library. Where koffi does not load, both functions say so by returning nothing, and
- * the log does without.
+ * Calls of the C library for the log. If koffi does not load, both functions return nothing, and the log does without
+ * them.
  */
 import { constants } from 'node:fs';
 import { loadCLibrary } from '../system/c-library.js';

@@ -1,5 +1,5 @@
 /**
- * The form of a log line: its timestamp, its length, and that it is one line whatever a client puts into it.
+ * Formats log lines: the timestamp, the length, and one line whatever a client puts into it.
  */
 import { strftime } from './strftime.js';
 

@@ -1,6 +1,6 @@
 /**
- * The log as the rest of the program sees it, in main and in the workers, and its implementation for workers, which
- * touches no file and no socket: lines go to main in one message per turn of the event loop.
+ * The interface of the log for the rest of the program, and its implementation for workers. That one touches no file
+ * and no socket: it sends its lines to main in one message per turn of the event loop.
  */
 import { LINE_BYTES_MAX } from './line-format.js';
 import { LogMask, type LogType } from './log-types.js';
