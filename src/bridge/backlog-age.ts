@@ -1,6 +1,6 @@
 /**
- * How long the oldest message of a queue has been waiting, without a time on each: now and then it is noted how many
- * messages had ever joined the queue, and a note is done with when as many have left.
+ * Estimates how long the oldest message of a queue has been waiting, without a time for each message: now and then it
+ * samples how many messages have ever joined the queue, and drops a sample when as many have left.
  *
  *   joined:  120 @ 10:00   150 @ 10:01   210 @ 10:05         left: 130  →  the oldest waits since about 10:01
  */

@@ -7,8 +7,8 @@
  *                     ▲   └─ threshold ─▲                                    │ lazy and idle
  *                     └──────────────────────────────────────────────────────┘
  *
- * `LocalEnd` keeps messages in whatever state the bridge is, `RemoteEnd` is there while it is connected. Nothing here
- * waits: the way to the other broker (`Uplink`) calls back, and `tick` brings the time.
+ * `LocalEnd` stores messages in every state of the bridge, `RemoteEnd` exists while the bridge is connected. Nothing
+ * here blocks: the way to the other broker (`Uplink`) calls back, and `tick` passes the time in.
  */
 import { assertNever } from '../base/assert.js';
 import type { Broker } from '../broker/broker.js';

@@ -1,4 +1,4 @@
-/** Why a bridge could not connect, in words that tell an operator where to look. */
+/** Explains to an operator why a bridge could not connect. */
 import type { BridgeAddress } from '../config/option-types.js';
 import { DialError } from '../net/dial.js';
 import { nodeErrorText } from '../system/system-error.js';

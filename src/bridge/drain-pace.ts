@@ -1,6 +1,6 @@
 /**
- * How fast a backlog leaves once the bridge is connected again [bridge_max_drain_rate]. Credit grows with the time
- * and each message takes one; a second's worth at most is saved up. Pure: the time is passed in.
+ * Paces a backlog once the bridge is connected again [bridge_max_drain_rate]. The allowance grows with the time, up to
+ * that of a second, and each message uses one. Pure: the time is passed in.
  */
 export class DrainPace {
   readonly #perSecond: number;

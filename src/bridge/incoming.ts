@@ -1,6 +1,6 @@
 /**
- * Messages that the other broker sends: given their local name, published here with the bridge as their source, and
- * acknowledged once what they stand for is stored. Access rules do not apply [mosq: bridges].
+ * Publishes the messages that the other broker sends: under their local topic, with the bridge as their source. They are
+ * acknowledged once they are stored. Access rules do not apply [mosq: bridges].
  */
 import { Acknowledgements } from '../broker/acknowledgements.js';
 import type { Broker } from '../broker/broker.js';

@@ -1,7 +1,7 @@
 /**
  * The end of a bridge in its own broker: a session under the bridge's local client id, with a subscription for each
- * topic that goes out. While the bridge is down the session is what keeps messages for it, on disk, under the same
- * limits as any client's [mosq: local_cleansession].
+ * topic that goes out. While the bridge is down the session stores messages for it, on disk, under the same limits as
+ * any client's [mosq: local_cleansession].
  */
 import type { Broker } from '../broker/broker.js';
 import type { RetainedCursor } from '../broker/ports.js';

@@ -1,6 +1,6 @@
 /**
- * When a bridge tries again, and where: waits between attempts [mosq: restart_timeout] and the choice among several
- * addresses [mosq: round_robin]. Pure: the time and the dice are passed in.
+ * Decides when a bridge tries again, and at which address: waits between attempts [mosq: restart_timeout] and the
+ * choice among several addresses [mosq: round_robin]. Pure: the time and the random numbers are passed in.
  */
 import type { BridgeAddress, RestartTimeout } from '../config/option-types.js';
 

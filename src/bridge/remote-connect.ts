@@ -1,4 +1,4 @@
-/** The CONNECT of a bridge, and what the other broker's CONNACK means for it. Pure. */
+/** Makes the CONNECT of a bridge and judges the other broker's CONNACK. Pure. */
 import type { BridgeSettings } from '../config/settings.js';
 import type { ConnackPacket, ConnectPacket, Properties, ProtocolVersion, Qos } from '../mqtt/packets.js';
 import { ReasonCode, reasonText, returnCodeText } from '../mqtt/reason-codes.js';

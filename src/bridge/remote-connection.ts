@@ -4,8 +4,8 @@
  *
  *   start ──CONNECT──► (CONNACK) ──accept──► publish, subscribe … ──► close
  *
- * Unlike the engine of the command-line clients (`client/`) it keeps no messages: those under way are the local
- * session's, which is stored, and acknowledgements are sent when the broker says so. Times are milliseconds on a
+ * Unlike the engine of the command-line clients (`client/`) it holds no messages: those in flight belong to the local
+ * session, which is stored, and acknowledgements are sent when the broker says so. Times are milliseconds on a
  * clock that only goes forward.
  */
 import { decodePacket } from '../mqtt/decode.js';

@@ -1,6 +1,6 @@
 /**
- * The end of a bridge at the other broker, while there is a connection: what is sent and in which form, given what
- * that broker takes, and what its acknowledgements mean for the local session.
+ * The end of a bridge at the other broker, while there is a connection: sends messages in a form that the other broker
+ * accepts, and passes its acknowledgements to the local session.
  */
 import type { Broker } from '../broker/broker.js';
 import { RetainedDelivery, retainedPace } from '../broker/retained-delivery.js';

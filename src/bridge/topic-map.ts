@@ -1,5 +1,5 @@
 /**
- * What the `topic` lines of a bridge say: which filters it subscribes to on either side, and under which name a
+ * Maps topics by the `topic` lines of a bridge: the filters it subscribes to on either side, and the topic under which a
  * message of one side appears on the other [mosq: topic].
  *
  *   topic PATTERN both 1 LOCAL REMOTE        local  LOCAL + PATTERN  ⇄  REMOTE + PATTERN  remote
