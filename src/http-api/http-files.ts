@@ -1,6 +1,6 @@
 /**
- * Files of a folder over HTTP. What a path names has to be a regular file that lies in the folder, also when all
- * symbolic links are followed; everything else is not there.
+ * Serves the files of a folder over HTTP. A path has to name a regular file in the folder, also after all symbolic links
+ * are followed; for everything else the answer is 404.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';

@@ -1,5 +1,5 @@
 /**
- * HTTP/1.1 on streams that were accepted elsewhere. Node's HTTP server does not listen here: it is given streams. The
+ * Serves HTTP/1.1 on streams that were accepted elsewhere. Node's HTTP server does not listen: it gets streams. The
  * time limits are ours, because Node's own only work for a server that listens, and not for every kind of stream.
  */
 import {

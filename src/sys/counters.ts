@@ -1,5 +1,5 @@
 /**
- * What a worker counts, in memory that main reads: one cell a counter, written only by its worker, so counting
+ * The counters of a worker, in memory that main reads: one cell for each, written by its worker only, so that counting
  * needs no lock and no message.
  */
 
@@ -33,7 +33,7 @@ export const Counter = {
   /** Share of the last second in which the event loop was busy, 0 to 1. */
   utilisation: 25,
   dropMemory: 26,
-  /** Of the connections that main passed to it, those it has taken up: main answers for the others. */
+  /** Connections from main that it has accepted: main answers for the others. */
   connectionsTaken: 27,
   /** Transactions that its store has committed. */
   storeCommits: 28,

@@ -1,4 +1,4 @@
-/** The C library, which koffi reaches: it is loaded where something is needed of it for the first time. */
+/** Loads the C library by koffi when it is needed for the first time. */
 import { createRequire } from 'node:module';
 
 /** @throws where koffi does not work on this machine */

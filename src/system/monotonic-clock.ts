@@ -1,6 +1,6 @@
 /**
- * Milliseconds on a clock that only goes forward. `performance.now` does the same, but loading it takes longer than
- * everything else that a command does before it connects.
+ * Milliseconds on a clock that only goes forward. `performance.now` does the same, but to load it takes longer than all
+ * the other work of a command before it connects.
  */
 export function monotonicMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
