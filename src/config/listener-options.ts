@@ -51,7 +51,7 @@ export const listenerOptions = {
     reloadable: true,
     since: '2.1',
     effective: true,
-    doc: 'Clients come through a proxy that puts a PROXY header of this version before their bytes, and count as coming from the address in it. Whoever reaches such a listener can claim any address, and with version 2 any certificate: only the proxy should.',
+    doc: 'Clients come through a proxy that puts a PROXY header of this version before their bytes, and count as coming from the address in it. Whoever reaches such a listener can claim any address, and with version 2 any certificate: only the proxy should. Not with `protocol http_api`.',
   },
   http_dir: {
     type: { kind: 'string', syntax: 'DIR' },

@@ -1,7 +1,6 @@
 /**
  * Parses the header that a proxy puts before the bytes of a client, with the client's address
- * [mosq: enable_proxy_protocol]. Names
- * are those of "The PROXY protocol, versions 1 & 2".
+ * [mosq: enable_proxy_protocol]. Names are those of "The PROXY protocol, versions 1 & 2".
  *
  *   version 1   PROXY TCP4 192.0.2.1 198.51.100.7 40000 1883 CR LF
  *   version 2   signature (12) · version and command (1) · family (1) · length (2) · addresses · TLVs
