@@ -1,4 +1,5 @@
 /** A session of this thread in the store: its record, its subscriptions, its two queues. */
+import { NO_BYTES } from '../../base/no-bytes.js';
 import type { SessionRecord, SubscriptionRecord } from '../../model/session-record.js';
 import { sessionsKey, subscriptionKey } from '../keys.js';
 import { Change } from '../write-batcher.js';
