@@ -31,9 +31,13 @@ const endMs = 15_000;
 /** Between a broker's first answer and the load: what it does at its start is not what is measured. */
 const settleMs = 500;
 
-const running = new Set<ChildProcess>();
+/** Brokers with their folders. Neither outlives this process. */
+const running = new Map<ChildProcess, string>();
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const [child, folder] of running) {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 export class RunningBroker {
@@ -63,7 +67,7 @@ export class RunningBroker {
     const log = openSync(join(folder, 'output'), 'w');
     const child = spawn(program, args, { cwd: folder, stdio: ['ignore', log, log] });
     const broker = new RunningBroker(name, child, port, folder);
-    running.add(child);
+    running.set(child, folder);
     child.on('error', () => {}); // It does not accept connections then.
     try {
       await broker.#accepts();
