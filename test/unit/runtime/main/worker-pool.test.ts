@@ -24,6 +24,7 @@ test('a worker begins whose link leads to one that has just died', async (t) => 
 async function closedPort(): Promise<MessagePort> {
   const { port1, port2 } = new MessageChannel();
   const closed = once(port2, 'close');
+  port2.ref(); // or the process could end before the port has closed
   port2.start();
   port1.close();
   await closed;
