@@ -12,8 +12,9 @@
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import { FailureLimiter, type FailureLimits } from './failure-limiter.js';
 import { HashQueue } from './hash-queue.js';
+import { LoginTurns } from './login-turns.js';
 import type { PasswordEntry, PasswordFile } from './password-file.js';
-import { verifyPassword } from './password-hash.js';
+import { passwordDigest, verifyPassword } from './password-hash.js';
 
 /** A listener's demands on its clients. */
 export interface ListenerAccess {
@@ -89,18 +90,25 @@ export interface AuthenticatorPorts {
 
 /**
  * A username from one address that fails is made to wait before its password is looked at. That slows a device
- * with a wrong password and whoever guesses at one user, and nobody else behind the same address.
+ * with a wrong password and whoever guesses at one user, and nobody else behind the same address. A password that was
+ * right before does not wait: whoever has it guesses at nothing.
  */
 const USER_LIMITS: FailureLimits = {
   freeFailures: 5,
   firstDelayMs: 500,
-  longestDelayMs: 10_000,
+  longestDelayMs: 2000,
   forgetMs: 30_000,
   keysMax: 4096,
 };
 
 /** An address that tries many names gets its refusals late; a successful login is not held back. */
-const ADDRESS_LIMITS: FailureLimits = { ...USER_LIMITS, freeFailures: 50 };
+const ADDRESS_LIMITS: FailureLimits = { ...USER_LIMITS, freeFailures: 50, longestDelayMs: 10_000 };
+
+/** Attempts of one user from one address that wait for their turn; more are told that the server is busy. */
+const TURNS_WAITING_MAX = 50;
+
+/** Users of whom it is known which password was right last. */
+const KNOWN_MAX = 10_000;
 
 /** Characters of a username that go into a limiter's key. */
 const KEY_USERNAME_MAX = 64;
@@ -118,10 +126,14 @@ export class Authenticator {
   readonly #ports: AuthenticatorPorts;
   readonly #hashes: HashQueue;
   readonly #userFailures = new FailureLimiter(USER_LIMITS);
+  readonly #turns: LoginTurns;
+  /** By username, a digest of the password that was right last. */
+  readonly #known = new Map<string, string>();
   readonly #addressFailures = new FailureLimiter(ADDRESS_LIMITS);
 
   constructor(ports: AuthenticatorPorts, options: AuthenticatorOptions = DEFAULT_OPTIONS) {
     this.#ports = ports;
+    this.#turns = new LoginTurns(this.#userFailures, ports, TURNS_WAITING_MAX);
     this.#hashes = new HashQueue({
       runningMax: options.hashesRunningMax,
       waitingMax: options.hashesWaitingMax,
@@ -149,16 +161,31 @@ export class Authenticator {
   }
 
   async #loginWithPassword(access: ListenerAccess, request: LoginRequest): Promise<LoginAnswer> {
-    if (!access.delayFailedLogins) return this.#checkPassword(access, request);
-    const key = `${request.address} ${request.username!.slice(0, KEY_USERNAME_MAX)}`;
-    const turnMs = this.#userFailures.takeTurn(key, this.#ports.now());
-    if (turnMs === null) return refused(`user "${request.username}" failed too often from this address`);
-    if (turnMs > 0) await this.#ports.wait(turnMs);
-    const answer = await this.#checkPassword(access, request);
-    if (answer.admitted) this.#userFailures.succeeded(key);
-    else if (answer.reasonCode === ReasonCode.notAuthorized)
-      this.#userFailures.failed(key, this.#ports.now());
+    const username = request.username!;
+    const isKnown = this.#isKnown(request);
+    if (!access.delayFailedLogins) return this.#checkPassword(access, request, isKnown);
+    const key = `${request.address} ${username.slice(0, KEY_USERNAME_MAX)}`;
+    const hasTurn = isKnown || (await this.#turns.take(key, request.clientId, request.isGone));
+    if (!hasTurn) return busy(`too many logins of user "${username}" from this address wait for their turn`);
+    const answer = await this.#checkPassword(access, request, isKnown);
+    // One that was known to be right says nothing of the others: they may be guesses.
+    if (answer.admitted) {
+      if (!isKnown) this.#userFailures.succeeded(key);
+    } else if (answer.reasonCode === ReasonCode.notAuthorized) {
+      this.#turns.failed(key, request.clientId);
+    }
     return answer;
+  }
+
+  #isKnown({ username, password }: LoginRequest): boolean {
+    const known = this.#known.get(username!);
+    return known !== undefined && password !== undefined && known === passwordDigest(username!, password);
+  }
+
+  #remember({ username, password }: LoginRequest): void {
+    this.#known.delete(username!);
+    this.#known.set(username!, passwordDigest(username!, password!));
+    if (this.#known.size > KNOWN_MAX) this.#known.delete(this.#known.keys().next().value!);
   }
 
   /**
@@ -177,10 +204,15 @@ export class Authenticator {
     const entry = access.passwords!.users.get(request.username!);
     if (entry === undefined) return false;
     if (admitted.voucher.by === 'password' && admitted.voucher.entry.text === entry.text) return true;
-    return (await this.#checkPassword(access, request)).admitted;
+    return (await this.#checkPassword(access, request, this.#isKnown(request))).admitted;
   }
 
-  async #checkPassword(access: ListenerAccess, request: LoginRequest): Promise<LoginAnswer> {
+  /** @param isKnown the password was right before: it is hashed all the same, but before those of others */
+  async #checkPassword(
+    access: ListenerAccess,
+    request: LoginRequest,
+    isKnown: boolean,
+  ): Promise<LoginAnswer> {
     const username = request.username!;
     const { users, decoy } = access.passwords!;
     const entry = users.get(username);
@@ -188,19 +220,22 @@ export class Authenticator {
     const { password } = request;
     if (password === undefined) return refused(`user "${username}" sent no password`);
     if (stored === null) return refused(`user "${username}" is unknown`);
-    if (this.#hashes.isFull) return busy('too many logins are waiting for their password to be checked');
-    const result = await this.#hashes.run(async () =>
-      request.isGone() ? 'gone' : (await verifyPassword(stored, password)) ? 'right' : 'wrong',
+    if (this.#hashes.isFull && !isKnown)
+      return busy('too many logins are waiting for their password to be checked');
+    const result = await this.#hashes.run(
+      async () => (request.isGone() ? 'gone' : (await verifyPassword(stored, password)) ? 'right' : 'wrong'),
+      { address: request.address, username, goesFirst: isKnown },
     );
     if (result === 'gone') return busy('the connection ended before its password was checked');
     if (entry === undefined) return refused(`user "${username}" is unknown`);
+    if (result === 'right') this.#remember(request);
     if (result === 'wrong') return refused(`the password of user "${username}" is wrong`);
     return admit(access, request, { by: 'password', entry });
   }
 
   async #holdBack(address: string): Promise<void> {
     const now = this.#ports.now();
-    const turnMs = this.#addressFailures.takeTurn(address, now) ?? ADDRESS_LIMITS.longestDelayMs;
+    const turnMs = this.#addressFailures.takeTurn(address, now);
     this.#addressFailures.failed(address, now);
     if (turnMs > 0) await this.#ports.wait(turnMs);
   }

@@ -43,17 +43,16 @@ export class FailureLimiter {
   /**
    * Takes the key's next turn.
    *
-   * @returns the milliseconds until then, 0 unless it failed too often; null, and no turn, where that would be
-   *   later than the longest delay because others are waiting already
+   * @returns the milliseconds until then, 0 unless it failed too often; never more than the longest delay: beyond
+   *   that, turns come together
    */
-  takeTurn(key: string, now: number): number | null {
+  takeTurn(key: string, now: number): number {
     const record = this.#records.get(key);
     if (record === undefined) return 0;
     this.#forget(key, record, now);
     const delayMs = this.#delayMs(record);
     if (delayMs === 0) return 0;
-    const turnAt = Math.max(now, record.nextTurnAt);
-    if (turnAt - now > this.#limits.longestDelayMs) return null;
+    const turnAt = Math.min(Math.max(now, record.nextTurnAt), now + this.#limits.longestDelayMs);
     record.nextTurnAt = turnAt + delayMs;
     return turnAt - now;
   }

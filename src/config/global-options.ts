@@ -52,7 +52,7 @@ export const generalOptions = {
     reloadable: true,
     since: 'midge',
     effective: true,
-    doc: 'Let who fails to log in again and again wait: from the sixth failure of a username from one address on, half a second, doubled up to ten.',
+    doc: 'Let who fails to log in again and again wait: from the sixth failure of a username from one address on, half a second, doubled up to two. A password that was right before does not wait.',
   },
   enable_control_api: {
     type: { kind: 'bool' },

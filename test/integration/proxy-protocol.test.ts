@@ -215,21 +215,23 @@ test('who fails to log in is slowed down by the address in the header', { skip }
     client.send(Buffer.concat([textHeader(address, 7), encodePacket(packet, 5)]));
     return client;
   };
-  const tooOften = () =>
-    broker.log.some((line) => line.includes(': user "ann" failed too often from this address'));
+  const tooMany = 'too many logins of user "ann" from this address wait for their turn';
   const bystander = await logIn('192.0.2.7', 'secret', 'bystander');
   await bystander.expectPacket('connack', { reasonCode: 0 });
-  for (let n = 0; n < 500 && !tooOften(); n += 1) {
+  for (let n = 0; n < 500 && !broker.log.some((line) => line.includes(tooMany)); n += 1) {
     await logIn('192.0.2.8', 'wrong', `guess-${n}`);
     await bystander.expectSilence();
   }
   await broker.waitForLog(
-    /: Client guess-\d+ from 192\.0\.2\.8:7 is refused: user "ann" failed too often from this address\.$/,
+    new RegExp(`: Client guess-\\d+ from 192\\.0\\.2\\.8:7 is refused: ${tooMany}\\.$`),
   );
-  const other = await logIn('192.0.2.9', 'secret', 'other');
-  await other.expectPacket('connack', { reasonCode: 0 });
-  await logIn('192.0.2.8', 'secret', 'right');
-  await broker.waitForLog(/: Client right from 192\.0\.2\.8:7 is refused: user "ann" failed too often/);
+  for (const [address, clientId] of [
+    ['192.0.2.9', 'other'],
+    ['192.0.2.8', 'right'], // its password was right before
+  ] as const) {
+    const client = await logIn(address, 'secret', clientId);
+    await client.expectPacket('connack', { reasonCode: 0 });
+  }
 });
 
 // ---------------------------------------------------------------------------------------------- what is refused
