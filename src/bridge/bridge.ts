@@ -242,13 +242,21 @@ export class Bridge {
     this.#state = { kind: 'connecting', deadlineMs: monotonicMs() + CONNACK_TIMEOUT_MS, channel, remote };
     channel.serve({
       received: (buffer, length) => {
-        broker.counters[Counter.bytesReceived]! += length;
-        remote.receive(buffer, length, monotonicMs(), broker.refreshNow());
+        try {
+          broker.counters[Counter.bytesReceived]! += length;
+          remote.receive(buffer, length, monotonicMs(), broker.refreshNow());
+        } catch (error) {
+          this.#broken(error);
+        }
       },
       drained: () => {
-        broker.refreshNow();
-        remote.out.written();
-        if (this.#state.kind === 'connected') this.#state.end.pump();
+        try {
+          broker.refreshNow();
+          remote.out.written();
+          if (this.#state.kind === 'connected') this.#state.end.pump();
+        } catch (error) {
+          this.#broken(error);
+        }
       },
       closed: (why) => {
         broker.refreshNow();
@@ -258,6 +266,14 @@ export class Bridge {
     this.#log('debug', bridgeLines.bridgeSendingConnect(this.#settings.remoteClientid));
     remote.start(monotonicMs());
     channel.resume();
+  }
+
+  /** An exception that nobody expected came of what the other broker sends. @throws where the worker has to fall */
+  #broken(error: unknown): void {
+    const { host, port } = this.#addresses.current;
+    const from = `${this.#settings.name} [${host}:${port}]`;
+    this.#broker.guard.caught(error, { from, what: 'what comes over the bridge' });
+    this.#lose('this broker failed over what it sends');
   }
 
   #connack(packet: ConnackPacket): void {

@@ -21,6 +21,7 @@ import { Counter, type CounterName } from '../sys/counters.js';
 import { RetainedTree } from '../topic/retained-tree.js';
 import { isSysTopic } from '../topic/topic-name.js';
 import { DenialLog } from './denials.js';
+import { InputGuard } from './input-guard.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
 import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js';
 import { Releases } from './releases.js';
@@ -88,6 +89,7 @@ export class Broker implements SessionEvents {
   readonly delayedWills = new DelayedWills();
   readonly releases = new Releases();
   readonly denials: DenialLog;
+  readonly guard: InputGuard;
 
   /** Milliseconds since the epoch, as of the bytes being worked on. */
   now: number;
@@ -111,6 +113,14 @@ export class Broker implements SessionEvents {
     this.randomBytes = world.randomBytes;
     this.store = world.store ?? new MemoryStore();
     this.denials = new DenialLog(world.log);
+    this.guard = new InputGuard({
+      log: world.log,
+      isWhole: () => !this.routes.isBroken && !this.cluster.isBroken,
+      count: () => {
+        this.counters[Counter.inputFaults]! += 1;
+      },
+      clock: world.clock,
+    });
     this.#clock = world.clock;
     this.#changes = world.changes;
     this.now = world.clock();

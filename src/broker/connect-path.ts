@@ -136,7 +136,10 @@ function logIn(
   const login = loginOf(connection, packet);
   const answer = connection.broker.access.login(login);
   if (answer instanceof Promise)
-    void answer.then((admission) => decided(connection, packet, login, admission, admitted));
+    answer.then(
+      (admission) => connection.guarded(() => decided(connection, packet, login, admission, admitted)),
+      (error) => connection.failed(error),
+    );
   else decided(connection, packet, login, answer, admitted);
 }
 
@@ -195,12 +198,13 @@ function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array,
       durable: expiryOf(packet) > 0,
       will: will === null ? null : willForMain(connection, clientId, will),
     },
-    (answer) => {
-      if (connection.isClosed) abandon(connection, clientId, answer);
-      else if (answer.verdict === 'elsewhere') moveTo(connection, answer.worker, frame);
-      else if (answer.verdict === 'full') refuseFull(connection, packet);
-      else accept(connection, packet, will, assignedId);
-    },
+    (answer) =>
+      connection.guarded(() => {
+        if (connection.isClosed) abandon(connection, clientId, answer);
+        else if (answer.verdict === 'elsewhere') moveTo(connection, answer.worker, frame);
+        else if (answer.verdict === 'full') refuseFull(connection, packet);
+        else accept(connection, packet, will, assignedId);
+      }),
   );
   if (will !== null) will.claim = id;
 }

@@ -15,7 +15,7 @@ import { DisconnectReason } from '../log/mosquitto-lines.js';
 import { Framer } from '../mqtt/framer.js';
 import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import type { PacketError } from '../mqtt/packet-error.js';
-import { type AckPacket, PacketType, type ProtocolVersion } from '../mqtt/packets.js';
+import { type AckPacket, PACKET_NAMES, PacketType, type ProtocolVersion } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
 import type { ReceivedAliases } from '../mqtt/topic-aliases.js';
@@ -119,6 +119,8 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   /** It has more QoS 2 messages unreleased than it may. */
   #excess: Excess | null = null;
   #hasReceived = false;
+  /** Of the packet that came last. */
+  #packetType = 0;
 
   /** @param receiveFrame takes each packet; returns false to stop reading */
   constructor(broker: Broker, transport: Transport, receiveFrame: FrameReceiver) {
@@ -131,9 +133,10 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
     this.sender = new Sender(broker, this.out, this.mountPoint, (sessionGoesOn) =>
       this.close({ kind: 'taken over', sessionGoesOn }),
     );
-    this.#framer = new Framer((buffer, start, bodyStart, end) =>
-      receiveFrame(this, buffer, start, bodyStart, end),
-    );
+    this.#framer = new Framer((buffer, start, bodyStart, end) => {
+      this.#packetType = buffer[start]! >> 4;
+      return receiveFrame(this, buffer, start, bodyStart, end);
+    });
     this.#framer.maximumPacketSize = Math.min(
       broker.settings.maxPacketSize || CONNECT_SIZE_MAX,
       CONNECT_SIZE_MAX,
@@ -171,6 +174,14 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
 
   /** Bytes have arrived (hot path). The buffer is the caller's again afterwards. */
   receive(buffer: Uint8Array, length: number): void {
+    try {
+      this.#receive(buffer, length);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  #receive(buffer: Uint8Array, length: number): void {
     const { broker } = this;
     this.#lastReceivedAt = broker.refreshNow();
     broker.counters[Counter.bytesReceived]! += length;
@@ -193,13 +204,39 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
 
   /** The peer closed, or the socket failed. `reason` is empty for an ordinary end of the stream. */
   transportEnded(reason: string): void {
-    this.close({ kind: 'lost', reason: reason === '' ? DisconnectReason.closedByClient : reason });
+    this.guarded(() =>
+      this.close({ kind: 'lost', reason: reason === '' ? DisconnectReason.closedByClient : reason }),
+    );
   }
 
   /** The kernel takes bytes again. */
   drained(): void {
-    this.out.written();
-    if (this.isConnected) this.sender.pump();
+    try {
+      this.out.written();
+      if (this.isConnected) this.sender.pump();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** Does what goes on with the client's input after a wait. */
+  guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** An exception that nobody expected has come out of this connection's input: it ends. @throws where all has to */
+  failed(error: unknown): void {
+    const { broker } = this;
+    const from = this.clientId === '' ? this.address : `${this.clientId} [${this.address}]`;
+    broker.guard.caught(error, { from, what: `a ${PACKET_NAMES[this.#packetType]} packet` });
+    if (!this.isClosed) this.refuse(ReasonCode.implementationSpecificError);
+    // It has failed in its end: the session may be half way between two states.
+    else if (this.#session?.peer === this.sender) throw error;
+    else this.transport.destroy();
   }
 
   // ----------------------------------------------------------------- connecting
@@ -325,9 +362,13 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
 
   /** [mosq: SIGHUP] */
   async #leaveUnlessAdmitted(admitted: AdmittedLogin): Promise<void> {
-    if (await this.broker.access.isStillAdmitted(admitted)) return;
-    this.broker.refreshNow();
-    this.close({ kind: 'not admitted any more' });
+    try {
+      if (await this.broker.access.isStillAdmitted(admitted)) return;
+      this.broker.refreshNow();
+      this.close({ kind: 'not admitted any more' });
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   // ----------------------------------------------------------------- the end

@@ -4,21 +4,26 @@ import { RecordFlag, unpackRecords } from '../routing/wire.js';
 import type { Broker } from './broker.js';
 import { deliverLocally, deliverToMember, routePublication } from './route-publication.js';
 
+/** Characters of a topic in a log line. */
+const TOPIC_SHOWN = 100;
+
 function ignore(): void {}
 
 /**
  * Works off what another worker, or main, sent.
  * @param everywhere pass it on to all workers
+ * @param failed called for each message that is not delivered as a whole, because this broker failed over it
  * @param passedOn called with each worker that gets a shared group's message because nobody here may read it
  */
 export function receiveRecords(
   broker: Broker,
   records: Uint8Array,
   everywhere: boolean,
+  failed: () => void = ignore,
   passedOn: (worker: number) => void = ignore,
 ): void {
   broker.refreshNow();
-  unpackRecords(records, broker.linked, (publication, what, groupKey, asked) => {
+  const receive = (publication: Publication, what: number, groupKey: string, asked: number): void => {
     const route = broker.routes.route(publication.buffer, publication.topicStart, publication.topicEnd);
     if (route === null) return;
     publication.topic = route.topic;
@@ -33,6 +38,11 @@ export function receiveRecords(
     }
     if ((what & RecordFlag.setRetained) !== 0) broker.setRetained(publication);
     if ((what & RecordFlag.deliver) !== 0) deliverLocally(broker, route, publication, null);
+  };
+  unpackRecords(records, broker.linked, receive, (error) => {
+    const { topic } = broker.linked;
+    broker.guard.caught(error, { from: `the topic ${topic.slice(0, TOPIC_SHOWN)}`, what: 'a message' });
+    failed();
   });
 }
 

@@ -23,6 +23,14 @@ export function publishDelayedWill(broker: Broker, clientId: string): void {
 }
 
 export function publishWill(broker: Broker, clientId: string, will: PreparedWill): void {
+  try {
+    publishNow(broker, clientId, will);
+  } catch (error) {
+    broker.guard.caught(error, { from: clientId, what: 'the will' });
+  }
+}
+
+function publishNow(broker: Broker, clientId: string, will: PreparedWill): void {
   if (will.expiry !== 0) will.publication.expiresAt = broker.now + will.expiry * 1000;
   broker.directory.willDone(clientId, will.claim);
   broker.sessions.get(clientId)?.storage?.update({ will: undefined });

@@ -11,6 +11,7 @@
 import { closeSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { InputGuard } from '../broker/input-guard.js';
 import type { Admission, AdmittedLogin, Handover } from '../broker/ports.js';
 import { isTls } from '../config/listener-tls.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
@@ -42,6 +43,7 @@ export interface HttpApiOptions {
   sysTree: () => Record<string, number>;
   tlsKeylog: number | null;
   log: Log;
+  guard: InputGuard;
   /** A connection of this listener is gone. */
   closed: (listener: number) => void;
 }
@@ -84,12 +86,19 @@ export class HttpApi {
     this.#tls = new TlsListeners(ofHttpListeners(settings), files, {
       secured: (socket, origin, session) => this.#server.accept(socket, origin, session),
       failed: (origin, reason) => this.#refused(origin, reason),
+      faulted: (origin, error) => this.#faulted(origin, 'a TLS handshake', error),
       keylog: tlsKeylog === null ? null : (line) => writeTlsKeylog(tlsKeylog, line),
     });
     this.#server = new HttpServer({
       answer: (request, response, connection) => this.#answer(request, response, connection),
       closed: ({ listener }) => this.#closed(listener),
+      faulted: (origin, error) => this.#faulted(origin, 'an HTTP request', error),
     });
+  }
+
+  /** @throws the error, where main has to fall over it */
+  #faulted({ remoteAddress, remotePort }: SocketOrigin, what: string, error: unknown): void {
+    this.#options.guard.caught(error, { from: `${remoteAddress}:${remotePort}`, what });
   }
 
   /** SIGHUP. Requests from now on are answered by the new rules, on open connections, too. */

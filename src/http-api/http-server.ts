@@ -23,8 +23,10 @@ const REQUEST_MS = 10_000;
 const ANSWER_MS = 60_000;
 
 export interface HttpServerOptions {
-  /** Ends the response; may not reject. */
+  /** Ends the response. */
   answer: (request: IncomingMessage, response: ServerResponse, connection: HttpConnection) => Promise<void>;
+  /** An exception that nobody expected came of a request; its connection ends. @throws where main has to fall */
+  faulted: (origin: SocketOrigin, error: unknown) => void;
   /** The stream is closed. */
   closed: (origin: SocketOrigin) => void;
 }
@@ -108,13 +110,22 @@ export class HttpServer {
    */
   #take(request: IncomingMessage, response: ServerResponse): void {
     const connection = this.#connections.get(request.socket);
-    const begin = (): void => this.#begin(request, response, connection!);
+    const begin = (): void => {
+      this.#begin(request, response, connection!).catch((error) => {
+        this.#options.faulted(connection!.origin, error);
+        request.socket.destroy();
+      });
+    };
     if (connection === undefined || connection.next !== null) request.socket.destroy();
     else if (connection.isAnswering) connection.next = begin;
     else begin();
   }
 
-  #begin(request: IncomingMessage, response: ServerResponse, connection: HttpConnection): void {
+  async #begin(
+    request: IncomingMessage,
+    response: ServerResponse,
+    connection: HttpConnection,
+  ): Promise<void> {
     connection.isAnswering = true;
     connection.setLimit(ANSWER_MS);
     response.once('close', () => {
@@ -125,7 +136,7 @@ export class HttpServer {
       connection.next = null;
       next?.();
     });
-    void this.#options.answer(request, response, connection);
+    await this.#options.answer(request, response, connection);
   }
 
   /** What came is no HTTP, or too much of it; or the stream failed. */

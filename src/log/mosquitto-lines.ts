@@ -329,6 +329,10 @@ export const subscribeFilter = (topicFilter: string, qos: Qos | null) =>
 export const subscribed = (clientId: string, qos: Qos, topicFilter: string) =>
   `${clientId} ${qos} ${topicFilter}`;
 
+/** E; our own. @param unwritten how many such lines were left out before it */
+export const inputFault = (from: string, what: string, stack: string, unwritten: number) =>
+  `Error: Midge failed over ${what} of ${from}, and goes on without it: ${stack}${unwritten === 0 ? '' : ` (${unwritten} more of these were not written)`}`;
+
 /** I; our own. */
 export const subscriptionTooLong = (clientId: string) =>
   `A filter of ${clientId} is refused: with mount_point before it, it is too long or has too many levels.`;

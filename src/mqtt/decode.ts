@@ -14,6 +14,7 @@ import {
   type AuthPacket,
   type ConnackPacket,
   type DisconnectPacket,
+  PACKET_NAMES,
   type Packet,
   PacketType,
   type PingreqPacket,
@@ -28,25 +29,6 @@ import { ConnectReturnCode, isReasonCodeAllowed, ReasonCode } from './reason-cod
 
 /** Which side sent the packet: some packets only come from one. */
 export type PacketOrigin = 'client' | 'server';
-
-const NAMES = [
-  'RESERVED',
-  'CONNECT',
-  'CONNACK',
-  'PUBLISH',
-  'PUBACK',
-  'PUBREC',
-  'PUBREL',
-  'PUBCOMP',
-  'SUBSCRIBE',
-  'SUBACK',
-  'UNSUBSCRIBE',
-  'UNSUBACK',
-  'PINGREQ',
-  'PINGRESP',
-  'DISCONNECT',
-  'AUTH',
-] as const;
 
 const CLIENT_ONLY: ReadonlySet<number> = new Set([
   PacketType.connect,
@@ -85,7 +67,7 @@ export function decodePacket(
   if (type === PacketType.connect) return decodeConnect(buffer, start, bodyStart, end);
   const wrongFlags = checkFlags(type, first & 0x0f);
   if (wrongFlags !== undefined) return wrongFlags;
-  const reader = new PacketReader(buffer, bodyStart, end, NAMES[type]!);
+  const reader = new PacketReader(buffer, bodyStart, end, PACKET_NAMES[type]!);
   const packet = readPacket(reader, first, version, origin);
   reader.expectEnd();
   return reader.error ?? packet;
@@ -99,7 +81,7 @@ function refuseType(type: number, version: ProtocolVersion, origin: PacketOrigin
   const refused = origin === 'client' ? SERVER_ONLY : CLIENT_ONLY;
   const disconnectedByOldServer = type === PacketType.disconnect && origin === 'server' && version !== 5;
   if (!refused.has(type) && !disconnectedByOldServer) return undefined;
-  return new PacketError(ReasonCode.protocolError, `${NAMES[type]} packet from a ${origin}.`);
+  return new PacketError(ReasonCode.protocolError, `${PACKET_NAMES[type]} packet from a ${origin}.`);
 }
 
 /** The lower four bits of the first byte [MQTT-2.1.3-1]; those of PUBLISH mean something. */
@@ -111,7 +93,7 @@ function checkFlags(type: number, flags: number): PacketError | undefined {
   // [MQTT-3.6.1-1], where Mosquitto answers with another code than for the others.
   const reasonCode = type === PacketType.pubrel ? ReasonCode.protocolError : ReasonCode.malformedPacket;
   const firstByte = ((type << 4) | flags).toString(16).toUpperCase();
-  return new PacketError(reasonCode, `${NAMES[type]} with non-zero reserved flags (${firstByte}).`);
+  return new PacketError(reasonCode, `${PACKET_NAMES[type]} with non-zero reserved flags (${firstByte}).`);
 }
 
 function readPacket(

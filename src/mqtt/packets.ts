@@ -196,3 +196,23 @@ export type Packet =
   | PingrespPacket
   | DisconnectPacket
   | AuthPacket;
+
+/** By their type, as log lines call them. */
+export const PACKET_NAMES = [
+  'RESERVED',
+  'CONNECT',
+  'CONNACK',
+  'PUBLISH',
+  'PUBACK',
+  'PUBREC',
+  'PUBREL',
+  'PUBCOMP',
+  'SUBSCRIBE',
+  'SUBACK',
+  'UNSUBSCRIBE',
+  'UNSUBACK',
+  'PINGREQ',
+  'PINGRESP',
+  'DISCONNECT',
+  'AUTH',
+] as const;

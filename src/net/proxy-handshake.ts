@@ -31,6 +31,8 @@ export interface ProxyEvents {
    * @param tls what the proxy has settled; `null` = the client did not come to it over TLS, or it does not say
    */
   passed: (behind: Detached, origin: SocketOrigin, tls: TlsSession | null) => void;
+  /** An exception that nobody expected came of the header; `ended` follows. @throws where the thread has to fall */
+  faulted: (origin: SocketOrigin, error: unknown) => void;
   /** The connection is over. @param lines about its end */
   ended: (listener: number, lines: readonly string[]) => void;
 }
@@ -54,6 +56,15 @@ export class ProxyHandshake implements TransportUser {
   }
 
   receive(buffer: Uint8Array, length: number): void {
+    try {
+      this.#receive(buffer, length);
+    } catch (error) {
+      this.#events.faulted(this.#transport, error);
+      this.#end([this.#endLine(DisconnectReason.implementationSpecific)]);
+    }
+  }
+
+  #receive(buffer: Uint8Array, length: number): void {
     const bytes = Buffer.concat([this.#bytes, buffer.subarray(0, length)]);
     const header = parseProxyHeader(this.#version, bytes);
     if (header === 'incomplete') this.#bytes = bytes;

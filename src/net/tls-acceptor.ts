@@ -22,6 +22,8 @@ export interface TlsAcceptorOptions {
   secured: (socket: TLSSocket, origin: SocketOrigin, session: TlsSession) => void;
   /** @param reason for the line about its end */
   failed: (origin: SocketOrigin, reason: string) => void;
+  /** An exception that nobody expected came of a handshake; `failed` follows. @throws where the thread has to fall */
+  faulted: (origin: SocketOrigin, error: unknown) => void;
   /** Given each line for a key log; `null` = there is none. */
   keylog: ((line: Buffer) => void) | null;
 }
@@ -48,7 +50,15 @@ export class TlsAcceptor {
         pskCallback: (socket: TLSSocket, identity: string) => this.#keyOf(socket, identity, keys),
       }),
     });
-    server.on('secureConnection', (socket) => this.#secured(socket, originOf(socket)));
+    server.on('secureConnection', (socket) => {
+      const origin = originOf(socket);
+      if (origin === undefined) return;
+      try {
+        this.#secured(socket, origin);
+      } catch (error) {
+        this.#faulted(socket, origin, error);
+      }
+    });
     server.on('tlsClientError', (error, socket) => this.#failed(error, socket, originOf(socket)));
     if (keylog !== null) server.on('keylog', keylog);
     return server;
@@ -70,8 +80,14 @@ export class TlsAcceptor {
     return keys.get(identity) ?? null;
   }
 
-  #secured(socket: TLSSocket, origin: SocketOrigin | undefined): void {
-    if (origin === undefined) return;
+  #faulted(socket: TLSSocket, origin: SocketOrigin, error: unknown): void {
+    this.#options.faulted(origin, error);
+    socket.on('error', () => {});
+    socket.destroy();
+    this.#options.failed(origin, DisconnectReason.implementationSpecific);
+  }
+
+  #secured(socket: TLSSocket, origin: SocketOrigin): void {
     const fault = this.#options.options.requestCert ? certificateFault(socket, this.#options.trust) : null;
     if (fault !== null) {
       socket.on('error', () => {});

@@ -44,6 +44,8 @@ export interface WebSocketAcceptorOptions {
   accepted: (transport: WebSocketTransport) => void;
   /** @param reason for the line about its end */
   failed: (origin: SocketOrigin, reason: string) => void;
+  /** An exception that nobody expected came of a handshake; `failed` follows. @throws where the thread has to fall */
+  faulted: (origin: SocketOrigin, error: unknown) => void;
 }
 
 interface Handshake {
@@ -64,12 +66,29 @@ export class WebSocketAcceptor {
   constructor(options: WebSocketAcceptorOptions) {
     this.#options = options;
     this.#http = createServer({ maxHeaderSize: options.headerSizeMax });
-    this.#http.on('upgrade', (request, stream, head) => this.#upgrade(request, stream, head));
+    this.#http.on('upgrade', (request, stream, head) =>
+      this.#guard(stream, () => this.#upgrade(request, stream, head)),
+    );
     for (const event of ['request', 'checkExpectation', 'connect']) {
-      this.#http.on(event, (request: IncomingMessage) => this.#refuseOrdinary(request));
+      this.#http.on(event, (request: IncomingMessage) =>
+        this.#guard(request.socket, () => this.#refuseOrdinary(request)),
+      );
     }
     this.#http.on('clientError', (error, stream) => this.#garbled(error, stream));
     this.#webSockets = this.#createWebSocketServer();
+  }
+
+  #guard(stream: Duplex, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      const handshake = this.#handshakes.get(stream);
+      if (handshake === undefined) throw error; // it is over, and what was thrown is about what came of it
+      this.#options.faulted(handshake.origin, error);
+      this.#fail(stream, DisconnectReason.implementationSpecific);
+      stream.on('error', () => {});
+      stream.destroy();
+    }
   }
 
   #createWebSocketServer(): WebSocketServer {

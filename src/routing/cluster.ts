@@ -50,6 +50,11 @@ export class Cluster {
     this.#finishBarriers();
   }
 
+  /** An exception has left half a message in a batch for another worker. */
+  get isBroken(): boolean {
+    return this.#links.some((link) => link?.isPacking);
+  }
+
   link(worker: number): Link | null {
     return this.#links[worker] ?? null;
   }

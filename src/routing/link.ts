@@ -33,6 +33,8 @@ interface Waiting {
 export class Link implements ByteSink {
   /** The number of the worker at the other end. */
   readonly worker: number;
+  /** Still true after an exception: half a record is in the batch, and nobody could read what follows it. */
+  isPacking = false;
   #port: Pick<MessagePort, 'postMessage'> | null;
   /** Batches for the successor of the worker that died; `null` = the link is open. */
   #held: Batch[] | null = null;
@@ -69,7 +71,9 @@ export class Link implements ByteSink {
    * @param asked for a group: the workers that were asked for a member before
    */
   publish(publication: Publication, what: number, groupKey: string, asked = 0): void {
+    this.isPacking = true;
     packRecord(this.#out, publication, what, groupKey, asked | (1 << this.worker));
+    this.isPacking = false;
   }
 
   /**

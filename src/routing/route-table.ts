@@ -130,8 +130,14 @@ export class RouteTable {
   readonly #trie = new TopicTrie<FilterSubscribers>();
   readonly #cache = new RouteCache();
   #generation = 0;
+  #isChanging = false;
   #subscriptionCount = 0;
   #sharedCount = 0;
+
+  /** An exception has left a change half done: the table cannot be relied on any more. */
+  get isBroken(): boolean {
+    return this.#isChanging;
+  }
 
   /** This worker's subscriptions, without the shared ones. */
   get subscriptionCount(): number {
@@ -144,6 +150,13 @@ export class RouteTable {
 
   /** @returns what the other workers have to know, `null` where nothing changed for them */
   add(subscription: Subscription): Interest | null {
+    this.#isChanging = true;
+    const interest = this.#add(subscription);
+    this.#isChanging = false;
+    return interest;
+  }
+
+  #add(subscription: Subscription): Interest | null {
     this.#generation += 1;
     const shared = parseSharedFilter(subscription.filter);
     if (typeof shared === 'object') {
@@ -162,6 +175,13 @@ export class RouteTable {
 
   /** @returns what the other workers have to know, `null` where nothing changed for them */
   remove(subscription: Subscription): Interest | null {
+    this.#isChanging = true;
+    const interest = this.#remove(subscription);
+    this.#isChanging = false;
+    return interest;
+  }
+
+  #remove(subscription: Subscription): Interest | null {
     this.#generation += 1;
     const shared = parseSharedFilter(subscription.filter);
     if (typeof shared === 'object') {

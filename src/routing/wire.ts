@@ -99,6 +99,7 @@ export function packedRecords(publications: readonly Publication[], what: number
 
 /**
  * Reads the records of a batch into one reused publication.
+ * @param failed gets what `each` has thrown, and the record is passed over
  * @param each gets the publication, what to do with it (`RecordFlag`), and for a group its key (else '') and the
  * workers that were asked for a member
  */
@@ -106,10 +107,34 @@ export function unpackRecords(
   records: Uint8Array,
   into: Publication,
   each: (publication: Publication, what: number, groupKey: string, asked: number) => void,
+  failed: (error: unknown) => void = rethrow,
 ): void {
   const bytes = Buffer.from(records.buffer, records.byteOffset, records.length);
-  let at = 0;
-  while (at < bytes.length) {
+  const place = { next: 0 };
+  while (place.next < bytes.length) {
+    const start = place.next;
+    try {
+      unpackFrom(bytes, place, into, each);
+    } catch (error) {
+      if (place.next === start) throw error; // the batch itself does not read
+      failed(error);
+    }
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}
+
+/** @param place where the next record begins: beyond the last one that was read, should `each` throw */
+function unpackFrom(
+  bytes: Buffer,
+  place: { next: number },
+  into: Publication,
+  each: (publication: Publication, what: number, groupKey: string, asked: number) => void,
+): void {
+  while (place.next < bytes.length) {
+    const at = place.next;
     const end = at + bytes.readUInt32LE(at);
     const what = bytes[at + 4]!;
     const groupStart = at + HEADER;
@@ -117,6 +142,7 @@ export function unpackRecords(
     const userStart = originStart + bytes.readUInt32LE(at + 17);
     const topicStart = userStart + bytes.readUInt32LE(at + 21);
     const topicEnd = topicStart + bytes.readUInt16LE(at + 25);
+    place.next = end;
     into.pointAt(bytes);
     into.qos = (what & 3) as Qos;
     into.retain = (what & RecordFlag.retain) !== 0;
@@ -139,6 +165,5 @@ export function unpackRecords(
         bytes.toString('utf8', groupStart + ASKED, originStart),
         bytes.readInt32LE(groupStart),
       );
-    at = end;
   }
 }

@@ -39,6 +39,8 @@ export const Counter = {
   storeCommits: 28,
   /** Goes up about once a second as long as the worker runs. */
   ticks: 29,
+  /** Pieces of input over which this broker itself failed. */
+  inputFaults: 30,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -83,6 +85,7 @@ export const COUNTER_USES: Readonly<Record<CounterName, CounterUse>> = {
   dropBacklog: { topics: ['publish/messages/dropped/backlog'] },
   dropCongested: { topics: ['publish/messages/dropped/congested'] },
   dropMemory: { topics: ['publish/messages/dropped/memory'] },
+  inputFaults: { topics: ['connections/faults'] },
   utilisation: { isGauge: true },
   connectionsTaken: {},
   storeCommits: {},

@@ -2,7 +2,9 @@
  * The broker as a process: starts and stops log, listeners, workers and signals in their order. Connections are served
  * by the workers.
  */
+
 import { rmSync } from 'node:fs';
+import { InputGuard } from '../../broker/input-guard.js';
 import { compareSettings, type SettingsDiff, untilRestart } from '../../config/reload-diff.js';
 import type { Settings } from '../../config/settings.js';
 import type { HttpApi } from '../../http-api/http-api.js';
@@ -72,6 +74,9 @@ export class BrokerProcess {
   readonly #tlsKeylog: number | null;
   /** `null` as long as no listener asks for it: brokers without one need not hold what serves it. */
   #http: HttpApi | null = null;
+  /** Of inputs that main itself works on. */
+  readonly #guard: InputGuard;
+  #faults = 0;
   #stopping = false;
   /** The store is being changed. */
   #changing: Promise<void> = Promise.resolve();
@@ -88,10 +93,19 @@ export class BrokerProcess {
     this.#tlsKeylog = tlsKeylog;
     this.#certificates = new CertificateWatch(logger);
     this.#acceptor = acceptor;
+    this.#guard = new InputGuard({
+      log: logger,
+      isWhole: () => true,
+      count: () => {
+        this.#faults += 1;
+      },
+      clock: Date.now,
+    });
     this.#supervisor = new Supervisor({
       settings,
       files,
       log: logger,
+      guard: this.#guard,
       logMask: logger.mask,
       tlsKeylog,
       writeLines: (written) => logger.writeLines(written),
@@ -101,6 +115,7 @@ export class BrokerProcess {
     const source = {
       supervisor: this.#supervisor,
       sockets: () => this.#acceptor.accepted,
+      faults: () => this.#faults,
       store: () => this.#store.figures(),
     };
     this.#sys = new SysPublisher(source, `midge version ${VERSION}`);
@@ -198,6 +213,7 @@ export class BrokerProcess {
       sysTree: () => this.#sys.numbers(),
       tlsKeylog: this.#tlsKeylog,
       log: this.#logger,
+      guard: this.#guard,
       closed: (listener) => this.#acceptor.closed(listener),
     });
   }

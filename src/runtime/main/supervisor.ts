@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { appendAll } from '../../base/append-all.js';
 import { assertNever } from '../../base/assert.js';
+import type { InputGuard } from '../../broker/input-guard.js';
 import type { Settings } from '../../config/settings.js';
 import type { Log, LogLine } from '../../log/log.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
@@ -28,6 +29,7 @@ export interface SupervisorOptions {
   settings: Settings;
   files: FileTexts;
   log: Log;
+  guard: InputGuard;
   logMask: number;
   /** Lines from workers, with their own time. */
   writeLines: (lines: LogLine[]) => void;
@@ -287,7 +289,17 @@ export class Supervisor {
     else this.#onReady.push(action);
   }
 
+  /** What a worker says goes back to what some client sent, and must not end main. */
   #receive(handle: WorkerHandle, message: WorkerToMain): void {
+    try {
+      this.#take(handle, message);
+    } catch (error) {
+      const input = { from: `worker ${handle.worker}`, what: `a message (${message.kind})` };
+      this.#options.guard.caught(error, input);
+    }
+  }
+
+  #take(handle: WorkerHandle, message: WorkerToMain): void {
     switch (message.kind) {
       case 'together':
         for (const one of message.messages) this.#receive(handle, one);

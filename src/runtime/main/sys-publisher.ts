@@ -9,6 +9,8 @@ export interface SysSource {
   supervisor: Supervisor;
   /** Connections accepted since the start. */
   sockets: () => number;
+  /** Pieces of input over which main has failed. */
+  faults: () => number;
   /** Figures of the store, by topic below `$SYS/broker/`. */
   store: () => Readonly<Record<string, string | number>>;
 }
@@ -72,7 +74,7 @@ export class SysPublisher {
   }
 
   #read(): SysReadings {
-    const { supervisor, sockets, store } = this.#source;
+    const { supervisor, sockets, faults, store } = this.#source;
     const counted = COUNTER_NAMES.map((name) => [name, supervisor.count(name)]);
     const counters = Object.fromEntries(counted) as Record<CounterName, number>;
     const { retainedMessages } = supervisor;
@@ -82,6 +84,7 @@ export class SysPublisher {
       storedMessages: retainedMessages + counters.storedMessages,
       clientsTotal: supervisor.clients,
       sockets: sockets(),
+      inputFaults: faults() + counters.inputFaults,
       heapBytes: process.memoryUsage.rss(),
       store: store(),
     };

@@ -15,6 +15,8 @@ export interface TlsEvents {
   /** The handshake is done, and nothing was read of the socket yet. */
   secured: (socket: TLSSocket, origin: SocketOrigin, session: TlsSession) => void;
   failed: (origin: SocketOrigin, reason: string) => void;
+  /** An exception that nobody expected came of a handshake; `failed` follows. @throws where the thread has to fall */
+  faulted: (origin: SocketOrigin, error: unknown) => void;
   /** [mosq: --tls-keylog] */
   keylog: ((line: Buffer) => void) | null;
 }
@@ -62,6 +64,7 @@ export class TlsListeners {
       trust: { authorities, anyDate },
       secured: this.#events.secured,
       failed: this.#events.failed,
+      faulted: this.#events.faulted,
       keylog: this.#events.keylog,
     });
   }

@@ -12,7 +12,7 @@ import type { Broker } from '../../broker/broker.js';
 import { openConnection } from '../../broker/packet-path.js';
 import type { Detached, Handover, Transport, TransportUser } from '../../broker/ports.js';
 import type { Settings } from '../../config/settings.js';
-import { clientDisconnected, negotiatedTlsWithProxy } from '../../log/mosquitto-lines.js';
+import { clientDisconnected, DisconnectReason, negotiatedTlsWithProxy } from '../../log/mosquitto-lines.js';
 import { socketOf } from '../../net/descriptor.js';
 import { type ProxyDemands, ProxyHandshake } from '../../net/proxy-handshake.js';
 import { RelayStream, RelayTransport } from '../../net/relay.js';
@@ -39,6 +39,7 @@ export class WorkerIntake {
     this.#tls = new TlsListeners(settings, files, {
       secured: (socket, origin, session) => this.#secured(socket, origin, session),
       failed: (origin, reason) => this.#refused(origin, reason),
+      faulted: (origin, error) => this.#faulted(origin, 'a TLS handshake', error),
       keylog: keylogTo(tlsKeylog),
     });
   }
@@ -49,7 +50,16 @@ export class WorkerIntake {
   }
 
   /** Takes a connection up. */
-  serve({ handover, received, tls, ...origin }: PassedConnection): void {
+  serve(connection: PassedConnection): void {
+    try {
+      this.#serve(connection);
+    } catch (error) {
+      this.#faulted(connection, 'a connection', error);
+      this.#refused(connection, DisconnectReason.implementationSpecific);
+    }
+  }
+
+  #serve({ handover, received, tls, ...origin }: PassedConnection): void {
     this.#broker.counters[Counter.connectionsTaken]! += 1; // if this thread dies now, the descriptor dies with it
     const listener = this.#broker.settings.listeners[origin.listener]!;
     // One that another worker passes on has all that comes before MQTT behind it, and comes with what it had sent.
@@ -102,6 +112,7 @@ export class WorkerIntake {
       new ProxyHandshake(transport, demands, {
         passed: (behind, client, tls) => this.#passedByProxy(behind, client, tls),
         ended: (listener, lines) => this.#ended(listener, lines),
+        faulted: (from, error) => this.#faulted(from, 'a PROXY header', error),
       }),
     );
   }
@@ -159,7 +170,13 @@ export class WorkerIntake {
       originsOf: (listener) => broker.settings.listeners[listener]!.websocketsOrigin,
       accepted: (transport) => this.#connect(transport, NO_BYTES),
       failed: (origin, reason) => this.#refused(origin, reason),
+      faulted: (origin, error) => this.#faulted(origin, 'a WebSocket handshake', error),
     });
+  }
+
+  /** @throws the error, where the thread has to fall over it */
+  #faulted({ remoteAddress, remotePort }: SocketOrigin, what: string, error: unknown): void {
+    this.#broker.guard.caught(error, { from: `${remoteAddress}:${remotePort}`, what });
   }
 
   #refused({ listener, remoteAddress, remotePort }: SocketOrigin, reason: string): void {

@@ -112,12 +112,15 @@ export class WorkerLinks {
       link.workedOff(records.length);
       if (awaited !== 0) store.whenSettled(mark, () => link.control({ kind: verdict, batch: awaited }));
     };
-    const failed = () => {
+    const lost = () => {
       verdict = 'lost';
+    };
+    const failed = () => {
+      lost();
       done();
     };
     // A shared group may pass a message on to a third worker: then this batch is complete when that worker has it.
-    receiveRecords(this.#broker, records, false, (worker) => {
+    receiveRecords(this.#broker, records, false, lost, (worker) => {
       missing += cluster.whenStored(1 << worker, done, failed);
     });
     done();

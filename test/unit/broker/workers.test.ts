@@ -262,7 +262,7 @@ describe('a shared group with members on several workers', () => {
       from.flush();
       for (const sent of from.port.take()) {
         if (sent.kind !== 'batch') continue;
-        receiveRecords(fixture.broker, sent.records, false, (number) => passedOn.push(number));
+        receiveRecords(fixture.broker, sent.records, false, undefined, (number) => passedOn.push(number));
       }
       fixture.flush();
     };

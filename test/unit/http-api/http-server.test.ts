@@ -44,6 +44,9 @@ async function open(t: TestContext): Promise<Scene> {
   const closed: number[] = [];
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const server = new HttpServer({
+    faulted: (_, error) => {
+      throw error;
+    },
     answer: async (_, response, connection) => void asked.push({ response, connection }),
     closed: ({ listener }) => closed.push(listener),
   });

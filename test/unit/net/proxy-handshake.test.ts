@@ -65,6 +65,9 @@ function begin(demands: Partial<ProxyDemands> = {}) {
         assert.deepEqual([outcome, handover], [{}, DESCRIPTOR]);
         outcome.passed = { rest: Buffer.from(unread).toString(), origin, tls };
       },
+      faulted: (_, error) => {
+        throw error;
+      },
       ended: (listener, lines) => {
         assert.deepEqual([outcome, listener], [{}, transport.listener]);
         outcome.lines = lines;

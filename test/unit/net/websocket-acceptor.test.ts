@@ -41,6 +41,9 @@ async function open(t: TestContext): Promise<Scene> {
     packetSizeMax: () => 0,
     originsOf: () => [],
     accepted,
+    faulted: (_, error) => {
+      throw error;
+    },
     failed: (_, reason) => failures.push(reason),
   });
   t.mock.timers.enable({ apis: ['setTimeout'] });

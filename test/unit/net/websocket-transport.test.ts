@@ -67,6 +67,9 @@ async function open(t: TestContext): Promise<Scene> {
         transport.serve(user);
         resolve(transport);
       },
+      faulted: (_, error) => {
+        throw error;
+      },
       failed: (_, reason) => assert.fail(reason),
     });
     acceptor.accept(stream, { listener: 0, remoteAddress: '192.0.2.1', remotePort: 40_000 }, null);

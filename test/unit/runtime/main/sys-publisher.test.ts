@@ -22,7 +22,12 @@ test('the tree is published at once, and then on seconds that sys_interval divid
         published.push([(Date.now() % 60_000) / 1000, Buffer.from(publication.payload()).toString()]);
       }),
   };
-  const source = { supervisor: supervisor as Supervisor, sockets: () => 0, store: () => ({}) };
+  const source = {
+    supervisor: supervisor as Supervisor,
+    sockets: () => 0,
+    faults: () => 0,
+    store: () => ({}),
+  };
   const publisher = new SysPublisher(source, 'midge version 1');
   const pass = (seconds: number): void => {
     for (let quarters = seconds * 4; quarters > 0; quarters -= 1) t.mock.timers.tick(250);
