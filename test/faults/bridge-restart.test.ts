@@ -6,13 +6,14 @@ import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
 import { SessionClient } from '../support/clients/session-client.js';
 import { FlakyProxy } from '../support/network/flaky-proxy.js';
+import { inShortOrLong } from '../support/run-length.js';
 
-const messages = Number(process.env.BRIDGE_MESSAGES ?? 100_000);
+const messages = inShortOrLong(30_000, 200_000);
 /** Messages that a publisher has under way at once. */
 const atOnce = 500;
 const payloadBytes = 100;
 /** What the process may grow by, with what the system shows it of the store's file. */
-const growthMaxKiB = 100_000;
+const growthMaxKiB = inShortOrLong(60_000, 150_000);
 
 const payload = (number: number): Buffer => Buffer.from(String(number).padEnd(payloadBytes, '.'));
 const numberOf = (bytes: Uint8Array): number => Number.parseInt(Buffer.from(bytes).toString(), 10);
