@@ -12,7 +12,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, constants, tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
+import { basename, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { prepareOrExit, root } from './prepare.mjs';
 
@@ -24,41 +24,53 @@ const testFilesPerProcessor = 2;
 const testFilesAtOnceMax = 8;
 /** The longest file takes two minutes on two quiet cores. One that never ends must not hold up the others' results. */
 const fileMinutesMax = 10;
-/** Unit tests of the levels that know no socket, timer, thread or disk (src/ARCHITECTURE.md). */
-const pureFolders = [
+/**
+ * Folders of unit tests whose files share a process: none of them leaves anything in it that the next one could see.
+ * A process takes longer to start than most of these files to run.
+ */
+const sharingFolders = [
   'auth',
   'base',
+  'bridge',
   'broker',
+  'cli',
   'client',
   'config',
   'mosquitto-db',
   'mqtt',
+  'net',
   'routing',
+  'runtime',
   'session',
   'sys',
   'topic',
 ].map((name) => join('dist', 'test', 'unit', name));
-
 /** Test files that take more than ten seconds, the longest first. One that is missing here is only begun later. */
 const longFiles = [
-  'cli-differential',
-  'bridge-outage',
+  'cli-option-by-option',
+  'cli-in-particular',
   'http-api',
+  'bridge-links',
+  'store-damage',
   'unit-session',
-  'damage',
+  'two-commands',
+  'broker-kill',
+  'bridge-restart',
   'access-rights',
   'access-users',
   'cli-with-midge',
-  'kill',
-  'bridge-restart',
+  'unit-cli',
   'bridge-options',
   'access-tls',
+  'proxy-protocol',
   'cli-since-2.1',
   'bridge-tls',
-  'proxy-protocol',
   'flow-control',
   'store-unavailable',
   'takeover',
+  'takeover-from-mosquitto',
+  'bridge-outage',
+  'websockets',
   'service-manager',
   'bridge-kinds',
   'walk-through',
@@ -138,13 +150,14 @@ function listTestFiles() {
  * @returns {string[]} what the runner is given in their place
  */
 function shareProcesses(files, folder) {
-  const given = files.filter((file) => !pureFolders.includes(dirname(file)));
-  for (const pure of pureFolders) {
+  const isOf = (folder, file) => file.startsWith(folder + sep);
+  const given = files.filter((file) => !sharingFolders.some((folder) => isOf(folder, file)));
+  for (const shared of sharingFolders) {
     const urls = files
-      .filter((file) => dirname(file) === pure)
+      .filter((file) => isOf(shared, file))
       .map((file) => pathToFileURL(join(root, file)).href);
     if (urls.length === 0) continue;
-    const file = join(folder, `unit-${basename(pure)}.test.mjs`);
+    const file = join(folder, `unit-${basename(shared)}.test.mjs`);
     writeFileSync(file, urls.map((url) => `import ${JSON.stringify(url)};\n`).join(''));
     given.push(file);
   }
