@@ -8,7 +8,7 @@ import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { DurableClient } from '../support/clients/durable-client.js';
 import { NumberPublisher, NumberSubscriber, range } from '../support/clients/numbers.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { Random } from '../support/random.js';
+import { Random, seedOfRun } from '../support/random.js';
 import { inShortOrLong } from '../support/run-length.js';
 import { patienceMs, within } from '../support/within.js';
 
@@ -190,7 +190,7 @@ class Trial {
 const modes = { autosave: '', durable: 'persistence_mode durable' };
 
 for (const [mode, line] of Object.entries(modes)) {
-  const seed = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 32));
+  const seed = seedOfRun();
   test(`${mode}: nothing acknowledged is lost in ${rounds} kills, seed ${seed}`, async (t) => {
     const limits = 'max_inflight_messages 0\nmax_queued_messages 0';
     const config = `persistence true\npersistence_location {folder}/\n${limits}\n${line}`;

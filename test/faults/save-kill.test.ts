@@ -7,22 +7,26 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BrokerRuns } from '../support/brokers/broker-runs.js';
 import { afterTest } from '../support/cleanup.js';
+import { Random, seedOfRun } from '../support/random.js';
 import { inShortOrLong } from '../support/run-length.js';
 import { temporaryFolder } from '../support/store/stores.js';
 
 const SAVER = fileURLToPath(new URL('../support/store/store-saver.js', import.meta.url));
 const ROUNDS = inShortOrLong(5, 50);
 
-test('a process killed while it saves leaves the last save or the one under way', async (t) => {
+const seed = seedOfRun();
+
+test(`a process killed while it saves leaves the last save or the one under way, seed ${seed}`, async (t) => {
+  const random = new Random(seed);
   const runs = new BrokerRuns(t, existsSync('/dev/shm') ? temporaryFolder(t, '/dev/shm') : undefined);
   let saved = 0;
   for (let round = 0; round < ROUNDS; round += 1) {
     const child = fork(SAVER, [runs.path, runs.memory, String(saved + 1)]);
     afterTest(t, () => child.kill('SIGKILL'));
-    const last = saved + 3 + Math.floor(Math.random() * 10);
+    const last = saved + 3 + random.below(10);
     child.on('message', (number: number) => {
       saved = number;
-      if (number >= last) setTimeout(() => child.kill('SIGKILL'), Math.random() * 5);
+      if (number >= last) setTimeout(() => child.kill('SIGKILL'), random.below(5));
     });
     const [, signal] = await once(child, 'close');
     assert.equal(signal, 'SIGKILL', 'the saver ran until it was killed');

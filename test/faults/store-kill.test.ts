@@ -10,6 +10,7 @@ import { migrate } from '../../src/store/file/migrations.js';
 import { checkStore } from '../../src/store/file/store-check.js';
 import { Store } from '../../src/store/store.js';
 import { afterTest } from '../support/cleanup.js';
+import { Random, seedOfRun } from '../support/random.js';
 import { inShortOrLong } from '../support/run-length.js';
 import type { WriterNews, WriterOptions } from '../support/store/store-writer.js';
 import { temporaryFolder } from '../support/store/stores.js';
@@ -25,14 +26,16 @@ function startWriter(t: TestContext, options: WriterOptions): ChildProcess {
 }
 
 for (const mode of ['autosave', 'durable'] as const satisfies StoreMode[]) {
-  test(`${mode}: nothing acknowledged is lost in ${ROUNDS} kills`, async (t) => {
+  const seed = seedOfRun();
+  test(`${mode}: nothing acknowledged is lost in ${ROUNDS} kills, seed ${seed}`, async (t) => {
+    const random = new Random(seed);
     const path = join(temporaryFolder(t), 'live.mdb');
     const written: WrittenNumbers[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
       const name = `round${round}`;
       const numbers = new WrittenNumbers(name);
       const child = startWriter(t, { path, mode, name });
-      const enough = Math.floor(Math.random() * 400);
+      const enough = random.below(400);
       child.on('message', (news: WriterNews) => {
         numbers.note(news);
         if (numbers.count > enough) child.kill('SIGKILL');

@@ -1,5 +1,10 @@
 /** Random choices that can be repeated: the same seed gives the same sequence. */
 
+/** Of this run: another one each time, unless TEST_SEED says which. */
+export function seedOfRun(): number {
+  return Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 32));
+}
+
 export class Random {
   readonly seed: number;
   #state: number;

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import type { Qos } from '../../src/mqtt/packets.js';
 import { type Broker, withBrokers } from '../support/brokers/broker.js';
 import { SessionClient } from '../support/clients/session-client.js';
-import { Random } from '../support/random.js';
+import { Random, seedOfRun } from '../support/random.js';
 import { inShortOrLong } from '../support/run-length.js';
 import { patienceMs, within } from '../support/within.js';
 
@@ -18,7 +18,7 @@ const publisherCount = 6;
 const freshPublisherEvery = 25;
 
 withBrokers('a message published after the SUBACK is delivered', async (t, broker) => {
-  const seed = Date.now() % 2 ** 32;
+  const seed = seedOfRun();
   t.diagnostic(`seed ${seed}`);
   const publishers = await Promise.all(
     Array.from({ length: publisherCount }, () => SessionClient.connect(t, broker, 4)),
