@@ -38,7 +38,6 @@ const sharingFolders = [
   'config',
   'mosquitto-db',
   'mqtt',
-  'net',
   'routing',
   'runtime',
   'session',
