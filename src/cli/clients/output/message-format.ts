@@ -8,29 +8,12 @@
  */
 import { NO_BYTES } from '../../../base/no-bytes.js';
 import { strftime } from '../../../log/strftime.js';
-import type { Properties, PublishPacket } from '../../../mqtt/packets.js';
+import type { Properties } from '../../../mqtt/packets.js';
 import { formatFixed } from '../c-numbers.js';
 import { textBytes } from '../options/argument-text.js';
 import { UsageError } from '../options/usage-error.js';
+import type { FormatInput, Moment } from './format-input.js';
 import { messageJson } from './message-json.js';
-
-/** A moment: the local time follows from the process's time zone. */
-export interface Moment {
-  /** Since 1970-01-01T00:00:00Z. */
-  seconds: number;
-  /** 0 to 999999999. */
-  nanoseconds: number;
-}
-
-/** The input of a format: a message, and the time at which it came. */
-export interface FormatInput {
-  message: PublishPacket;
-  now: Moment;
-  /** Indented JSON [mosq: --pretty]. */
-  pretty: boolean;
-  /** Called with an error line for a part that cannot be printed; the part is left out. */
-  complain: (text: string) => void;
-}
 
 /** A compiled format. */
 export type MessageFormat = readonly Part[];

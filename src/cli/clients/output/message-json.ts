@@ -2,8 +2,8 @@
 import { strftime } from '../../../log/strftime.js';
 import type { Properties, PublishPacket } from '../../../mqtt/packets.js';
 import { PROPERTY_RULES } from '../../../mqtt/properties.js';
+import type { FormatInput } from './format-input.js';
 import { type JsonMember, type JsonValue, jsonBytes, parseJson, upToNul } from './json-text.js';
-import type { FormatInput } from './message-format.js';
 
 /** @returns `undefined`, after a complaint, if the payload is to be JSON and is not */
 export function messageJson(input: FormatInput, payload: 'as-string' | 'as-json'): Uint8Array {

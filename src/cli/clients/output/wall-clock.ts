@@ -2,7 +2,7 @@
  * The time of day in nanoseconds. Node's `Date` counts milliseconds; the digits below them come from the monotonic
  * clock, which is set anew whenever the two have drifted apart or someone has set the clock.
  */
-import type { Moment } from './message-format.js';
+import type { Moment } from './format-input.js';
 
 const NS_PER_MS = 1_000_000n;
 const NS_PER_SECOND = 1_000_000_000n;

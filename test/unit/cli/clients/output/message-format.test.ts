@@ -2,11 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UsageError } from '../../../../../src/cli/clients/options/usage-error.js';
-import {
-  compileFormat,
-  expandFormat,
-  type Moment,
-} from '../../../../../src/cli/clients/output/message-format.js';
+import type { Moment } from '../../../../../src/cli/clients/output/format-input.js';
+import { compileFormat, expandFormat } from '../../../../../src/cli/clients/output/message-format.js';
 import type { Properties, PublishPacket } from '../../../../../src/mqtt/packets.js';
 
 process.env.TZ = 'Europe/Berlin';
