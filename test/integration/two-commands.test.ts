@@ -39,6 +39,7 @@ class Project {
     );
     const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'biome.json', '.gitignore'];
     for (const path of [...scripts, ...settings]) cpSync(join(projectFolder, path), join(this.folder, path));
+    cpSync(join(projectFolder, 'scripts', 'lint'), this.path('scripts/lint'), { recursive: true });
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
     this.write('src/main.ts', mainSource);
     const others = ['workers/connection-worker', 'src/store/file/store-check-program', 'src/cli/clients/pub'];
