@@ -10,6 +10,7 @@ import type { ConnackPacket } from '../../mqtt/packets.js';
 import { monotonicMs } from '../../system/monotonic-clock.js';
 import type { ClientRole, ClientRun } from './client-run.js';
 import { LineReader } from './line-reader.js';
+import { ExitCode } from './output/failure-texts.js';
 import { AliasedTopic, publishWarning, refusalComment, refusalText } from './publish-support.js';
 
 export class LinePublisher implements ClientRole {
@@ -20,6 +21,8 @@ export class LinePublisher implements ClientRole {
   readonly #lines: LineReader;
   readonly #input: NodeJS.ReadableStream;
   #started = false;
+  /** A failure as soon as one line could not be sent. */
+  #exitCode = 0;
   /** Whether all messages so far have left, or are in flight. */
   #waitingForNetwork = false;
 
@@ -85,11 +88,13 @@ export class LinePublisher implements ClientRole {
       if (payload === undefined) break;
       const message = { ...this.#message, topic: this.#topic.next(), payload };
       const result = connection.publish(message, monotonicMs());
-      if (typeof result === 'string') this.#run.error(refusalText(result));
+      if (typeof result !== 'string') continue;
+      this.#run.error(refusalText(result));
+      this.#exitCode = ExitCode.failure;
     }
     if (this.#message.qos === 0) this.#waitForNetwork();
     if (this.#lines.hasEnded && !this.#lines.hasLine && this.#run.session.outbound.size === 0) {
-      this.#run.disconnect(0);
+      this.#run.disconnect(this.#exitCode);
       return;
     }
     if (!this.#lines.hasLine && this.#hasRoom() && !this.#lines.hasEnded) this.#input.resume();

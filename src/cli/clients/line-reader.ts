@@ -37,8 +37,8 @@ export class LineReader {
   }
 
   /**
-   * The next line without its newline; a NUL ends the line early. `undefined`: no line yet, or no more. If the line
-   * lies in one chunk, the bytes are those of the chunk, not a copy.
+   * The next line without its newline. `undefined`: no line yet, or no more. If the line lies in one chunk, the bytes
+   * are those of the chunk, not a copy.
    */
   next(): Buffer | undefined {
     if (!this.hasLine) return undefined;
@@ -53,8 +53,7 @@ export class LineReader {
       this.#chunks.shift();
       this.#at = 0;
     }
-    const nul = line.indexOf(0);
-    return nul < 0 ? line : line.subarray(0, nul);
+    return line;
   }
 
   #findNewline(): { chunk: number; at: number } | undefined {

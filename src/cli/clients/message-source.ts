@@ -1,6 +1,6 @@
 /** Payloads from files and standard input, whole. */
 import { readFileSync, statSync } from 'node:fs';
-import { nodeErrorText } from '../../system/system-error.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
 import type { MessageSource } from './options/client-settings.js';
 import { SetupError } from './options/usage-error.js';
 
@@ -27,7 +27,7 @@ function loadFile(path: string): Buffer {
   try {
     if (statSync(path).size <= PAYLOAD_BYTES_MAX) bytes = readFileSync(path);
   } catch (error) {
-    refuse(path, `Error: Unable to read file "${path}": ${nodeErrorText(error)}.`);
+    refuse(path, `Error: Unable to read file "${path}": ${cLibraryErrorText(error)}.`);
   }
   return bytes ?? refuse(path, `Error: File must be less than ${PAYLOAD_BYTES_MAX} bytes.`);
 }

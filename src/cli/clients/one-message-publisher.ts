@@ -5,6 +5,7 @@ import type { OutgoingMessage } from '../../client/client-session.js';
 import type { ConnackPacket } from '../../mqtt/packets.js';
 import { monotonicMs } from '../../system/monotonic-clock.js';
 import type { ClientRole, ClientRun } from './client-run.js';
+import { ExitCode } from './output/failure-texts.js';
 import { AliasedTopic, publishWarning, refusalComment, refusalText } from './publish-support.js';
 
 export class OneMessagePublisher implements ClientRole {
@@ -45,7 +46,7 @@ export class OneMessagePublisher implements ClientRole {
     const result = connection.publish(message, monotonicMs());
     if (typeof result === 'string') {
       this.#run.error(refusalText(result));
-      this.#run.disconnect(0);
+      this.#run.disconnect(ExitCode.failure);
       return;
     }
     this.#left -= 1;

@@ -23,19 +23,35 @@ export async function startProgram(
   program: ProgramName,
   run: (settings: ClientSettings) => Promise<void>,
 ): Promise<void> {
+  const settings = defaultSettings(program);
   try {
-    const settings = defaultSettings(program);
     const words = programArguments();
     const request = parseOptions(settings, optionsFileWords(program, words)) ?? parseOptions(settings, words);
     if (request !== undefined) {
+      await checkFormat(settings);
       await showText(program, request);
       return;
     }
     checkSettings(settings);
     await run(settings);
   } catch (error) {
-    await showError(program, error);
+    const first = await checkFormat(settings).then(
+      () => error,
+      (formatError) => formatError,
+    );
+    await showError(program, first);
   }
+}
+
+/**
+ * A format is compiled where messages are printed; that it is wrong is said before all that comes behind it on the
+ * command line.
+ * @throws UsageError
+ */
+async function checkFormat({ format }: ClientSettings): Promise<void> {
+  if (format === undefined) return;
+  const { compileFormat } = await import('./output/message-format.js');
+  compileFormat(format);
 }
 
 /** @throws UsageError, SetupError */

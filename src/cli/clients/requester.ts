@@ -9,6 +9,7 @@ import type { ClientRole, ClientRun } from './client-run.js';
 import type { ClientSettings } from './options/client-settings.js';
 import { toProperties } from './options/property-option.js';
 import { SetupError } from './options/usage-error.js';
+import { ExitCode } from './output/failure-texts.js';
 import { MessagePrinter } from './output/message-printer.js';
 import { print } from './output/stdio.js';
 import { messageOf, refusalText } from './publish-support.js';
@@ -64,14 +65,14 @@ export class Requester implements ClientRole {
     const refused = reasonCodes.find((reasonCode) => reasonCode >= 0x80);
     if (refused !== undefined) {
       this.#run.error(reasonText(refused));
-      this.#run.disconnect(0);
+      this.#run.disconnect(ExitCode.failure);
       return;
     }
     this.#requestedNs = process.hrtime.bigint();
     const result = this.#run.connection.publish(this.#request, monotonicMs());
     if (typeof result !== 'string') return;
     this.#run.error(refusalText(result));
-    this.#run.disconnect(0);
+    this.#run.disconnect(ExitCode.failure);
   }
 
   #message(message: PublishPacket): void {

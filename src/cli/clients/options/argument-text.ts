@@ -71,6 +71,22 @@ export function textBytes(text: string): Buffer {
   return Buffer.concat(parts);
 }
 
+/** Bytes of the longest string: its length goes into two bytes [MQTT 5.0, 1.5.4]. */
+const STRING_BYTES_MAX = 0xffff;
+
+/** Control characters and non-characters, which receivers may take for malformed [MQTT 5.0, 1.5.4]. */
+const DISALLOWED = /[\p{Cc}\p{Noncharacter_Code_Point}]/u;
+
+/** Whether it can be a string in a packet, for receivers that are as strict as Mosquitto. */
+export function isPacketString(text: string): boolean {
+  return isWellFormed(text) && !DISALLOWED.test(text) && Buffer.byteLength(text) <= STRING_BYTES_MAX;
+}
+
+/** Whether it can be binary data in a packet. */
+export function isPacketData(bytes: Uint8Array): boolean {
+  return bytes.length <= STRING_BYTES_MAX;
+}
+
 /** Whether all bytes of the argument were UTF-8. */
 export function isWellFormed(text: string): boolean {
   return !LONE_SURROGATE.test(text);

@@ -1,6 +1,7 @@
 /** The CONNECT packet and the address to dial, made from the settings. */
 import type { ConnectPacket, Will } from '../../../mqtt/packets.js';
 import type { DialTarget } from '../../../net/dial.js';
+import { isPacketData, isPacketString } from './argument-text.js';
 import { type ClientSettings, IN_FLIGHT_DEFAULT } from './client-settings.js';
 import { duplicateProperty, toProperties } from './property-option.js';
 import { SetupError } from './usage-error.js';
@@ -11,10 +12,7 @@ const SESSION_EXPIRY_NEVER = 0xffffffff;
 export function connectPacket(settings: ClientSettings): ConnectPacket {
   const { version, username, password } = settings;
   if (settings.clientId === '') throw new SetupError('Error: Invalid id.');
-  // [MQTT-3.1.2-22], which MQTT 5.0 no longer asks for.
-  if (password !== undefined && username === undefined && version !== 5) {
-    throw new SetupError('Error: Problem setting username and/or password.');
-  }
+  checkCredentials(settings);
   const packet: ConnectPacket = {
     type: 'connect',
     version,
@@ -29,6 +27,17 @@ export function connectPacket(settings: ClientSettings): ConnectPacket {
   if (username !== undefined) packet.username = username;
   if (password !== undefined) packet.password = password;
   return packet;
+}
+
+function checkCredentials({ version, username, password }: ClientSettings): void {
+  // [MQTT-3.1.2-22], which MQTT 5.0 no longer asks for.
+  const lacksUsername = password !== undefined && username === undefined && version !== 5;
+  const isSendable =
+    (username === undefined || isPacketString(username)) &&
+    (password === undefined || isPacketData(password));
+  if (lacksUsername || !isSendable) {
+    throw new SetupError('Error: Problem setting username and/or password.');
+  }
 }
 
 /** Bytes of process id and separators that may follow the prefix. */
@@ -79,7 +88,9 @@ function receiveMaximum({ program, messageCount }: ClientSettings): number {
 
 function willOf({ will, version, properties }: ClientSettings): Will | undefined {
   if (will.topic === undefined) return undefined;
-  if (version !== 5 && properties.will.length > 0) throw new SetupError('Error: Problem setting will.');
+  const isSendable = will.payload === undefined || isPacketData(will.payload);
+  if (!isSendable || (version !== 5 && properties.will.length > 0))
+    throw new SetupError('Error: Problem setting will.');
   return {
     topic: will.topic,
     payload: will.payload ?? Buffer.alloc(0),
@@ -95,6 +106,7 @@ const PORT_TLS = 8883;
 /** @throws SetupError for TLS options that cannot be used */
 export async function dialTarget(settings: ClientSettings): Promise<DialTarget> {
   const { host, unixSocket, bindAddress, proxy, webSocket } = settings;
+  checkWay(settings);
   const port = settings.port ?? (impliesTlsPort(settings) ? PORT_TLS : PORT_PLAIN);
   const noDelay = settings.noDelay || settings.latency;
   const target: DialTarget = { host, port, unixSocket, bindAddress, proxy, webSocket, noDelay };
@@ -103,6 +115,14 @@ export async function dialTarget(settings: ClientSettings): Promise<DialTarget> 
     target.tls = tlsTarget(settings.tls);
   }
   return target;
+}
+
+/** What cannot be looked up is not left to the resolver, for which an empty name is this machine. */
+function checkWay({ host, unixSocket, bindAddress }: ClientSettings): void {
+  if (unixSocket === '') throw new SetupError('Unable to connect (Invalid input).');
+  if ((host === '' && unixSocket === undefined) || bindAddress === '') {
+    throw new SetupError('Unable to connect (Lookup error).');
+  }
 }
 
 function impliesTlsPort({ tls }: ClientSettings): boolean {

@@ -6,7 +6,7 @@ import type { ProtocolVersion, Qos } from '../../../mqtt/packets.js';
 import { isValidTopicFilter } from '../../../topic/topic-filter.js';
 import { isValidTopicNameText } from '../../../topic/topic-name.js';
 import { leadingInteger, leadingNumber } from '../c-numbers.js';
-import { isWellFormed, textBytes } from './argument-text.js';
+import { isPacketString, textBytes } from './argument-text.js';
 import { applyBrokerUrl, parseProxyUrl } from './broker-url.js';
 import type { ClientSettings, MessageSource, SessionExpiry } from './client-settings.js';
 import { UsageError } from './usage-error.js';
@@ -142,6 +142,7 @@ export const OPTION_TABLE: readonly OptionRow[] = [
     help: 'Make the client id of this text and the process id.',
     set: (settings, value) => {
       if (settings.clientId !== undefined) throw bothIds();
+      checkUtf8(value, '-I');
       settings.idPrefix = value;
     },
   },
@@ -153,6 +154,7 @@ export const OPTION_TABLE: readonly OptionRow[] = [
     help: 'The client id (default: the broker gives one).',
     set: (settings, value) => {
       if (settings.idPrefix !== undefined) throw bothIds();
+      checkUtf8(value, '-i');
       settings.clientId = value;
     },
   },
@@ -177,8 +179,7 @@ export const OPTION_TABLE: readonly OptionRow[] = [
     since: '1.5',
     set: (settings, value) => {
       const topic = applyBrokerUrl(settings, value);
-      // The broker would end the connection for an empty filter.
-      if (topic !== '' || settings.program !== 'mosquitto_sub') addTopic(settings, topic, '-L topic');
+      addTopic(settings, topic, '-L topic');
     },
   },
   {
@@ -782,10 +783,9 @@ function addTopic(settings: ClientSettings, topic: string, argument: string): vo
   );
 }
 
-/** An empty name is accepted here: the broker decides, or a topic alias stands for the name. */
 function topicName(topic: string, argument: string, what: string): string {
   checkUtf8(topic, argument);
-  if (topic === '' || isValidTopicNameText(topic)) return topic;
+  if (isValidTopicNameText(topic)) return topic;
   throw new UsageError(
     `Error: Invalid ${what} topic '${topic}', does it contain '+' or '#'?`,
     'one-blank-line',
@@ -794,7 +794,7 @@ function topicName(topic: string, argument: string, what: string): string {
 
 function topicFilter(filter: string, argument: string, what: string): string {
   checkUtf8(filter, argument);
-  if (filter === '' || isValidTopicFilter(filter)) return filter;
+  if (isValidTopicFilter(filter)) return filter;
   throw new UsageError(
     `Error: Invalid ${what} topic '${filter}', are all '+' and '#' wildcards correct?`,
     'one-blank-line',
@@ -802,7 +802,5 @@ function topicFilter(filter: string, argument: string, what: string): string {
 }
 
 function checkUtf8(text: string, argument: string): void {
-  if (!isWellFormed(text)) {
-    throw new UsageError(`Error: Malformed UTF-8 in ${argument} argument.`, 'one-blank-line');
-  }
+  if (!isPacketString(text)) throw new UsageError(`Error: Malformed UTF-8 in ${argument} argument.`);
 }

@@ -3,11 +3,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeText } from './argument-text.js';
 import type { ProgramName } from './client-settings.js';
+import { UsageError } from './usage-error.js';
 
 /** Bytes of a line; the rest of a longer line is ignored. */
 const LINE_BYTES_MAX = 1023;
 
-/** The words of the file that `-o` names, or of the default one. A missing file has no words. */
+/**
+ * The words of the file that `-o` names, or of the default one. A missing file has no words.
+ * @throws UsageError
+ */
 export function optionsFileWords(program: ProgramName, commandLine: readonly string[]): string[] {
   const path = chosenFile(commandLine) ?? usualFile(program);
   const text = path === undefined ? undefined : readIfThere(path);
@@ -16,7 +20,11 @@ export function optionsFileWords(program: ProgramName, commandLine: readonly str
 
 function chosenFile(commandLine: readonly string[]): string | undefined {
   const at = commandLine.indexOf('-o');
-  return at < 0 ? undefined : commandLine[at + 1];
+  if (at < 0) return undefined;
+  const path = commandLine[at + 1];
+  if (path === undefined) throw new UsageError('Error: -o argument given but no options file specified.');
+  if (commandLine.includes('-o', at + 2)) throw new UsageError('Error: Duplicate -o argument given.');
+  return path;
 }
 
 function usualFile(program: ProgramName): string | undefined {

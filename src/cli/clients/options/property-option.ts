@@ -1,9 +1,10 @@
 /** The `-D COMMAND NAME VALUE` option: MQTT 5.0 properties on the command line. */
 import type { Properties, UserProperty } from '../../../mqtt/packets.js';
 import { PROPERTY_RULES, type PropertyRule } from '../../../mqtt/properties.js';
+import { isValidTopicNameText } from '../../../topic/topic-name.js';
 import { leadingLong } from '../c-numbers.js';
-import { textBytes } from './argument-text.js';
-import { UsageError } from './usage-error.js';
+import { isPacketString, textBytes } from './argument-text.js';
+import { SetupError, UsageError } from './usage-error.js';
 
 /** The packets (and the will) to which properties can be added. */
 export type PropertyCommand = 'connect' | 'publish' | 'subscribe' | 'unsubscribe' | 'disconnect' | 'will';
@@ -106,7 +107,9 @@ function parseValue(rule: PropertyRule, text: string): number | string | Uint8Ar
 
 function checkText(rule: PropertyRule, text: string): string {
   if (textBytes(text).length > TEXT_BYTES_MAX) throw tooLong(rule);
-  return text;
+  if (isPacketString(text)) return text;
+  const errorCode = rule.type === 'pair' ? 7 : 6;
+  throw new UsageError(`Error adding property ${rule.name} ${errorCode}`, 'one-blank-line');
 }
 
 function tooLong(rule: PropertyRule): UsageError {
@@ -119,7 +122,7 @@ function fail(message: string): UsageError {
 
 /**
  * The properties of one packet, from its `-D` options.
- * @throws UsageError for a property given twice or with a value that MQTT does not allow
+ * @throws UsageError, SetupError for a property given twice or with a value that MQTT does not allow
  */
 export function toProperties(command: PropertyCommand, options: readonly PropertyOption[]): Properties {
   const properties: Record<string, unknown> = {};
@@ -136,7 +139,18 @@ export function toProperties(command: PropertyCommand, options: readonly Propert
       properties[key] = key === 'subscriptionIdentifiers' ? [value] : value;
     }
   }
+  checkResponseTopic(command, properties as Properties);
   return properties as Properties;
+}
+
+/** A response topic is a topic name [MQTT-3.3.2-14]; a broker ends the connection of who sends another. */
+function checkResponseTopic(command: PropertyCommand, { responseTopic }: Properties): void {
+  if (responseTopic === undefined || isValidTopicNameText(responseTopic)) return;
+  throw new SetupError(
+    command === 'will'
+      ? 'Error: Problem setting will.'
+      : 'Error: Protocol error when communicating with broker.',
+  );
 }
 
 export function duplicateProperty(command: PropertyCommand): UsageError {

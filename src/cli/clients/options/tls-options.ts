@@ -22,6 +22,10 @@ export function tlsTarget(tls: TlsSettings): TlsTarget {
   if (minVersion === undefined) throw invalidOptions();
   const options: ConnectionOptions = { minVersion };
   if (tls.ciphers !== undefined) options.ciphers = tls.ciphers;
+  // Node ends the process for a protocol whose length does not go into one byte, or is 0.
+  if (tls.alpn !== undefined && !isProtocolName(tls.alpn)) {
+    throw new SetupError('Unable to connect (A TLS error occurred).');
+  }
   if (tls.alpn !== undefined) options.ALPNProtocols = [tls.alpn];
   const target: TlsTarget = { options, anyHostName: tls.insecure, onKeyLog: keyLog(tls.keyLogFile) };
   if (tls.psk !== undefined) {
@@ -32,6 +36,12 @@ export function tlsTarget(tls: TlsSettings): TlsTarget {
     addCertificate(options, tls);
   }
   return target;
+}
+
+/** Of ALPN: 1 to 255 bytes. */
+function isProtocolName(name: string): boolean {
+  const { length } = Buffer.from(name);
+  return length > 0 && length <= 0xff;
 }
 
 function invalidOptions(): SetupError {
