@@ -181,12 +181,6 @@ function checkTlsCombinations({ given, values }: ListenerSection, messages: Conf
       'Warning: require_certificate without cafile or capath trusts no authority: no client can connect.',
     );
   }
-  if (given.has('crlfile') && values.disableClientCertDateChecks === true) {
-    messages.say(
-      'warning',
-      'Warning: disable_client_cert_date_checks has no effect together with crlfile: expired certificates are refused.',
-    );
-  }
 }
 
 /** A key that is in an engine cannot be had otherwise, so a listener without the engine would not be what was meant. */

@@ -317,7 +317,7 @@ export const listenerTlsOptions = {
     reloadable: true,
     since: '1.4',
     effective: true,
-    doc: 'Certificates that were revoked, in PEM; used with `require_certificate`. It has to have a list of every authority in the chain of a client.',
+    doc: 'Certificates that were revoked, in PEM; used with `require_certificate`. It has to have the list of the authority that signed a client; lists of the authorities above it count if they are there.',
   },
   disable_client_cert_date_checks: {
     type: { kind: 'bool' },
@@ -328,7 +328,7 @@ export const listenerTlsOptions = {
     reloadable: true,
     since: '2.1',
     effective: true,
-    doc: 'Accept client certificates that have expired or are not valid yet. No effect together with `crlfile`.',
+    doc: 'Accept client certificates that have expired or are not valid yet.',
   },
   keyfile: {
     type: { kind: 'string', syntax: 'FILE' },

@@ -14,6 +14,7 @@ export const Tag = {
   null: 0x05,
   oid: 0x06,
   enumerated: 0x0a,
+  utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,
 } as const;
@@ -101,11 +102,14 @@ export class DerReader {
 
   /** @returns milliseconds since 1970 */
   time(): number {
-    const text = Buffer.from(this.content(Tag.generalizedTime)).toString('latin1');
-    const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
-    const ms = parts === null ? Number.NaN : Date.parse(isoForm(parts));
-    if (Number.isNaN(ms)) throw new DerError('a time is not one');
-    return ms;
+    return timeOf(Buffer.from(this.content(Tag.generalizedTime)).toString('latin1'));
+  }
+
+  /** As `time`, or with a year of two digits, which lies between 1950 and 2049 [RFC 5280, 4.1.2.5.1]. */
+  timeOfCertificates(): number {
+    if (this.nextTag !== Tag.utcTime) return this.time();
+    const text = Buffer.from(this.content(Tag.utcTime)).toString('latin1');
+    return timeOf(`${text < '50' ? '20' : '19'}${text}`);
   }
 
   /** To be called when all that is known was read. */
@@ -131,6 +135,13 @@ export class DerReader {
     this.#at += 1;
     return byte;
   }
+}
+
+function timeOf(text: string): number {
+  const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
+  const ms = parts === null ? Number.NaN : Date.parse(isoForm(parts));
+  if (Number.isNaN(ms)) throw new DerError('a time is not one');
+  return ms;
 }
 
 function isoForm([, year, month, day, hour, minute, second]: RegExpExecArray): string {

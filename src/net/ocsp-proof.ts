@@ -2,8 +2,9 @@
  * Whether an OCSP response, stapled to a TLS handshake, proves that a certificate was not revoked
  * [mosq: bridge_require_ocsp] [RFC 6960, 3.2].
  */
-import { createHash, verify, X509Certificate } from 'node:crypto';
-import { contextTag, DerError, DerReader, Tag } from './der.js';
+import { createHash, X509Certificate } from 'node:crypto';
+import { fieldsOf, isIssuedBy, isSigned } from './certificate-fields.js';
+import { DerError } from './der.js';
 import { type OcspAnswer, type OcspResponse, readOcspResponse } from './ocsp-response.js';
 
 /** Clocks of a responder and of this machine may differ by so much. */
@@ -22,24 +23,6 @@ const HASHES: ReadonlyMap<string, string> = new Map([
   ['608648016503040201', 'sha256'],
   ['608648016503040202', 'sha384'],
   ['608648016503040203', 'sha512'],
-]);
-
-interface SignatureAlgorithm {
-  /** `null` where it belongs to the signature. */
-  hash: string | null;
-  keyType: string;
-}
-
-/** By object identifier, in hexadecimal. SHA-1 is not among them: it can be forged. */
-const SIGNATURES: ReadonlyMap<string, SignatureAlgorithm> = new Map([
-  ['2a864886f70d01010b', { hash: 'sha256', keyType: 'rsa' }],
-  ['2a864886f70d01010c', { hash: 'sha384', keyType: 'rsa' }],
-  ['2a864886f70d01010d', { hash: 'sha512', keyType: 'rsa' }],
-  ['2a8648ce3d040302', { hash: 'sha256', keyType: 'ec' }],
-  ['2a8648ce3d040303', { hash: 'sha384', keyType: 'ec' }],
-  ['2a8648ce3d040304', { hash: 'sha512', keyType: 'ec' }],
-  ['2b6570', { hash: null, keyType: 'ed25519' }],
-  ['2b6571', { hash: null, keyType: 'ed448' }],
 ]);
 
 export interface OcspQuestion {
@@ -64,7 +47,7 @@ function faultOf(response: OcspResponse, question: OcspQuestion): string | null 
   if (!isIssuedBy(certificate, issuer)) return 'the authority of its certificate is not known';
   const answer = response.answers.find((one) => isAbout(one, question));
   if (answer === undefined) return 'its OCSP response is about another certificate';
-  if (!signers(response, question).some((signer) => isSignedBy(response, signer))) {
+  if (!signers(response, question).some((signer) => isSigned(response, signer))) {
     return 'its OCSP response is not signed by the authority of its certificate';
   }
   if (answer.status === 'revoked') return 'its certificate has been revoked (OCSP)';
@@ -108,44 +91,4 @@ function readCertificate(der: Uint8Array): X509Certificate | null {
   } catch {
     return null;
   }
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  try {
-    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-  } catch {
-    return false; // Its key is of a kind that the library does not know.
-  }
-}
-
-function isSignedBy(response: OcspResponse, signer: X509Certificate): boolean {
-  const algorithm = SIGNATURES.get(response.signatureAlgorithm);
-  try {
-    if (algorithm?.keyType !== signer.publicKey.asymmetricKeyType) return false;
-    return verify(algorithm!.hash, response.signed, signer.publicKey, response.signature);
-  } catch {
-    return false;
-  }
-}
-
-interface CertificateFields {
-  serialNumber: Uint8Array;
-  /** With tag and length. */
-  issuerName: Uint8Array;
-  /** The key itself, without its algorithm. */
-  publicKey: Uint8Array;
-}
-
-/** Fields of which Node has only texts [RFC 5280, 4.1]. */
-function fieldsOf({ raw }: X509Certificate): CertificateFields {
-  const fields = new DerReader(raw).enter(Tag.sequence).enter(Tag.sequence);
-  fields.enterOptional(contextTag(0)); // version
-  const serialNumber = fields.content(Tag.integer);
-  fields.content(Tag.sequence); // algorithm of the signature
-  const issuerName = fields.element(Tag.sequence);
-  fields.content(Tag.sequence); // validity
-  fields.content(Tag.sequence); // subject
-  const key = fields.enter(Tag.sequence);
-  key.content(Tag.sequence); // algorithm
-  return { serialNumber, issuerName, publicKey: key.bits() };
 }

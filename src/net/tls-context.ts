@@ -7,6 +7,8 @@
 import { constants, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions, type TlsOptions } from 'node:tls';
 import type { ListenerSettings } from '../config/settings.js';
+import { DerError } from './der.js';
+import { RevocationLists } from './revocation-list.js';
 
 export type TlsListener = Pick<
   ListenerSettings,
@@ -93,11 +95,10 @@ function partsOf(listener: TlsListener, files: TlsFiles): Part[] {
     unusable: cafile === undefined ? null : certificatesFault(files.get(cafile)!),
   });
   if (crlfile !== undefined) {
-    const crl = blocksIn(files.get(crlfile)!, 'X509 CRL');
     parts.push({
-      part: { crl },
+      part: {}, // see `revocationListsIn`
       fault: `Error: Unable to load certificate revocation file "${crlfile}". Check crlfile.`,
-      unusable: crl.length === 0 ? 'there is no list in it' : null,
+      unusable: revocationFault(files.get(crlfile)!),
     });
   }
   parts.push(
@@ -145,6 +146,25 @@ function handshakeOptions({ certfile, pskHint, requireCertificate }: TlsListener
     rejectUnauthorized: false,
     ...(pskHint !== undefined && { pskIdentityHint: pskHint }),
   };
+}
+
+/**
+ * The lists of a PEM text that is the `crlfile` of a listener.
+ * @throws DerError
+ */
+export function revocationListsIn(text: string): RevocationLists {
+  return new RevocationLists(blocksIn(text, 'X509 CRL'));
+}
+
+function revocationFault(text: string): string | null {
+  if (blocksIn(text, 'X509 CRL').length === 0) return 'there is no list in it';
+  try {
+    revocationListsIn(text);
+    return null;
+  } catch (error) {
+    if (error instanceof DerError) return error.message;
+    throw error;
+  }
 }
 
 /** The certificates of a PEM text. */

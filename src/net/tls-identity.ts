@@ -2,9 +2,11 @@
  * Takes a client's user name from the certificate that a TLS handshake has verified
  * [mosq: use_identity_as_username, use_subject_as_username].
  */
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { TlsIdentity } from '../auth/authenticator.js';
+import { isIssuedBy } from './certificate-fields.js';
+import type { RevocationFault, RevocationLists } from './revocation-list.js';
 
 /** @returns `undefined` if the client has shown no certificate */
 export function certificateIdentity(socket: TLSSocket): TlsIdentity | undefined {
@@ -53,10 +55,11 @@ const DATE_FAULTS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_
 const CHAIN_MAX = 10;
 
 export interface Trust {
-  /** In PEM. */
-  authorities: readonly string[];
+  authorities: readonly X509Certificate[];
   /** [mosq: disable_client_cert_date_checks] */
   anyDate: boolean;
+  /** [mosq: crlfile] */
+  revocations: RevocationLists | null;
 }
 
 /**
@@ -64,12 +67,58 @@ export interface Trust {
  * @param socket of a server that has asked for a certificate
  */
 export function certificateFault(socket: TLSSocket, trust: Trust): string | null {
-  if (socket.authorized) return null;
+  if (socket.authorized && trust.revocations === null) return null;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return 'it has shown no certificate (require_certificate)';
-  const code = String(socket.authorizationError);
-  if (trust.anyDate && DATE_FAULTS.has(code) && isIssuedBy(certificate, trust.authorities)) return null;
+  const code = faultCode(socket, certificate, trust);
+  if (code === null) return null;
   return `its certificate "${subjectText(certificate.subject)}" ${FAULTS.get(code) ?? `is not accepted (${code})`}`;
+}
+
+function faultCode(
+  { authorized, authorizationError }: TLSSocket,
+  certificate: X509Certificate,
+  trust: Trust,
+): string | null {
+  const code = authorized ? null : String(authorizationError);
+  const isDateOnly = trust.anyDate && DATE_FAULTS.has(code ?? '') && leadsTo(certificate, trust.authorities);
+  if (code !== null && !isDateOnly) return code;
+  return trust.revocations === null
+    ? null
+    : revocationFault(certificate, trust.revocations, trust.authorities);
+}
+
+/**
+ * The list of the client's own authority has to be there [mosq: crlfile]; further up, those are looked at that are.
+ */
+function revocationFault(
+  client: X509Certificate,
+  revocations: RevocationLists,
+  authorities: readonly X509Certificate[],
+): RevocationFault | null {
+  const now = Date.now();
+  let link = client;
+  for (let length = 0; length < CHAIN_MAX; length += 1) {
+    const isClients = link === client;
+    const issuer = issuerOf(link, authorities);
+    if (issuer === undefined) return isClients ? 'UNABLE_TO_GET_CRL' : null;
+    const fault = isClients || revocations.hasListFor(link) ? revocations.faultOf(link, issuer, now) : null;
+    if (fault !== null || issuer.fingerprint256 === link.fingerprint256) return fault;
+    link = issuer;
+  }
+  return null;
+}
+
+function issuerOf(
+  certificate: X509Certificate,
+  authorities: readonly X509Certificate[],
+): X509Certificate | undefined {
+  const known = authorities.find((authority) => isIssuedBy(certificate, authority));
+  if (known !== undefined) return known;
+  const { issuerCertificate } = certificate;
+  return issuerCertificate !== undefined && isIssuedBy(certificate, issuerCertificate)
+    ? issuerCertificate
+    : undefined;
 }
 
 const NO_AUTHORITY = 'is not signed by an authority that is trusted here (cafile, capath)';
@@ -93,22 +142,13 @@ const FAULTS: ReadonlyMap<string, string> = new Map([
  * Whether the certificate leads to an authority. The library names only the last fault of a chain, so behind a date
  * that does not matter another fault may hide that does.
  */
-function isIssuedBy(certificate: X509Certificate, authorities: readonly string[]): boolean {
-  const trusted = authorities.map((text) => new X509Certificate(text));
+function leadsTo(certificate: X509Certificate, authorities: readonly X509Certificate[]): boolean {
   let link: X509Certificate | undefined = certificate;
   for (let length = 0; link !== undefined && length < CHAIN_MAX; length += 1) {
     const child: X509Certificate = link;
-    if (trusted.some((authority) => authority.ca && isSignedBy(child, authority))) return true;
+    if (authorities.some((authority) => authority.ca && isIssuedBy(child, authority))) return true;
     const issuer: X509Certificate | undefined = child.issuerCertificate;
-    link = issuer?.ca && isSignedBy(child, issuer) ? issuer : undefined;
+    link = issuer?.ca && isIssuedBy(child, issuer) ? issuer : undefined;
   }
   return false;
-}
-
-function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  try {
-    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-  } catch {
-    return false; // its key is of a kind that the library does not know
-  }
 }

@@ -135,11 +135,11 @@ ${secured}disable_client_cert_date_checks true`,
     await attempt(t, withList, showing(revoked)),
     /^TLS: its certificate "CN=revoked" has been revoked/,
   );
-  assert.match(
+  assert.equal(
     await attempt(t, withList, showing(expired)),
-    /^TLS: its certificate "CN=expired" has expired/,
+    '.',
+    'its date does not matter, and it is not in the list',
   );
-  await broker.waitForLog(/: Warning: disable_client_cert_date_checks has no effect together with crlfile/);
   assert.equal(await attempt(t, anyDate, showing(client)), '.');
   assert.equal(await attempt(t, anyDate, showing(expired)), '.');
   assert.match(

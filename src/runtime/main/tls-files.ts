@@ -9,7 +9,7 @@ import { isTls } from '../../config/listener-tls.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
 import { tlsOptions } from '../../net/tls-context.js';
-import { nodeErrorText } from '../../system/system-error.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
 import { ExitCode } from '../process/exit-code.js';
 
 type Texts = Map<string, string>;
@@ -45,7 +45,7 @@ function readFiles(listener: ListenerSettings, texts: Texts, log: Log): string[]
     try {
       texts.set(file, readFileSync(file, 'utf8'));
     } catch (error) {
-      faults.push(`Error: ${complaint.replace('FILE', file)} (${nodeErrorText(error)})`);
+      faults.push(`Error: ${complaint.replace('FILE', file)} (${cLibraryErrorText(error)})`);
     }
   };
   read(cafile, 'Unable to load CA certificates. Check cafile "FILE".');
@@ -57,7 +57,7 @@ function readFiles(listener: ListenerSettings, texts: Texts, log: Log): string[]
       texts.set(capath, readFolder(capath, log));
     } catch (error) {
       faults.push(
-        `Error: Unable to load CA certificates. Check capath "${capath}". (${nodeErrorText(error)})`,
+        `Error: Unable to load CA certificates. Check capath "${capath}". (${cLibraryErrorText(error)})`,
       );
     }
   }

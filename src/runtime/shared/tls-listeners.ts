@@ -1,4 +1,5 @@
 /** The listeners of a worker whose clients speak TLS, with the certificates and keys that are in force now. */
+import { X509Certificate } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { TlsSession } from '../../auth/authenticator.js';
@@ -8,7 +9,8 @@ import { isTls } from '../../config/listener-tls.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { SocketOrigin } from '../../net/socket-transport.js';
 import { TlsAcceptor } from '../../net/tls-acceptor.js';
-import { certificatesIn, tlsOptions } from '../../net/tls-context.js';
+import { certificatesIn, revocationListsIn, tlsOptions } from '../../net/tls-context.js';
+import type { Trust } from '../../net/tls-identity.js';
 import type { FileTexts } from '../../routing/messages.js';
 
 export interface TlsEvents {
@@ -53,21 +55,34 @@ export class TlsListeners {
     const options = tlsOptions(listener, files);
     assert(!('fault' in options), 'main has checked the TLS options');
     const { cafile, capath, crlfile, disableClientCertDateChecks } = listener;
-    // Behind the date of a certificate the library does not tell that it has been revoked.
-    const anyDate = disableClientCertDateChecks && crlfile === undefined;
-    const authorities = [cafile, capath].flatMap((file) =>
-      file === undefined ? [] : certificatesIn(files.get(file)!),
-    );
+    const trust: Trust = {
+      authorities: [cafile, capath].flatMap((file) =>
+        file === undefined ? [] : authoritiesIn(files.get(file)!),
+      ),
+      anyDate: disableClientCertDateChecks,
+      revocations: crlfile === undefined ? null : revocationListsIn(files.get(crlfile)!),
+    };
     return new TlsAcceptor({
       options,
       keys: listener.pskHint === undefined ? null : keysOf(listener, files),
-      trust: { authorities, anyDate },
+      trust,
       secured: this.#events.secured,
       failed: this.#events.failed,
       faulted: this.#events.faulted,
       keylog: this.#events.keylog,
     });
   }
+}
+
+/** A folder may hold what is no certificate; the library passes over it, too. */
+function authoritiesIn(text: string): X509Certificate[] {
+  return certificatesIn(text).flatMap((block) => {
+    try {
+      return [new X509Certificate(block)];
+    } catch {
+      return [];
+    }
+  });
 }
 
 function keysOf({ pskFile }: ListenerSettings, files: FileTexts): ReadonlyMap<string, Buffer> {

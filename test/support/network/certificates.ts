@@ -103,8 +103,8 @@ export function makeBadClients(folder: string): BadClients {
   };
 }
 
-/** What `openssl ca` needs to keep books. */
-function makeRegister(folder: string): string {
+/** What `openssl ca` needs to keep books, in the folder. @returns the path of its configuration */
+export function makeRegister(folder: string): string {
   const config = join(folder, 'register.conf');
   const lines = [
     '[ca]',

@@ -259,10 +259,6 @@ describe('listeners', () => {
     assert.deepEqual(texts(load(withTls)), [
       'Warning: require_certificate without cafile or capath trusts no authority: no client can connect.',
     ]);
-    const late = 'cafile /a\ncrlfile /l\ndisable_client_cert_date_checks true\n';
-    assert.deepEqual(texts(load(withTls + late)), [
-      'Warning: disable_client_cert_date_checks has no effect together with crlfile: expired certificates are refused.',
-    ]);
   });
 
   test('require_certificate without TLS is not silently without effect', () => {
