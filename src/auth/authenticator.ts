@@ -219,6 +219,8 @@ export class Authenticator {
     const stored = entry?.stored ?? decoy;
     const { password } = request;
     if (password === undefined) return refused(`user "${username}" sent no password`);
+    // Never right, also where the file has its hash [mosq: password_file].
+    if (password.length === 0) return refused(`user "${username}" sent an empty password`);
     if (stored === null) return refused(`user "${username}" is unknown`);
     if (this.#hashes.isFull && !isKnown)
       return busy('too many logins are waiting for their password to be checked');

@@ -64,10 +64,14 @@ function parseEntry(file: string, { line, text }: NumberedLine): PasswordEntry |
   const colon = text.indexOf(':');
   const username = text.slice(0, colon).trim();
   const hashText = text.slice(colon + 1).trim();
+  if (colon === 0) {
+    // Mosquitto shows the whole line; a hash has no place in a log.
+    return { file, line, message: `password-file: Error: Invalid line in password file '${file}': :` };
+  }
   if (username === '') {
     return { file, line, message: `password-file: Error: Empty username in password file '${file}'.` };
   }
-  if (hashText === '' || Buffer.byteLength(username) > USERNAME_MAX_BYTES) {
+  if (Buffer.byteLength(username) > USERNAME_MAX_BYTES) {
     const shown = username.slice(0, 100);
     return {
       file,
@@ -75,9 +79,12 @@ function parseEntry(file: string, { line, text }: NumberedLine): PasswordEntry |
       message: `password-file: Error: Invalid line in password file '${file}': ${shown}:`,
     };
   }
-  const stored = parsePasswordHash(hashText);
+  const stored = hashText === '' ? 'it is missing' : parsePasswordHash(hashText);
   if (typeof stored !== 'string') return { username, stored, text: hashText, line };
-  const advice = hashText.startsWith('$') ? '' : ` Use mosquitto_passwd -U ${file} to hash plain passwords.`;
+  const advice =
+    hashText === '' || hashText.startsWith('$')
+      ? ''
+      : ` Use mosquitto_passwd -U ${file} to hash plain passwords.`;
   return {
     file,
     line,

@@ -248,7 +248,7 @@ test('files with faults end the start with 3, with every fault', async (t) => {
   for (const line of [
     `password-file: Error: Unable to decode line in password file '${passwords}'.`,
     `Error found at ${passwords}:1.`,
-    `password-file: Error: Empty username in password file '${passwords}'.`,
+    `password-file: Error: Invalid line in password file '${passwords}': :`,
     `Error: Invalid topic access type "wrong" in acl_file "${acl}".`,
     `Error: Invalid line in acl_file "${acl}": foo.`,
     `Error opening acl file "${acl}".`,

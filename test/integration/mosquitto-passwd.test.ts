@@ -143,6 +143,8 @@ test('what goes wrong is told on standard error and changes nothing', async (t) 
       ['-b', missing, 'u', 'p'],
       `Error: Unable to open password file ${missing}. No such file or directory.\n`,
     ],
+    [['-D', missing, 'a:b'], "Error: Username must not contain the ':' character.\n"],
+    [['-D', missing, 'a\x01'], 'Error: Username must not contain control characters.\n'],
     [['-D', missing, 'u'], `Error: Unable to open password file ${missing}. No such file or directory.\n`],
     [['-U', missing], `Error: Unable to open password file ${missing}. No such file or directory.\n`],
     [['-b', folder, 'u', 'p'], `Error: Unable to open password file ${folder}. Is a directory.\n`],

@@ -127,12 +127,19 @@ function commandOf(flags: Flags, words: readonly string[]): PasswdCommand | Pass
   return { kind: 'set', file, username, password: flags.batch ? password : null, create, hash };
 }
 
+/** @returns why no file can have the name, not even one that was written by hand; null where it can */
+export function characterFault(username: string): string | null {
+  if (username.includes(':')) return "Error: Username must not contain the ':' character.";
+  return /[\u0000-\u001f\u007f-\u009f]/.test(username)
+    ? 'Error: Username must not contain control characters.'
+    : null;
+}
+
 /** @returns the reason why a password file cannot hold this name; null for a good one */
 export function usernameFault(username: string): string | null {
   if (username === '') return 'Error: Username must not be empty.';
-  if (username.includes(':')) return "Error: Username must not contain the ':' character.";
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(username))
-    return 'Error: Username must not contain control characters.';
+  const fault = characterFault(username);
+  if (fault !== null) return fault;
   if (username.startsWith('#')) return "Error: Username must not begin with the '#' character.";
   if (username.trim() !== username) return 'Error: Username must not begin or end with a space.';
   return null;

@@ -17,7 +17,13 @@ import {
   type HashOptions,
 } from '../../auth/password-hash.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
-import { PASSWD_USAGE, type PasswdCommand, parsePasswdArguments, usernameFault } from './passwd-arguments.js';
+import {
+  characterFault,
+  PASSWD_USAGE,
+  type PasswdCommand,
+  parsePasswdArguments,
+  usernameFault,
+} from './passwd-arguments.js';
 import { PasswordPrompt } from './password-prompt.js';
 import { createSecretFile, replaceSecretFile } from './replace-file.js';
 
@@ -84,6 +90,8 @@ async function updateUser(command: SetCommand): Promise<number> {
 }
 
 function deleteUser({ file, username }: PasswdCommand & { kind: 'delete' }): number {
+  const fault = characterFault(username);
+  if (fault !== null) throw new Refusal(fault);
   const edited = intact(removeUser(readFile(file), username));
   if (!edited.found) throw new Refusal(`Warning: User ${username} not found in password file.`);
   writeFile(file, edited.text);

@@ -49,18 +49,23 @@ describe('password_file', () => {
       'empty:',
       `u:${OTHER_HASH}`,
       'x:$6$a$b',
+      ` :${HASH}`,
     ].join('\n');
     const result = parsePasswordFile('/etc/pw', text);
     assert.ok(!result.ok);
     assert.deepEqual(result.errors.map(problemLines), [
-      ["password-file: Error: Empty username in password file '/etc/pw'.", 'Error found at /etc/pw:2.'],
+      ["password-file: Error: Invalid line in password file '/etc/pw': :", 'Error found at /etc/pw:2.'],
       [
         "password-file: Error: Unable to decode line in password file '/etc/pw'.",
         'Error found at /etc/pw:3.',
         "The password of user 'plain' cannot be used: it is not hashed. " +
           'Use mosquitto_passwd -U /etc/pw to hash plain passwords.',
       ],
-      ["password-file: Error: Invalid line in password file '/etc/pw': empty:", 'Error found at /etc/pw:5.'],
+      [
+        "password-file: Error: Unable to decode line in password file '/etc/pw'.",
+        'Error found at /etc/pw:5.',
+        "The password of user 'empty' cannot be used: it is missing.",
+      ],
       [
         "password-file: Error: Duplicate user 'u' in password file '/etc/pw'.",
         'Error found at /etc/pw:6.',
@@ -71,6 +76,7 @@ describe('password_file', () => {
         'Error found at /etc/pw:7.',
         "The password of user 'x' cannot be used: " + 'its salt is not 12 or 64 bytes in base64.',
       ],
+      ["password-file: Error: Empty username in password file '/etc/pw'.", 'Error found at /etc/pw:8.'],
     ]);
   });
 
