@@ -30,32 +30,63 @@ export function answerControl(broker: Broker, request: Publication, from: Sessio
   from.deliver(Publication.create({ topic, payload, qos: 0, retain: false }), 0, false, null, null);
 }
 
-function answerCommands(request: string, listeners: readonly ListenerSettings[]): unknown {
+/** Stands for the command in the answer to what names none. */
+const UNKNOWN = 'Unknown command';
+
+interface Response {
+  command: string;
+  error?: string;
+  data?: object;
+  correlationData?: string;
+}
+
+function answerCommands(
+  request: string,
+  listeners: readonly ListenerSettings[],
+): { responses: readonly Response[] } {
   let parsed: unknown;
   try {
     parsed = JSON.parse(request);
   } catch {
-    return { error: 'Payload not valid JSON' };
+    return { responses: [{ command: UNKNOWN, error: 'Payload not valid JSON' }] };
   }
-  const commands = fieldOf(parsed, 'commands');
-  if (!Array.isArray(commands)) return { error: 'Invalid/missing commands' };
-  return { responses: commands.map((command) => answerCommand(command, listeners)) };
+  const { commands } = (parsed ?? {}) as { commands?: unknown };
+  if (!Array.isArray(commands)) {
+    return { responses: [{ command: UNKNOWN, error: 'Invalid/missing commands' }] };
+  }
+  const responses: Response[] = [];
+  for (const entry of commands) {
+    const fault = faultOf(entry);
+    responses.push(fault ?? answerCommand(entry, listeners));
+    if (fault !== null) break; // what follows is not looked at, as in Mosquitto 2.1
+  }
+  return { responses };
 }
 
-/** A field of a JSON value from outside, which may be anything. */
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+/** @returns the answer to what is no command */
+function faultOf(entry: unknown): Response | null {
+  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
+    return { command: UNKNOWN, error: 'Command not an object' };
+  }
+  const { command, correlationData } = entry as { command?: unknown; correlationData?: unknown };
+  if (typeof command !== 'string') return { command: UNKNOWN, error: 'Missing command' };
+  if (correlationData === undefined || typeof correlationData === 'string') return null;
+  return { command, error: 'Invalid correlationData data type.' };
 }
 
-function answerCommand(request: unknown, listeners: readonly ListenerSettings[]): object {
-  const command = fieldOf(request, 'command');
-  const correlationData = fieldOf(request, 'correlationData');
-  const echo = typeof correlationData === 'string' ? { correlationData } : {};
-  if (command === 'listPlugins') return { command, ...echo, data: { plugins: [] } };
-  if (command === 'listListeners') {
-    return { command, ...echo, data: { listeners: listeners.map(describeListener) } };
+function answerCommand(
+  { command, correlationData }: { command: string; correlationData?: string },
+  listeners: readonly ListenerSettings[],
+): Response {
+  const echo = correlationData === undefined ? {} : { correlationData };
+  switch (command.toLowerCase()) {
+    case 'listplugins':
+      return { command: 'listPlugins', data: { plugins: [] }, ...echo };
+    case 'listlisteners':
+      return { command: 'listListeners', data: { listeners: listeners.map(describeListener) }, ...echo };
+    default:
+      return { command, error: UNKNOWN, ...echo };
   }
-  return { command: typeof command === 'string' ? command : '', ...echo, error: 'Unknown command' };
 }
 
 function describeListener(listener: ListenerSettings): object {
