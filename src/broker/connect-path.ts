@@ -47,6 +47,7 @@ export function receiveConnect(
   const frame = new Uint8Array(buffer.subarray(start, end));
   const assignedId = packet.clientId === '';
   const refusal = refusalOf(connection, packet);
+  connection.presentedId = packet.clientId;
   if (refusal !== null) {
     refuse(connection, packet, refusal.reasonCode, refusal.why);
     return;
@@ -259,8 +260,12 @@ function sendRefusal(connection: Connection, version: ProtocolVersion, reasonCod
     encodePacket({ type: 'connack', sessionPresent: false, reasonCode: code, properties }, version),
   );
   if (connection.broker.logs('debug')) {
-    connection.broker.log.write('debug', lines.sendingConnack(connection.name, false, code));
+    connection.broker.log.write('debug', lines.sendingConnack(refusedName(connection), false, code));
   }
+}
+
+function refusedName({ presentedId, transport }: Connection): string {
+  return presentedId === '' ? transport.remoteAddress : presentedId;
 }
 
 /** Seconds that the session is to outlive the connection. */

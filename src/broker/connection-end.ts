@@ -28,6 +28,8 @@ export interface EndingConnection {
   readonly sender: Sender;
   readonly version: ProtocolVersion;
   readonly clientId: string;
+  /** What CONNECT called it; '' before. */
+  readonly presentedId: string;
   readonly session: Session;
   will: PreparedWill | null;
 }
@@ -50,11 +52,15 @@ function reasonCodeOf(cause: CloseCause): number {
   return cause.kind === 'refused' ? cause.reasonCode : 0;
 }
 
-export function logEnd({ broker, clientId, transport }: EndingConnection, cause: CloseCause): void {
+export function logEnd(
+  { broker, clientId, presentedId, transport }: EndingConnection,
+  cause: CloseCause,
+): void {
   if (!broker.settings.connectionMessages || cause.kind === 'broker stops') return;
   const { remoteAddress: address, remotePort: port } = transport;
   const reason = reasonOf(cause);
-  const client = { clientId: clientId === '' ? null : clientId, address, port, reason };
+  const name = clientId || presentedId;
+  const client = { clientId: name === '' ? null : name, address, port, reason };
   broker.log.write('notice', lines.clientDisconnected(client));
 }
 

@@ -94,6 +94,8 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   readonly mountPoint: Uint8Array;
   version: ProtocolVersion = 4;
   clientId = '';
+  /** What CONNECT called the client, or the id that the broker has chosen, for the log; '' before. */
+  presentedId = '';
   username: string | undefined = undefined;
   /** How the client was let in; `null` until then. */
   admittedLogin: AdmittedLogin | null = null;

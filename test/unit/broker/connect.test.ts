@@ -255,6 +255,30 @@ describe('log lines of a connection', () => {
     ]);
   });
 
+  for (const version of [4, 5] as const) {
+    test(`v${version}: one that is refused is named`, async () => {
+      const fixture = new BrokerFixture({ listeners: [{ allowAnonymous: false }] });
+      const client = fixture.open(version);
+      await client.connect({ clientId: 'me' });
+      const address = client.connection.address;
+      assert.deepEqual(fixture.takeLog(/^(notice|debug)/).slice(-2), [
+        `Sending CONNACK to me (0, ${version === 4 ? 5 : 135})`,
+        `Client me [${address}] disconnected: not authorised.`,
+      ]);
+    });
+  }
+
+  test('one that is refused for its missing name goes by its address', async () => {
+    const fixture = new BrokerFixture({ settings: { allowZeroLengthClientid: false } });
+    const client = fixture.open(4);
+    await client.connect({ clientId: '' });
+    const { remoteAddress, remotePort } = client.connection.transport;
+    assert.deepEqual(fixture.takeLog(/^(notice|debug)/).slice(-2), [
+      `Sending CONNACK to ${remoteAddress} (0, 2)`,
+      `Client ${remoteAddress} [${remoteAddress}:${remotePort}] disconnected: protocol error.`,
+    ]);
+  });
+
   test('without connection_messages', async () => {
     const fixture = new BrokerFixture({ settings: { connectionMessages: false } });
     const client = await fixture.connect(4);
