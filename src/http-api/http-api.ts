@@ -25,9 +25,9 @@ import type { FileTexts, PassedConnection } from '../routing/messages.js';
 import { ClientAccess } from '../runtime/shared/client-access.js';
 import { writeTlsKeylog } from '../runtime/shared/tls-keylog.js';
 import { TlsListeners } from '../runtime/shared/tls-listeners.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 import { sendFile } from './http-files.js';
-import { type HttpConnection, HttpServer } from './http-server.js';
+import { type HttpConnection, HttpServer, NOT_FOUND_BODY } from './http-server.js';
 
 /** For the rules of access. */
 const CLIENT_ID = 'http-api';
@@ -56,10 +56,10 @@ interface Answer {
   headers?: Readonly<Record<string, string>>;
 }
 
-const NOT_FOUND: Answer = { status: 404, body: 'Not found.' };
+const NOT_FOUND: Answer = { status: 404, body: NOT_FOUND_BODY };
 const NOT_AUTHORISED: Answer = {
   status: 401,
-  body: 'Not authorised',
+  body: 'Not authorised\n',
   headers: { 'WWW-Authenticate': 'Basic realm="Mosquitto API", charset="UTF-8"' },
 };
 
@@ -169,10 +169,10 @@ export class HttpApi {
       if (answer !== null && !connection.isGone) send(response, answer);
     } catch (error) {
       if (connection.isGone) return;
-      const text = `Error: The request for '${request.url}' over HTTP failed: ${nodeErrorText(error)}.`;
+      const text = `Error: The request for '${request.url}' over HTTP failed: ${cLibraryErrorText(error)}.`;
       this.#options.log.write('error', text);
       if (response.headersSent) response.destroy();
-      else send(response, { status: 500, body: 'Internal error.' });
+      else send(response, { status: 500, body: 'Internal error.\n' });
     }
   }
 
@@ -184,10 +184,10 @@ export class HttpApi {
   ): Promise<Answer | null> {
     const { method, headers } = request;
     if (method !== 'GET' && method !== 'HEAD') {
-      return { status: 405, body: 'Invalid HTTP Method', headers: { Allow: 'GET, HEAD' } };
+      return { status: 405, body: 'Invalid HTTP Method\n', headers: { Allow: 'GET, HEAD' } };
     }
     const path = pathOf(request.url!);
-    if (path === null) return { status: 400, body: 'Invalid path.' };
+    if (path === null) return NOT_FOUND;
     const refusal = await this.#refusalOf(path, headers.authorization, connection);
     if (refusal !== null) return refusal;
     if (path.startsWith('/api/')) return this.#api(path);
@@ -208,7 +208,7 @@ export class HttpApi {
     if (!admission.admitted) {
       this.#options.log.write('notice', lines.loginRefused(CLIENT_ID, remoteAddress, admission.why));
       if (admission.reasonCode !== ReasonCode.serverBusy) return NOT_AUTHORISED;
-      return { status: 503, body: 'Too busy.', headers: { 'Retry-After': '5' } };
+      return { status: 503, body: 'Too busy.\n', headers: { 'Retry-After': '5' } };
     }
     const rights = this.#access.aclOf(listener, admission.username, admission.clientId);
     if (rights === null || rights.canRead(path)) return null;
@@ -263,7 +263,7 @@ export class HttpApi {
       return await sendFile({ folder, path, request, response, progress: () => connection.progress() });
     } catch (error) {
       if (response.headersSent || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-      const text = `Warning: '${path}' of http_dir "${folder}" cannot be read: ${nodeErrorText(error)}.`;
+      const text = `Warning: '${path}' of http_dir "${folder}" cannot be read: ${cLibraryErrorText(error)}.`;
       this.#sayOnce(connection, 'warning', text);
       return false;
     }

@@ -19,8 +19,17 @@ const HEADER_BYTES_MAX = 8 * 1024;
 /** Milliseconds from the accept, or from an answer, to the last byte of the next request's header. */
 const REQUEST_MS = 10_000;
 
-/** Milliseconds after which an answer has to have moved on. */
-const ANSWER_MS = 60_000;
+/** Milliseconds after which an answer has to have moved on: who does not read is not waited for. */
+const ANSWER_MS = 10_000;
+
+export const NOT_FOUND_BODY = 'Not found.\n';
+
+/** Answers to what Node's parser refuses, by its code; others get a plain 400. */
+const REFUSALS: ReadonlyMap<string, { status: number; body: string }> = new Map([
+  ['HPE_HEADER_OVERFLOW', { status: 431, body: '' }],
+  // A path that does not begin with a slash.
+  ['HPE_INVALID_URL', { status: 404, body: NOT_FOUND_BODY }],
+]);
 
 export interface HttpServerOptions {
   /** Ends the response. */
@@ -136,6 +145,8 @@ export class HttpServer {
       connection.next = null;
       next?.();
     });
+    // A client that wants to go on says so, as with Mosquitto.
+    response.shouldKeepAlive = asksToKeepAlive(request);
     await this.#options.answer(request, response, connection);
   }
 
@@ -147,12 +158,16 @@ export class HttpServer {
       stream.destroy();
       return;
     }
-    const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
+    const { status, body } = REFUSALS.get(error.code!) ?? { status: 400, body: '' };
     // What it still sends is not looked at, until its time is up: an answer is lost where the stream ends at once.
     stream.on('error', () => {});
     stream.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
     stream.resume();
   }
+}
+
+function asksToKeepAlive({ headers }: IncomingMessage): boolean {
+  return /(^|,)\s*keep-alive\s*(,|$)/i.test(headers.connection ?? '');
 }

@@ -151,8 +151,10 @@ function parseBinary(bytes: Buffer): ProxyHeader | CorruptProxyHeader | 'incompl
   if (command === V2_LOCAL) {
     return bytes.length < length ? 'incomplete' : { length, command: 'LOCAL', source: null, tls: null };
   }
-  const addressesLength = V2_ADDRESSES.get(family);
-  if (addressesLength === undefined) return corrupt(`its address family 0x${hex(family)} is not known`);
+  const fullLength = V2_ADDRESSES.get(family);
+  if (fullLength === undefined) return corrupt(`its address family 0x${hex(family)} is not known`);
+  // A proxy may leave out what follows a path; of an IP address and its port all has to be there.
+  const addressesLength = family === V2_UNIX_STREAM ? Math.min(rest, fullLength) : fullLength;
   if (rest < addressesLength) return corrupt('its addresses are cut off');
   if (bytes.length < length) return 'incomplete';
   const header = bytes.subarray(0, length);
@@ -184,7 +186,7 @@ function sourceOf(family: number, addresses: Buffer): ProxySource {
     default: {
       const path = addresses.subarray(0, UNIX_PATH_MAX);
       const end = path.indexOf(0);
-      return { address: path.toString('utf8', 0, end < 0 ? UNIX_PATH_MAX : end), port: 0 };
+      return { address: path.toString('utf8', 0, end < 0 ? path.length : end), port: 0 };
     }
   }
 }

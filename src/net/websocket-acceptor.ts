@@ -105,6 +105,10 @@ export class WebSocketAcceptor {
       skipUTF8Validation: true, // text is refused, valid or not
       handleProtocols: (offered) => SUBPROTOCOLS.find((name) => offered.has(name)) ?? false, // [MQTT-6.0.0-4]
     });
+    server.on('headers', (headers) => {
+      const at = headers.indexOf('Upgrade: websocket');
+      if (at >= 0) headers[at] = 'Upgrade: WebSocket'; // as Mosquitto writes it, and clients that compare it expect
+    });
     server.on('wsClientError', (error, stream) => this.#refuse(stream, 400, handshakeFault(error)));
     return server;
   }

@@ -103,6 +103,7 @@ export class SysTree {
     for (const [topic, value] of this.#figures(readings)) {
       if (typeof value === 'number') numbers[PREFIX + topic] = value;
     }
+    numbers[`${PREFIX}clients/maximum`] = this.#clientsMaximum; // here it is always there
     return numbers;
   }
 

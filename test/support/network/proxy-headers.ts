@@ -34,6 +34,11 @@ export function tcpHeader(address: string, port: number, ...tlvs: Uint8Array[]):
   return binaryHeader(0x21, version === 6 ? 0x21 : 0x11, Buffer.concat([...addresses, ports, ...tlvs]));
 }
 
+/** As `unixHeader`, from a proxy that sends its path only as far as it goes. */
+export function shortUnixHeader(path: string): Buffer {
+  return binaryHeader(0x21, 0x31, Buffer.from(path));
+}
+
 /** Version 2: a client that came to the proxy through a unix socket. */
 export function unixHeader(path: string, ...tlvs: Uint8Array[]): Buffer {
   const addresses = Buffer.alloc(216);

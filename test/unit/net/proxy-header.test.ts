@@ -11,6 +11,7 @@ import {
 import {
   binaryHeader,
   SIGNATURE,
+  shortUnixHeader,
   sslTlv,
   tcpHeader,
   textHeader,
@@ -67,6 +68,9 @@ const headers: [what: string, version: ProxyVersion, bytes: Buffer, source: stri
   ['the address of a unix socket', 2, unixHeader('/run/client'), '/run/client:0'],
   ['the longest path', 2, unixHeader('p'.repeat(108)), `${'p'.repeat(108)}:0`],
   ['no path', 2, unixHeader(''), ':0'],
+  ['a path without what would follow it', 2, shortUnixHeader('/run/client'), '/run/client:0'],
+  ['a path that ends with a NUL', 2, shortUnixHeader('/run/client\0'), '/run/client:0'],
+  ['nothing of a path', 2, shortUnixHeader(''), ':0'],
   [
     'TLVs that nobody knows',
     2,

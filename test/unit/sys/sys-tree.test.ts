@@ -118,6 +118,7 @@ test('numbers: what an update would show now, and nothing of it is taken as publ
   for (const [topic, value] of shown) assert.equal(numbers[topic], Number.parseInt(value, 10), topic);
   assert.equal(shown.length, 11);
   assert.equal(numbers['$SYS/broker/uptime'], 10);
+  assert.equal(tree.numbers(readings({}), start)['$SYS/broker/clients/maximum'], 5); // always there
   assert.equal(numbers['$SYS/broker/subscriptions/count'], 0); // also what has not changed
   const strange = Object.entries(numbers).filter(([, value]) => !Number.isInteger(value));
   assert.deepEqual(
