@@ -3,8 +3,40 @@ import type { ProgramName } from '../src/cli/clients/options/client-settings.js'
 import { optionsOf } from '../src/cli/clients/options/option-parser.js';
 import type { OptionArgument, OptionRow } from '../src/cli/clients/options/option-table.js';
 import { PROPERTY_COMMANDS, propertyNames } from '../src/cli/clients/options/property-option.js';
+import { SIGNAL_NAMES } from '../src/cli/signal/signal-arguments.js';
 
 export const PROGRAMS: readonly ProgramName[] = ['mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr'];
+
+/** Commands whose first word is an option or a name, and whose others are files or process ids. */
+interface PlainCommand {
+  name: string;
+  /** What may come first, with what it does. */
+  first: readonly (readonly [word: string, help: string])[];
+  /** What may come behind. */
+  others: readonly string[] | 'file';
+}
+
+const PLAIN_COMMANDS: readonly PlainCommand[] = [
+  {
+    name: 'mosquitto_signal',
+    first: [
+      ['-a', 'Signal all brokers on this machine'],
+      ['-p', 'Signal the process with this id'],
+      ['--help', 'Print the usage'],
+    ],
+    others: SIGNAL_NAMES,
+  },
+  {
+    name: 'mosquitto_db_dump',
+    first: [
+      ['--stats', 'Count the records'],
+      ['--client-stats', 'Count subscriptions and messages of each client'],
+      ['--json', 'Print everything as JSON'],
+      ['--help', 'Print the usage'],
+    ],
+    others: 'file',
+  },
+];
 
 /** Path below `deploy/completions` → text. Each shell finds a command's file by its name. */
 export function completionFiles(): Map<string, string> {
@@ -14,7 +46,53 @@ export function completionFiles(): Map<string, string> {
     files.set(`zsh/_${program}`, zshCompletion(program));
     files.set(`fish/${program}.fish`, fishCompletion(program));
   }
+  for (const command of PLAIN_COMMANDS) {
+    files.set(`bash/${command.name}`, plainBashCompletion(command));
+    files.set(`zsh/_${command.name}`, plainZshCompletion(command));
+    files.set(`fish/${command.name}.fish`, plainFishCompletion(command));
+  }
   return files;
+}
+
+const PLAIN_GENERATED = 'Made from scripts/completions.ts by `npm run generate`.';
+
+function plainBashCompletion({ name, first, others: behind }: PlainCommand): string {
+  const others =
+    behind === 'file'
+      ? 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur")'
+      : bashWords(behind);
+  return `# Completion of ${name} for bash. ${PLAIN_GENERATED}
+
+_${name}() {
+  local cur=\${COMP_WORDS[COMP_CWORD]}
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)) && [[ $cur == -* || -z $cur ]]; then
+    ${bashWords(first.map(([word]) => word))}
+    return
+  fi
+  ${others}
+}
+complete -F _${name} ${name}
+`;
+}
+
+function plainZshCompletion({ name, first, others: behind }: PlainCommand): string {
+  const options = first.map(([word, help]) => `'(-)${word}[${help}]'`);
+  const others = behind === 'file' ? "'*:file:_files'" : `'*:signal:(${behind.join(' ')})'`;
+  return `#compdef ${name}
+# Completion of ${name} for zsh. ${PLAIN_GENERATED}
+
+_arguments ${[...options, others].join(' \\\n  ')}
+`;
+}
+
+function plainFishCompletion({ name, first, others: behind }: PlainCommand): string {
+  const options = first.map(([word, help]) => {
+    const flag = word.startsWith('--') ? `-l ${word.slice(2)}` : `-s ${word.slice(1)}`;
+    return `complete -c ${name} -n __fish_is_first_arg ${flag} -d '${help}'`;
+  });
+  const others = behind === 'file' ? [] : [`complete -c ${name} -f -a '${behind.join(' ')}'`];
+  return [`# Completion of ${name} for fish. ${PLAIN_GENERATED}`, ...others, ...options, ''].join('\n');
 }
 
 const GENERATED = 'Made from the option table by `npm run generate`.';

@@ -40,6 +40,8 @@ export const programs = {
   'src/cli/clients/pub.js': 'src/cli/mosquitto_pub.cjs',
   'src/cli/clients/sub.js': 'src/cli/mosquitto_sub.cjs',
   'src/cli/clients/rr.js': 'src/cli/mosquitto_rr.cjs',
+  'src/cli/midge/db-dump.js': 'src/cli/mosquitto_db_dump.cjs',
+  'src/cli/signal/signal.js': 'src/cli/mosquitto_signal.cjs',
 };
 const buildFolder = join(root, 'dist');
 const stampFile = join(buildFolder, '.build.json');

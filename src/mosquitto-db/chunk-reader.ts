@@ -39,9 +39,10 @@ export function hasMosquittoMagic(bytes: Uint8Array): boolean {
 
 /**
  * @param bytes the whole file; an empty one has no chunks [mosq: "Persistence file is empty."]
+ * @param found called with each chunk and the length of its body
  * @throws {DatabaseFormatError}
  */
-export function readChunks(bytes: Uint8Array): ChunkFile {
+export function readChunks(bytes: Uint8Array, found?: (chunk: Chunk, length: number) => void): ChunkFile {
   if (bytes.length === 0) return { version: NEWEST_VERSION, chunks: [], problems: [] };
   const version = readVersion(bytes);
   const problems: string[] = [];
@@ -54,6 +55,7 @@ export function readChunks(bytes: Uint8Array): ChunkFile {
       problems.push(`chunk of type ${frame.type} at offset ${frame.offset} is damaged or unknown`);
     } else {
       chunks.push(chunk);
+      found?.(chunk, frame.body.length);
     }
   }
   return { version, chunks, problems };

@@ -18,6 +18,45 @@ export function readMessageProperties(block: Uint8Array): Uint8Array | undefined
   return position === properties.length ? properties : undefined;
 }
 
+/** A property of a message, for people: under its name in MQTT 5.0. */
+export interface ShownProperty {
+  name: string;
+  /** Correlation data as hexadecimal digits, a user property as its two texts. */
+  value: number | string | readonly [string, string];
+}
+
+/** @returns the properties in their order; none where they are not well formed */
+export function showMessageProperties(block: Uint8Array): ShownProperty[] {
+  const bytes = readMessageProperties(block) ?? new Uint8Array(0);
+  const shown: ShownProperty[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = messagePropertyEnd(bytes, at);
+    shown.push(showProperty(Buffer.from(bytes.subarray(at, end))));
+    at = end;
+  }
+  return shown;
+}
+
+/** @param property its identifier and its value, well formed */
+function showProperty(property: Buffer): ShownProperty {
+  const text = property.toString('utf8', 3);
+  switch (property[0]) {
+    case PropertyId.payloadFormatIndicator:
+      return { name: 'payload-format-indicator', value: property[1]! };
+    case PropertyId.contentType:
+      return { name: 'content-type', value: text };
+    case PropertyId.responseTopic:
+      return { name: 'response-topic', value: text };
+    case PropertyId.correlationData:
+      return { name: 'correlation-data', value: property.toString('hex', 3) };
+    default: {
+      const nameEnd = 3 + property.readUInt16BE(1);
+      const value = [property.toString('utf8', 3, nameEnd), property.toString('utf8', nameEnd + 2)] as const;
+      return { name: 'user-property', value };
+    }
+  }
+}
+
 /** @returns the subscription identifiers of a client's message; empty if there are none */
 export function readSubscriptionIds(block: Uint8Array): number[] | undefined {
   const properties = withoutLength(block);
