@@ -15,7 +15,7 @@ import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { OS_CERTIFICATE_FILES } from '../net/os-certificates.js';
 import { opensslReason } from '../net/tls-context.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 
 /** The lowest version to take. */
 const VERSIONS: Readonly<Record<NonNullable<BridgeSettings['bridgeTlsVersion']>, SecureVersion>> = {
@@ -161,5 +161,5 @@ function read(option: string, path: string): Promise<Buffer> {
 }
 
 function unreadable(option: string, path: string, error: unknown): Error {
-  return new Error(`${option} ${path} cannot be read: ${nodeErrorText(error)}`);
+  return new Error(`${option} ${path} cannot be read: ${cLibraryErrorText(error)}`);
 }

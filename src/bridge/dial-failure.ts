@@ -1,7 +1,7 @@
 /** Explains to an operator why a bridge could not connect. */
 import type { BridgeAddress } from '../config/option-types.js';
 import { DialError } from '../net/dial.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 
 const SYSTEM_CLAUSES: ReadonlyMap<string, string> = new Map([
   ['ECONNREFUSED', 'refuses connections: nothing listens there'],
@@ -38,5 +38,5 @@ export function dialFailureText(
     const clause = TLS_CLAUSES.get(code) ?? SYSTEM_CLAUSES.get(code) ?? cause.message;
     return `TLS with ${host}:${port} fails: ${clause}`;
   }
-  return `${host}:${port} ${SYSTEM_CLAUSES.get(code) ?? `cannot be reached: ${nodeErrorText(cause)}`}`;
+  return `${host}:${port} ${SYSTEM_CLAUSES.get(code) ?? `cannot be reached: ${cLibraryErrorText(cause)}`}`;
 }

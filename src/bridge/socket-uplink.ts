@@ -7,7 +7,7 @@ import { type DialError, dial } from '../net/dial.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { setTcpOptions } from '../net/socket-options.js';
 import { LINGER_MS } from '../net/time-limits.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 import { bridgeTlsTarget } from './bridge-tls.js';
 import { dialFailureText } from './dial-failure.js';
 import { OPEN_TIMEOUT_MS, PROBE_TIMEOUT_MS } from './time-limits.js';
@@ -115,7 +115,7 @@ class StreamChannel implements Channel {
     this.#stream = stream;
     stream.pause();
     stream.on('error', (error) => {
-      this.#why = nodeErrorText(error);
+      this.#why = cLibraryErrorText(error);
     });
     stream.on('end', () => this.#closed());
     stream.on('close', () => this.#closed());

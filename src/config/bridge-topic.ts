@@ -45,6 +45,13 @@ function bridgeTopic(raw: RawValue): Parsed<BridgeTopic> {
       `An empty pattern needs both prefixes, the local and the remote topic: ${allowedValues(raw)}`,
     );
   }
+  for (const [side, prefix] of [
+    ['local', localPrefix.value],
+    ['remote', remotePrefix.value],
+  ] as const) {
+    if (prefix !== undefined && !isValidTopicFilter(`${prefix}${pattern}`))
+      return badCombination(side, prefix, pattern);
+  }
   return accepted(
     { pattern, direction, qos, localPrefix: localPrefix.value, remotePrefix: remotePrefix.value },
     qosRemarks(qosWord),
@@ -62,18 +69,24 @@ function topicPattern(raw: RawValue): Parsed<{ pattern: string; rest: string }> 
   const after = value.slice(closing + 1);
   if (closing === -1 || (after !== '' && !after.startsWith(' '))) {
     return refused(
-      `Error: Missing closing quote in topic value (${value}).`,
+      missingQuote(value),
       'A pattern in double quotes ends with a double quote before a space or the end of the line.',
     );
   }
   const pattern = value.slice(1, closing);
   if (pattern !== '' && !pattern.includes(' ')) {
     return refused(
-      `Error: Missing closing quote in topic value (${value}).`,
+      missingQuote(value),
       `Only a pattern with a space in it is put in double quotes: write ${pattern}.`,
     );
   }
   return checkedPattern(pattern, after);
+}
+
+/** Shows what follows the first word, as Mosquitto does. */
+function missingQuote(value: string): string {
+  const space = value.indexOf(' ');
+  return `Error: Missing closing quote in topic value (${space < 0 ? value : trimSpace(value.slice(space))}).`;
 }
 
 function checkedPattern(pattern: string, rest: string): Parsed<{ pattern: string; rest: string }> {
@@ -112,6 +125,16 @@ function topicPrefix(side: 'local' | 'remote', word: string | undefined): Parsed
     );
   }
   return accepted(word);
+}
+
+/** A bridge with such a line would start, and forward nothing. */
+function badCombination(side: 'local' | 'remote', prefix: string, pattern: string): Refused {
+  return refused(
+    `Error: Invalid bridge topic ${side} prefix and pattern combination '${prefix}${pattern}'.`,
+    /^[+#]/.test(pattern)
+      ? `'+' and '#' are whole levels: write the prefix as '${prefix}/'.`
+      : 'It is not a topic filter: it is too long, or has too many levels.',
+  );
 }
 
 /** Mosquitto takes text for 0, which hides a forgotten QoS before a prefix. */

@@ -199,15 +199,22 @@ function missingPluginHelp(name: string, plugins: readonly PluginSection[]): str
 
 const pluginKeyLengthMin = 3;
 
-function pluginOption(line: DirectiveLine, { context }: Reading): Fault | undefined {
-  const [prefix = ''] = /^(plugin|auth)_opt_/.exec(line.written) ?? [];
-  const key = line.written.slice(prefix.length);
-  if (key.length < pluginKeyLengthMin) {
-    return {
-      error: `Error: Invalid '${prefix}' config option.`,
-      help: `What follows '${prefix}' has at least ${pluginKeyLengthMin} characters; '${key}' has ${key.length}.`,
-    };
-  }
-  context.plugin!.options.push({ key, value: line.value });
-  return undefined;
+function pluginOption(line: DirectiveLine, { context }: Reading): undefined {
+  context.plugin!.options.push({ key: pluginKey(line.written).key, value: line.value });
+}
+
+/** @param written `plugin_opt_KEY` or `auth_opt_KEY` */
+export function pluginKey(written: string): { prefix: string; key: string } {
+  const [prefix = ''] = /^(plugin|auth)_opt_/.exec(written) ?? [];
+  return { prefix, key: written.slice(prefix.length) };
+}
+
+/** Looked for before the value. */
+export function pluginKeyFault(written: string): Fault | undefined {
+  const { prefix, key } = pluginKey(written);
+  if (key.length >= pluginKeyLengthMin) return undefined;
+  return {
+    error: `Error: Invalid '${prefix}' config option.`,
+    help: `What follows '${prefix}' has at least ${pluginKeyLengthMin} characters; '${key}' has ${key.length}.`,
+  };
 }

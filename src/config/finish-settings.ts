@@ -1,5 +1,6 @@
 /** Makes settings of a draft without errors: fills in defaults, resolves inheritance. */
 import { builtInPlugin } from './built-in-plugins.js';
+import { placeText } from './config-messages.js';
 import {
   type BridgeSection,
   bridgeClientIds,
@@ -125,6 +126,7 @@ function listenerSettings(section: ListenerSection, draft: Draft, global: Global
     host: section.host,
     socketPath: section.socketPath,
     aclRefusesSpecialChars: false,
+    foundAt: foundAt(section),
     plugins: section.plugins.map((plugin) => draft.plugins.indexOf(plugin)),
   };
   return {
@@ -132,6 +134,11 @@ function listenerSettings(section: ListenerSection, draft: Draft, global: Global
     allowAnonymous: settings.listenerAllowAnonymous ?? settings.allowAnonymous,
     autoIdPrefix: settings.listenerAutoIdPrefix ?? settings.autoIdPrefix,
   };
+}
+
+function foundAt({ place, isDefault, given }: ListenerSection): string {
+  const [option] = given.keys();
+  return isDefault ? `${placeText(place)} ('${option}' opens the default listener)` : placeText(place);
 }
 
 /** The largest number of packet ids; `max_inflight_messages 0` means as much. */

@@ -8,7 +8,7 @@ import { crossCheck } from './cross-checks.js';
 import { type Draft, emptyDraft } from './draft.js';
 import { finishSettings } from './finish-settings.js';
 import { optionSchema } from './option-schema.js';
-import { logTypes, type OptionRow } from './option-types.js';
+import { isEqual, logTypes, type OptionRow, settingName } from './option-types.js';
 import { ConfigParser } from './parser.js';
 import type { Settings } from './settings.js';
 
@@ -41,6 +41,7 @@ export function loadConfig(options: LoadOptions): ConfigResult {
   const messages = new ConfigMessages();
   const draft = emptyDraft();
   if (configFile !== undefined) new ConfigParser(source, messages, draft).readFile(configFile);
+  dropDefaultListener(draft, messages);
   crossCheck(draft, hostname, source, messages);
   if (messages.hasErrors) return { ok: false, messages: messages.lines };
 
@@ -48,6 +49,25 @@ export function loadConfig(options: LoadOptions): ConfigResult {
   sayWhatIsIgnored(draft, settings, ports, messages);
   sayWhatHasNoEffect(draft, messages);
   return { ok: true, settings, messages: messages.lines };
+}
+
+/**
+ * Files that begin with `protocol mqtt`, and define their listeners further down, mean no other one: the line only says
+ * what holds anyway. Mosquitto 2.0 takes it so; 2.1 opens port 1883 for it.
+ */
+function dropDefaultListener(draft: Draft, messages: ConfigMessages): void {
+  const { defaultListener, listeners } = draft;
+  if (defaultListener === undefined || listeners.length === 1) return;
+  const { given, values } = defaultListener;
+  if (given.has('port') || given.has('bind_address')) return;
+  const names = [...given.keys()];
+  if (names.some((name) => !isEqual(values[settingName(name)], optionSchema[name].default))) return;
+  listeners.splice(listeners.indexOf(defaultListener), 1);
+  draft.defaultListener = undefined;
+  messages.say(
+    'information',
+    `The default listener is not opened: there are others, and it would have nothing but defaults (${names.join(', ')}).`,
+  );
 }
 
 /** Replaces settings by those of the command line and the environment. */

@@ -2,10 +2,19 @@
  * Parses files into a draft: finds the option of each line and the section it belongs to, checks repetition, and
  * stores the parsed value. Goes on after an error.
  */
+
+import { encodingAdvice, foreignEncoding } from '../base/foreign-encoding.js';
 import { type ConfigMessages, type Fault, type Place, placeText } from './config-messages.js';
 import type { ConfigSource } from './config-source.js';
 import { conflictWithEarlier } from './cross-checks.js';
-import { type DirectiveName, defaultPort, directives, type Reading } from './directives.js';
+import {
+  type DirectiveName,
+  defaultPort,
+  directives,
+  pluginKey,
+  pluginKeyFault,
+  type Reading,
+} from './directives.js';
 import {
   bridgeSection,
   type Context,
@@ -47,6 +56,12 @@ export class ConfigParser {
     if (file.kind === 'unreadable') {
       const error = `Error: Unable to open config file '${path}'.`;
       this.#messages.error({ error, help: `The system says: ${file.reason}.` }, includedAt);
+      return;
+    }
+    const encoding = foreignEncoding(file.bytes);
+    if (encoding !== null) {
+      const error = `Error: Config file '${path}' is in ${encoding}.`;
+      this.#messages.error({ error, help: encodingAdvice(encoding, path) }, includedAt);
       return;
     }
     const context = emptyContext();
@@ -132,7 +147,12 @@ export class ConfigParser {
     const { option, line, section, place, first } = found;
     const { row, name } = option;
     const key = settingName(name);
-    const printedName = row.printedName ?? option.written;
+    if (name === 'plugin_opt_*') {
+      const fault = pluginKeyFault(option.written);
+      if (fault !== undefined) return fault;
+    }
+    const printedName =
+      name === 'plugin_opt_*' ? pluginKey(option.written).key : (row.printedName ?? option.written);
     const result = parseValue({
       name: printedName,
       written: option.written,

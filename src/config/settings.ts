@@ -35,6 +35,8 @@ export type ListenerSettings = SettingsOf<RowsOf<'listener'>> &
     readonly socketPath: string | undefined;
     /** Clients with `+`, `#` or `/` in their names have no rights [mosq: auth_plugin_deny_special_chars]. */
     readonly aclRefusesSpecialChars: boolean;
+    /** The line of the configuration that opens it, for the log; `undefined` without one. */
+    readonly foundAt: string | undefined;
     /** Plugins attached to this listener only: their places in `Settings.plugins`. */
     readonly plugins: readonly number[];
   };
@@ -103,6 +105,7 @@ export function defaultListener(port: number, host?: string): ListenerSettings {
     host,
     socketPath: undefined,
     aclRefusesSpecialChars: false,
+    foundAt: undefined,
     plugins: [],
   };
 }

@@ -61,6 +61,9 @@ export const error = (text: string) => `Error: ${text}`;
 export const errorCreatingListener = (text: string) => `Error creating listener: ${text}.`;
 
 /** E */
+export const errorBindingUnixSocket = (text: string) => `Error binding unix socket: ${text}`;
+
+/** E */
 export const unableToOpenLogFile = (file: string) => `Error: Unable to open log file ${file} for writing.`;
 
 // ---------------------------------------------------------------------------------------------- connections

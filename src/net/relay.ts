@@ -13,7 +13,7 @@ import type { TlsSession } from '../auth/authenticator.js';
 import { assertNever } from '../base/assert.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 import type { SocketOrigin } from './socket-transport.js';
 
 type RelayMessage =
@@ -96,7 +96,7 @@ export function pumpSocket(socket: Socket, port: MessagePort): void {
   socket.on('data', (bytes) => pump.received(bytes));
   socket.on('drain', () => pump.drained());
   socket.on('error', (error) => {
-    reason = badSocket(nodeErrorText(error));
+    reason = badSocket(cLibraryErrorText(error));
   });
   socket.on('close', () => pump.ended(reason));
   socket.resume();

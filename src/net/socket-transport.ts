@@ -5,7 +5,7 @@ import type { TlsSession } from '../auth/authenticator.js';
 import { NO_BYTES } from '../base/no-bytes.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 import { socketOf, takeDescriptor } from './descriptor.js';
 import { LINGER_MS } from './time-limits.js';
 
@@ -130,5 +130,5 @@ function onEnd(this: ServedSocket): void {
 }
 
 function onError(this: ServedSocket, error: Error): void {
-  this.transport.ended(badSocket(nodeErrorText(error)));
+  this.transport.ended(badSocket(cLibraryErrorText(error)));
 }

@@ -5,7 +5,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { TlsSession } from '../auth/authenticator.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket } from '../log/mosquitto-lines.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 import { pumpSocket } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
 import { LINGER_MS } from './time-limits.js';
@@ -32,7 +32,7 @@ export class TlsTransport implements Transport {
     const socket = this.#socket;
     socket.on('data', (bytes) => this.#user?.receive(bytes, bytes.length));
     socket.on('end', () => this.#user?.transportEnded(''));
-    socket.on('error', (error) => this.#user?.transportEnded(badSocket(nodeErrorText(error))));
+    socket.on('error', (error) => this.#user?.transportEnded(badSocket(cLibraryErrorText(error))));
     socket.on('close', () => this.#user?.transportEnded(''));
   }
 

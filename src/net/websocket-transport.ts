@@ -10,7 +10,7 @@ import type { TlsSession } from '../auth/authenticator.js';
 import { NO_BYTES } from '../base/no-bytes.js';
 import type { Detached, Transport, TransportUser } from '../broker/ports.js';
 import { badSocket, DisconnectReason } from '../log/mosquitto-lines.js';
-import { nodeErrorText } from '../system/system-error.js';
+import { cLibraryErrorText } from '../system/system-error.js';
 import { RelayPump } from './relay.js';
 import type { SocketOrigin } from './socket-transport.js';
 
@@ -166,7 +166,7 @@ export class WebSocketTransport implements Transport {
 
   /** One of the events below. The end of the stream follows. */
   streamFailed(error: Error): void {
-    this.#fault = badSocket(nodeErrorText(error));
+    this.#fault = badSocket(cLibraryErrorText(error));
   }
 
   /** One of the events below. */

@@ -83,8 +83,8 @@ describe('options of persistence', { concurrency: 3 }, () => {
     const broker = await startBroker(t, { config: persistent });
     await keep(t, broker);
     broker.program.signal('SIGUSR1');
-    await broker.waitForLog(/Saving in-memory database to mosquitto\.db\.$/);
-    await broker.waitForLog(/Saved \d+ bytes to mosquitto\.db/);
+    await broker.waitForLog(/Saving in-memory database to \/\S+\/mosquitto\.db\.$/);
+    await broker.waitForLog(/Saved \d+ bytes to \/\S+\/mosquitto\.db/);
     assert.ok(existsSync(join(broker.folder, 'store', 'mosquitto.db')));
   });
 

@@ -230,7 +230,7 @@ for (const mode of ['autosave', 'durable']) {
     assert.ok(value('bytes') > 0);
     if (mode === 'autosave') {
       broker.program.signal('SIGUSR1');
-      await broker.waitForLog(/Saved \d+ bytes to mosquitto\.db in \d+ ms\./);
+      await broker.waitForLog(/Saved \d+ bytes to \/\S+\/mosquitto\.db in \d+ ms\./);
       await watcher.until(() => value('save/bytes') > 0);
       assert.ok(Math.abs(value('save/time') - Date.now() / 1000) < 60);
       assert.ok(watcher.values.has('store/save/duration_ms'));

@@ -9,10 +9,11 @@ import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
 import * as lines from '../../log/mosquitto-lines.js';
 import { type Arrival, setNoDelayOfArrivals } from '../../net/arrival.js';
-import { type ListenAddress, listen, listenAddresses } from '../../net/listener.js';
+import { type ListenAddress, ListenerError, listen, listenAddresses, overlap } from '../../net/listener.js';
 import { pumpSocket } from '../../net/relay.js';
 import type { PassedConnection } from '../../routing/messages.js';
-import { nodeErrorText } from '../../system/system-error.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
+import { ArrivalQueue } from './arrival-queue.js';
 
 export class Acceptor {
   #settings: Settings;
@@ -21,6 +22,8 @@ export class Acceptor {
   /** Accepted while nobody could serve them. */
   #waiting: PassedConnection[] = [];
   readonly #servers: { server: Server; address: ListenAddress; index: number }[] = [];
+  /** Those that came when all places were taken. */
+  readonly #queue = new ArrivalQueue((arrival) => this.#refuse(arrival));
   /** Open connections by listener. */
   readonly #open: number[];
   #accepted = 0;
@@ -79,6 +82,8 @@ export class Acceptor {
   /** A connection of this listener is gone. */
   closed(listener: number): void {
     this.#open[listener]! -= 1;
+    const next = this.#queue.takeFirst((index) => this.#hasRoom(index));
+    if (next !== undefined) this.#admit(next.listener, next.arrival);
   }
 
   /** Stops accepting, and removes unix sockets. */
@@ -88,6 +93,7 @@ export class Acceptor {
       if (address.family === 'unix') removeSocket(address.path);
     }
     this.#servers.length = 0;
+    this.#queue.close();
   }
 
   async #openListener(index: number, listener: ListenerSettings): Promise<boolean> {
@@ -95,7 +101,11 @@ export class Acceptor {
     try {
       addresses = await listenAddresses(listener);
     } catch (error) {
-      this.#log.write('error', lines.errorCreatingListener(nodeErrorText(error)));
+      const isSaid = error instanceof ListenerError;
+      this.#log.write(
+        'error',
+        isSaid ? error.message : lines.errorCreatingListener(cLibraryErrorText(error)),
+      );
       return false;
     }
     let opened = 0;
@@ -104,6 +114,7 @@ export class Acceptor {
       const line = openingLine(address, listener.protocol);
       if (line !== said) this.#log.write('information', line);
       said = line;
+      if (address.family === 'unix' && this.#reportOwn(address, listener)) return false;
       try {
         const server = await listen(address, {
           arrived: (arrival) => this.#accept(index, arrival),
@@ -114,18 +125,26 @@ export class Acceptor {
         opened += 1;
       } catch (error) {
         if (isMissingFamily(error, listener)) continue;
-        this.#reportFailure(error as NodeJS.ErrnoException, address);
+        this.#reportFailure(error as NodeJS.ErrnoException, address, listener);
         return false;
       }
     }
     return opened > 0;
   }
 
-  #reportFailure(error: NodeJS.ErrnoException, address: ListenAddress): void {
-    this.#log.write('error', lines.error(nodeErrorText(error)));
-    const where = address.family === 'unix' ? `socket ${address.path}` : `port ${address.port}`;
-    if (error.code === 'EADDRINUSE') {
-      this.#log.write('error', `Another program is using ${where}; \`ss -ltnp\` shows which.`);
+  #reportFailure(error: NodeJS.ErrnoException, address: ListenAddress, listener: ListenerSettings): void {
+    if (error.code === 'EADDRINUSE' && this.#reportOwn(address, listener)) return;
+    const text = cLibraryErrorText(error);
+    this.#log.write(
+      'error',
+      address.family === 'unix' ? lines.errorBindingUnixSocket(text) : lines.error(text),
+    );
+    if (error.code === 'EADDRINUSE' && address.family !== 'unix') {
+      const { port } = address;
+      this.#log.write(
+        'error',
+        `Another program is using port ${port}, to listen on or for a connection: \`ss -tanp 'sport = :${port}'\` shows which.`,
+      );
     } else if (error.code === 'EACCES' && address.family !== 'unix') {
       this.#log.write(
         'error',
@@ -135,19 +154,52 @@ export class Acceptor {
     }
   }
 
+  /**
+   * Says that another listener of this broker has the address already.
+   * @returns whether it has
+   */
+  #reportOwn(address: ListenAddress, listener: ListenerSettings): boolean {
+    const own = this.#servers.find((open) => overlap(open.address, address));
+    if (own === undefined) return false;
+    this.#log.write('error', lines.error('Address already in use'));
+    const what = address.family === 'unix' ? `The socket ${address.path}` : `Port ${address.port}`;
+    const first = this.#settings.listeners[own.index]!.foundAt;
+    const { foundAt } = listener;
+    this.#log.write(
+      'error',
+      first === undefined || foundAt === undefined
+        ? `${what} is to be opened twice by this broker itself: with -p on its command line.`
+        : `${what} is to be opened twice by this broker itself: at ${first} and at ${foundAt}. Remove one of them, or give it another port or address.`,
+    );
+    return true;
+  }
+
   #accept(index: number, arrival: Arrival): void {
-    const listener = this.#settings.listeners[index]!;
-    const { globalMaxConnections, connectionMessages } = this.#settings;
-    const { remoteAddress, remotePort } = arrival;
-    const total = this.#open.reduce((sum, open) => sum + open, 0);
-    if (
-      (listener.maxConnections > 0 && this.#open[index]! >= listener.maxConnections) ||
-      (globalMaxConnections > 0 && total >= globalMaxConnections)
-    ) {
-      if (connectionMessages) this.#log.write('notice', lines.maxConnectionsExceeded(remoteAddress));
-      arrival.drop();
-      return;
+    if (this.#hasRoom(index)) this.#admit(index, arrival);
+    else this.#queue.add(index, arrival);
+  }
+
+  /** [mosq: max_connections, global_max_connections] */
+  #hasRoom(index: number): boolean {
+    const { listeners, globalMaxConnections } = this.#settings;
+    const { maxConnections } = listeners[index]!;
+    if (maxConnections > 0 && this.#open[index]! >= maxConnections) return false;
+    return (
+      globalMaxConnections <= 0 || this.#open.reduce((sum, open) => sum + open, 0) < globalMaxConnections
+    );
+  }
+
+  #refuse(arrival: Arrival): void {
+    if (this.#settings.connectionMessages) {
+      this.#log.write('notice', lines.maxConnectionsExceeded(arrival.remoteAddress));
     }
+    arrival.drop();
+  }
+
+  #admit(index: number, arrival: Arrival): void {
+    const { connectionMessages, listeners } = this.#settings;
+    const listener = listeners[index]!;
+    const { remoteAddress, remotePort } = arrival;
     const taken = arrival.take();
     const handover = typeof taken === 'number' ? taken : relay(taken);
     if (handover === -1) {

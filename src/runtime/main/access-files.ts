@@ -12,7 +12,7 @@ import { argon2Fault } from '../../auth/password-hash.js';
 import { parsePskFile, pskFileRefused, pskFileUnopened } from '../../auth/psk-file.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
-import { nodeErrorText } from '../../system/system-error.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
 import { ExitCode } from '../process/exit-code.js';
 
 /** @returns 0, or the exit code with which a start ends; everything found is logged */
@@ -98,7 +98,7 @@ function whyUnopened(error: NodeJS.ErrnoException, user: BrokerUser): string {
     return 'It is a symbolic link: name the file itself, or set MOSQUITTO_UNSAFE_ALLOW_SYMLINKS in the environment.';
   }
   const advice = error.code === 'EACCES' ? ` The broker runs as ${user.userName}.` : '';
-  return `The reason: ${nodeErrorText(error)}.${advice}`;
+  return `The reason: ${cLibraryErrorText(error)}.${advice}`;
 }
 
 async function checkPasswords(file: string, text: string, log: Log): Promise<number> {

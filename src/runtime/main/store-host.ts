@@ -85,7 +85,7 @@ export class StoreHost {
       onSaved: ({ bytes, durationMs }) =>
         log.write(
           'information',
-          `Saved ${bytes} bytes to ${settings.persistenceFile} in ${Math.round(durationMs)} ms.`,
+          `Saved ${bytes} bytes to ${persistencePath(settings)} in ${Math.round(durationMs)} ms.`,
         ),
       onFailure: (error) => log.write('error', lines.errorSavingDatabase(`${error.message}.`)),
       onRecovery: () => log.write('notice', 'The database can be saved again.'),
@@ -186,16 +186,16 @@ export class StoreHost {
   /** If the saved file is the live store, nothing is copied. */
   #sayThatItSaves(): void {
     if (this.#prepared.mode === 'durable') return;
-    this.#log.write('information', lines.savingDatabase(this.#settings.persistenceFile));
+    this.#log.write('information', lines.savingDatabase(persistencePath(this.#settings)));
   }
 }
 
-function logPutAside({ label, path }: FilePutAside, { persistenceFile }: Settings, log: Log): void {
+function logPutAside({ label, path }: FilePutAside, settings: Settings, log: Log): void {
   if (label === 'imported') log.write('notice', `The database that was imported is kept as ${path}.`);
   else
     log.write(
       'warning',
-      `Warning: ${persistenceFile} was changed by somebody else while the broker ran. The broker has saved its own state there; what it found is kept as ${path}. To use that, stop the broker first.`,
+      `Warning: ${persistencePath(settings)} was changed by somebody else while the broker ran. The broker has saved its own state there; what it found is kept as ${path}. To use that, stop the broker first.`,
     );
 }
 

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { Log } from '../../log/log.js';
-import { nodeErrorText } from '../../system/system-error.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
 
 /** Set in the environment of the process that `-d` starts. */
 const DAEMON_MARK = 'MIDGE_DAEMON';
@@ -29,7 +29,7 @@ export function writePidFile(path: string, log: Log): boolean {
     return true;
   } catch (error) {
     log.write('error', 'Error: Unable to write pid file.');
-    log.write('error', `${path}: ${nodeErrorText(error)}.`);
+    log.write('error', `${path}: ${cLibraryErrorText(error)}.`);
     return false;
   }
 }

@@ -1,7 +1,7 @@
 /** The file that `--tls-keylog` names: what Wireshark needs to read recorded traffic, in NSS's format. */
 import { openSync, writeSync } from 'node:fs';
 import type { Log } from '../../log/log.js';
-import { nodeErrorText } from '../../system/system-error.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
 
 /** Whoever reads it can read the traffic. */
 const OWNER_ONLY = 0o600;
@@ -14,7 +14,7 @@ export function openTlsKeylog(path: string | undefined, log: Log): number | null
     log.write('warning', `Warning: The secrets of all TLS listeners are written to ${path} (--tls-keylog).`);
     return fd;
   } catch (error) {
-    log.write('error', `Error: Unable to open the TLS key log ${path}: ${nodeErrorText(error)}.`);
+    log.write('error', `Error: Unable to open the TLS key log ${path}: ${cLibraryErrorText(error)}.`);
     return undefined;
   }
 }

@@ -99,6 +99,11 @@ export class Broker {
   }
 }
 
+/** The command of the broker under test, for what does not come to run: its exit code is 1 or 3, its log on stderr. */
+export function brokerCommand(): string[] {
+  return isReference ? [mosquittoProgram] : [...midgeCommand];
+}
+
 /** Starts Midge. @returns when it is running. @throws with its log when it does not start. */
 export function startBroker(t: TestContext, options: BrokerOptions = {}): Promise<Broker> {
   const { workers, config = '', prefix = [] } = options;

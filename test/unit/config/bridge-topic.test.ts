@@ -49,22 +49,37 @@ const refused: readonly (readonly [line: string, error: string, help: string])[]
   ['a out -1', "Error: Invalid bridge QoS level '-1'.", `'-1' is not allowed: ${syntax}`],
   ['a out 0 l/# r/', "Error: Invalid bridge topic local prefix 'l/#'.", prefixHelp('l/#')],
   ['a out 0 l/ r/+/', "Error: Invalid bridge topic remote prefix 'r/+/'.", prefixHelp('r/+/')],
+  ...[
+    ['# out 1 house remote/', 'local', 'house', '#'],
+    ['# in 1 house/ remote', 'remote', 'remote', '#'],
+    ['+/a both 1 h r', 'local', 'h', '+/a'],
+    ['# out 1 "" remote', 'remote', 'remote', '#'],
+  ].map(([line, side, prefix, pattern]): [string, string, string] => [
+    line!,
+    `Error: Invalid bridge topic ${side} prefix and pattern combination '${prefix}${pattern}'.`,
+    `'+' and '#' are whole levels: write the prefix as '${prefix}/'.`,
+  ]),
+  [
+    `a out 1 ${'/'.repeat(201)} r`,
+    `Error: Invalid bridge topic local prefix and pattern combination '${'/'.repeat(201)}a'.`,
+    'It is not a topic filter: it is too long, or has too many levels.',
+  ],
   ['""', 'Error: Invalid bridge remapping.', remappingHelp],
   ['"" out 0 here', 'Error: Invalid bridge remapping.', remappingHelp],
   ['"" out 0 "" there', 'Error: Invalid bridge remapping.', remappingHelp],
   [
     '"a b out',
-    'Error: Missing closing quote in topic value ("a b out).',
+    'Error: Missing closing quote in topic value (b out).',
     'A pattern in double quotes ends with a double quote before a space or the end of the line.',
   ],
   [
     '"a b"out',
-    'Error: Missing closing quote in topic value ("a b"out).',
+    'Error: Missing closing quote in topic value (b"out).',
     'A pattern in double quotes ends with a double quote before a space or the end of the line.',
   ],
   [
     '"abc" out',
-    'Error: Missing closing quote in topic value ("abc" out).',
+    'Error: Missing closing quote in topic value (out).',
     'Only a pattern with a space in it is put in double quotes: write abc.',
   ],
   [

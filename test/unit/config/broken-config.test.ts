@@ -29,6 +29,14 @@ const brokenConfigs: readonly BrokenConfig[] = [
     ],
   },
   {
+    name: 'a file in UTF-16',
+    text: Buffer.from('\ufefflistener 1883\nallow_anonymous true\n', 'utf16le'),
+    lines: [
+      "Error: Config file 'mosquitto.conf' is in UTF-16.",
+      "It has to be in UTF-8: iconv -f UTF-16 -t UTF-8 'mosquitto.conf' writes it so.",
+    ],
+  },
+  {
     name: 'option in capitals',
     text: 'Listener 1883\n',
     lines: [
@@ -834,6 +842,24 @@ const brokenConfigs: readonly BrokenConfig[] = [
       "Error: The 'plugin_opt_db_file' option requires plugin/global_plugin/plugin_load to be defined first.",
       'Error found at mosquitto.conf:1.',
       "A line 'plugin PATH' must come before 'plugin_opt_db_file'.",
+    ],
+  },
+  {
+    name: 'plugin option without a value',
+    text: 'plugin /usr/lib/acl_file.so\nplugin_opt_acl_file\nplugin_opt_acl_file /a\n',
+    lines: [
+      "Error: Empty 'acl_file' value in configuration.",
+      'Error found at mosquitto.conf:2.',
+      "The value is missing: 'plugin_opt_acl_file' takes TEXT.",
+    ],
+  },
+  {
+    name: 'plugin option with a short name and no value',
+    text: 'plugin /usr/lib/acl_file.so\nplugin_opt_acl_file /a\nplugin_opt_x\n',
+    lines: [
+      "Error: Invalid 'plugin_opt_' config option.",
+      'Error found at mosquitto.conf:3.',
+      "What follows 'plugin_opt_' has at least 3 characters; 'x' has 1.",
     ],
   },
   {

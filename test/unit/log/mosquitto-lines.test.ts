@@ -59,6 +59,10 @@ test('start and stop', () => {
       'Error creating listener: Name or service not known.',
     ],
     [
+      lines.errorBindingUnixSocket('No such file or directory'),
+      'Error binding unix socket: No such file or directory',
+    ],
+    [
       lines.unableToOpenLogFile('/var/log/m.log'),
       'Error: Unable to open log file /var/log/m.log for writing.',
     ],
@@ -271,7 +275,10 @@ test('protocol faults', () => {
 
 test('persistence', () => {
   checkAll([
-    [lines.savingDatabase('mosquitto.db'), 'Saving in-memory database to mosquitto.db.'],
+    [
+      lines.savingDatabase('/var/lib/mosquitto/mosquitto.db'),
+      'Saving in-memory database to /var/lib/mosquitto/mosquitto.db.',
+    ],
     [
       lines.errorSavingDatabase('No space left on device'),
       'Error saving in-memory database, No space left on device',
