@@ -1,4 +1,5 @@
 /** A `mosquitto.db` for people and scripts, in the shapes of Mosquitto's own `mosquitto_db_dump` (2.1). */
+import { appendAll } from '../base/append-all.js';
 import { decodeUtf8 } from '../base/utf8.js';
 import { readChunks } from './chunk-reader.js';
 import type {
@@ -52,7 +53,7 @@ function textOf(found: Found[], version: number): string {
   for (const { chunk, length } of found) {
     lines.push(`${NAMES[chunk.kind]}:`, `\tLength: ${length}`);
     for (const [key, value] of fieldsOf(chunk)) lines.push(`\t${key}: ${value}`);
-    if (chunk.kind === 'message') lines.push(...propertyLines(chunk));
+    if (chunk.kind === 'message') appendAll(lines, propertyLines(chunk));
   }
   return `${lines.join('\n')}\n`;
 }

@@ -433,7 +433,7 @@ withBrokers(
     await nameless.expectClosed();
     lines.push(
       'Client nameless from 192.0.2.1:7 is refused: there is no common name of a verified certificate in the PROXY header to take as username.',
-      'Client 192.0.2.1 [192.0.2.1:7] disconnected: bad username or password.',
+      'Client nameless [192.0.2.1:7] disconnected: bad username or password.',
     );
     await expectLines(broker, from, lines);
   },

@@ -35,6 +35,10 @@ describe('bash', { skip: !existsSync('/bin/bash') && 'bash is not installed' }, 
     ['mosquitto_pub', ['-D', 'p'], ['publish']],
     ['mosquitto_pub', ['-D', 'publish', 'topic-'], ['topic-alias']],
     ['mosquitto_pub', ['--property', 'will', 'will'], ['will-delay-interval']],
+    ['mosquitto_signal', [''], ['-a', '-p', '--help']],
+    ['mosquitto_signal', ['-a', 'sh'], ['shutdown']],
+    ['mosquitto_db_dump', ['--s'], ['--stats']],
+    ['mosquitto_db_dump', ['--stats', 'package.j'], ['package.json']],
   ];
   for (const [program, words, offers] of rows) {
     test(`${program} ${words.join(' ')}`, () => assert.deepEqual(bashOffers(program, words), offers));
