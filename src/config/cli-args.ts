@@ -176,7 +176,7 @@ Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
   -p, --port PORT       Listen on this port of the loopback addresses instead of
                         1883; up to ${portsMax} times. Ignored when the configuration
                         file defines a listener.
-  -q, --quiet           Log nothing, whatever the configuration file says.
+  -q, --quiet           Log nothing, whatever the configuration file and -v say.
   -v, --verbose         Log everything, whatever the configuration file says.
   --test-config         Check the configuration file and end: 0 when it is good,
                         ${configExitCode} when it is not. Nothing is opened or written.
