@@ -17,6 +17,9 @@ const KINDS: ReadonlyMap<string, DumpKind> = new Map([
   ['--json', 'json'],
 ]);
 
+/** Bytes of the header of a page, in the versions of LMDB. */
+const PAGE_HEADER_BYTES = [16, 24];
+
 void dump(process.argv.slice(2)).then((exitCode) => {
   process.exitCode = exitCode;
 });
@@ -43,9 +46,9 @@ async function dump(args: readonly string[]): Promise<number> {
   return isStore(bytes) ? dumpStore(file, kind) : print(bytes, kind);
 }
 
-/** The mark of an LMDB file, behind the header of its first page. */
+/** The mark of an LMDB file stands behind the header of its first page. */
 function isStore(bytes: Buffer): boolean {
-  return bytes.length > 20 && bytes.readUInt32LE(16) === 0xbeefc0de;
+  return PAGE_HEADER_BYTES.some((at) => bytes.length >= at + 4 && bytes.readUInt32LE(at) === 0xbeefc0de);
 }
 
 /** Of a store a `mosquitto.db` is made first, in a folder of its own. */
