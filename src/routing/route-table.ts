@@ -5,6 +5,7 @@
  * up by its bytes; the tree is walked, and the topic's characters are checked, only when the topic is new or the
  * subscriptions have changed since.
  */
+import { appendAll } from '../base/append-all.js';
 import { asBuffer } from '../base/as-buffer.js';
 import type { Subscription } from '../session/subscription.js';
 import { parseSharedFilter } from '../topic/topic-filter.js';
@@ -16,6 +17,8 @@ export class SharedGroup {
   /** `$share/GROUP/FILTER`: the name of the group between workers. */
   readonly key: string;
   readonly members: Subscription[] = [];
+  /** How many of them are durable. */
+  durable = 0;
   /** Members on other workers, by worker number. */
   readonly remoteMembers = new Map<number, number>();
   /** Bit n: worker n stores what its members get. */
@@ -162,6 +165,7 @@ export class RouteTable {
     if (typeof shared === 'object') {
       const group = this.#group(shared.filter, shared.group, subscription.filter);
       group.members.push(subscription);
+      if (subscription.durable) group.durable += 1;
       this.#sharedCount += 1;
       return interestIn(group);
     }
@@ -187,8 +191,9 @@ export class RouteTable {
     if (typeof shared === 'object') {
       const group = this.#group(shared.filter, shared.group, subscription.filter);
       removeFrom(group.members, subscription);
+      if (subscription.durable) group.durable -= 1;
       this.#sharedCount -= 1;
-      this.#dropIfEmpty(shared.filter);
+      this.#dropGroupIfEmpty(shared.filter, shared.group);
       return interestIn(group);
     }
     const entry = this.#entry(subscription.filter);
@@ -211,7 +216,7 @@ export class RouteTable {
       if (count > 0) group.remoteMembers.set(worker, count);
       else group.remoteMembers.delete(worker);
       group.remoteDurable = withBit(group.remoteDurable, worker, durable);
-      this.#dropIfEmpty(shared.filter);
+      this.#dropGroupIfEmpty(shared.filter, shared.group);
       return;
     }
     const entry = this.#entry(filter);
@@ -238,9 +243,10 @@ export class RouteTable {
     for (const entry of [...this.#trie.values()]) {
       entry.remoteDurable &= others | durable;
       entry.remote &= others | (entry.remoteDurable & durable);
-      for (const group of entry.groups?.values() ?? []) {
+      for (const [name, group] of entry.groups ?? []) {
         group.remoteDurable &= others | durable;
         if ((group.remoteDurable & durable) === 0) group.remoteMembers.delete(worker);
+        if (group.isEmpty) entry.groups!.delete(name);
       }
       this.#dropIfEmpty(entry.filter);
     }
@@ -311,10 +317,15 @@ export class RouteTable {
     return group;
   }
 
+  #dropGroupIfEmpty(filter: string, name: string): void {
+    const groups = this.#trie.get(filter)?.groups;
+    if (groups?.get(name)?.isEmpty) groups.delete(name);
+    this.#dropIfEmpty(filter);
+  }
+
   #dropIfEmpty(filter: string): void {
     const entry = this.#trie.get(filter);
     if (entry === undefined) return;
-    for (const [name, group] of entry.groups ?? []) if (group.isEmpty) entry.groups!.delete(name);
     if (entry.groups?.size === 0) entry.groups = null;
     if (entry.subscriptions.length === 0 && entry.groups === null && entry.remote === 0) {
       this.#trie.delete(filter);
@@ -329,7 +340,10 @@ export class RouteTable {
     this.#trie.match(topic, (entry) => {
       if (subscriptions === NO_SUBSCRIPTIONS) subscriptions = [...entry.subscriptions];
       else for (const subscription of entry.subscriptions) subscriptions.push(subscription);
-      if (entry.groups !== null) groups = [...groups, ...entry.groups.values()];
+      if (entry.groups !== null) {
+        if (groups === NO_GROUPS) groups = [];
+        appendAll(groups, entry.groups.values());
+      }
       remote |= entry.remote;
       durable |= entry.remoteDurable;
     });
@@ -358,12 +372,8 @@ function interest(filter: string, count: number, durable: boolean): Interest {
   return durable ? [filter, count, true] : [filter, count];
 }
 
-function interestIn({ key, members }: SharedGroup): Interest {
-  return interest(
-    key,
-    members.length,
-    members.some(({ durable }) => durable),
-  );
+function interestIn({ key, members, durable }: SharedGroup): Interest {
+  return interest(key, members.length, durable > 0);
 }
 
 function removeFrom(list: Subscription[], subscription: Subscription): void {

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { type Interest, type Route, RouteTable } from '../../../src/routing/route-table.js';
 import type { Subscription } from '../../../src/session/subscription.js';
 import { parseSharedFilter, topicMatchesFilter } from '../../../src/topic/topic-filter.js';
-import { durableSubscriptionTo, subscriptionTo } from '../../support/brokers/sessions.js';
+import { durableSubscriptionTo, subscriptionTo, testSession } from '../../support/brokers/sessions.js';
+import { assertGrowsLinearly } from '../../support/growth.js';
 import { fewFilter, fewTopic } from '../../support/packets/topic-arbitraries.js';
 
 const filter = fc.oneof(
@@ -272,6 +273,63 @@ describe('the route table', () => {
       routeTo(table, 'a/b').subscriptions.map((one) => one.filter),
       inOrder,
     );
+  });
+});
+
+describe('what one client can pile up costs in proportion to its number', () => {
+  test('shared groups on one filter, until the last has gone', () => {
+    assertGrowsLinearly(5000, (count) => () => {
+      const routes = new RouteTable();
+      const { session } = testSession();
+      const members: Subscription[] = [];
+      for (let i = 0; i < count; i += 1) members.push(subscriptionTo(`$share/${i}/a`, 0, session));
+      for (const member of members) routes.add(member);
+      for (const member of members) routes.remove(member);
+      assert.equal(routes.sharedSubscriptionCount, 0);
+      assert.deepEqual(routes.interests(), []);
+    });
+  });
+
+  test('what another worker tells of as many groups, until it has died', () => {
+    assertGrowsLinearly(5000, (count) => () => {
+      const routes = new RouteTable();
+      for (let i = 0; i < count; i += 1) routes.setRemote(1, [`$share/${i}/a`, 1]);
+      for (let i = 0; i < count; i += 2) routes.setRemote(1, [`$share/${i}/a`, 0]);
+      assert.equal(routes.routeOf('a').groups.length, count / 2);
+      routes.replaceRemote(1, []);
+      assert.equal(routes.routeOf('a').groups.length, 0);
+    });
+  });
+
+  test('members of one group', () => {
+    assertGrowsLinearly(2000, (count) => {
+      const members: Subscription[] = [];
+      for (let i = 0; i < count; i += 1) members.push(durableSubscriptionTo('$share/g/a'));
+      return () => {
+        const routes = new RouteTable();
+        for (const member of members) routes.add(member);
+        for (const member of members.toReversed()) routes.remove(member);
+      };
+    });
+  });
+
+  test('filters with shared groups that one topic matches', () => {
+    const levels = 13;
+    assertGrowsLinearly(2 ** (levels - 3), (count) => {
+      const routes = new RouteTable();
+      for (let i = 0; i < count; i += 1) {
+        const bits = i.toString(2).padStart(levels, '0');
+        const filter = [...bits].map((bit) => (bit === '1' ? 'a' : '+')).join('/');
+        routes.add(subscriptionTo(`$share/g/${filter}`));
+      }
+      const topic = new Array(levels).fill('a').join('/');
+      return () => {
+        for (let attempt = 0; attempt < 20; attempt += 1) {
+          routes.setRemote(1, ['changes/all/routes', attempt % 2]);
+          assert.equal(routes.routeOf(topic).groups.length, count);
+        }
+      };
+    });
   });
 });
 
