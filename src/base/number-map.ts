@@ -7,9 +7,9 @@
  * with all values that were ever in it, survives the young collections. With 100 messages in flight every message
  * survived, and a collection took ten times as long. This map uses slots again.
  *
- * The table has open addressing and linear probing. The number itself is the hash, because such numbers mostly count
- * up: then each key is in its own slot. A client may choose packet identifiers that collide, but only few: in a table
- * of n slots no more than 65,536 / n of them share one.
+ * The number itself is the hash, because such numbers mostly count up: then each key is in its own slot. A key whose
+ * slot belongs to another key is in a `Map` beside the table. So a client cannot choose packet identifiers that make a
+ * search longer than two steps.
  */
 const CAPACITY_MIN = 8;
 
@@ -18,43 +18,45 @@ const REUSED_CAPACITY_MAX = 256;
 
 const FREE = -1;
 
-/** Instead of a slot. */
-const NOWHERE = -1;
-
 /** Shared: it is never written to. */
 const NO_NUMBERS: number[] = [];
 
+interface Displaced<T> {
+  value: T;
+  serial: number;
+}
+
 export class NumberMap<T> {
-  /** Its length, the number of slots, is a power of two. */
+  /** A power of two of slots. */
   #keys = NO_NUMBERS;
   #values: (T | undefined)[] = [];
-  /** Grow with each addition, for `values` in that order. */
+  /** The order in which the keys came. */
   #serials: number[] = NO_NUMBERS;
+  /** Keys whose slot belonged to another key when they came; `null` = none. */
+  #displaced: Map<number, Displaced<T>> | null = null;
   #lastSerial = 0;
   #size = 0;
-  /** The largest distance of a key from its own slot. */
-  #reach = 0;
 
   get size(): number {
     return this.#size;
   }
 
   has(key: number): boolean {
-    return this.#find(key) !== NOWHERE;
+    if (this.#size === 0) return false;
+    if (this.#keys[key & (this.#keys.length - 1)] === key) return true;
+    return this.#displaced?.has(key) === true;
   }
 
   get(key: number): T | undefined {
-    const place = this.#find(key);
-    return place === NOWHERE ? undefined : this.#values[place];
+    if (this.#size === 0) return undefined;
+    const slot = key & (this.#keys.length - 1);
+    if (this.#keys[slot] === key) return this.#values[slot];
+    return this.#displaced === null ? undefined : this.#displaced.get(key)?.value;
   }
 
   /** A value that replaces another one keeps its place in the order. */
   set(key: number, value: T): void {
-    const place = this.#find(key);
-    if (place !== NOWHERE) {
-      this.#values[place] = value;
-      return;
-    }
+    if (this.#size > 0 && this.#replace(key, value)) return;
     if ((this.#size + 1) * 4 > this.#keys.length * 3)
       this.#resize(Math.max(CAPACITY_MIN, this.#keys.length * 2));
     this.#size += 1;
@@ -63,33 +65,41 @@ export class NumberMap<T> {
   }
 
   delete(key: number): boolean {
-    const place = this.#find(key);
-    if (place === NOWHERE) return false;
-    this.#size -= 1;
-    if (this.#size === 0 && this.#keys.length > REUSED_CAPACITY_MAX) {
-      this.clear();
-      return true;
+    if (this.#size === 0) return false;
+    const slot = key & (this.#keys.length - 1);
+    if (this.#keys[slot] === key) {
+      this.#keys[slot] = FREE;
+      this.#values[slot] = undefined;
+    } else if (this.#displaced === null || !this.#displaced.delete(key)) {
+      return false;
+    } else if (this.#displaced.size === 0) {
+      this.#displaced = null;
     }
-    this.#closeGap(place);
-    if (this.#size === 0) this.#lastSerial = this.#reach = 0;
+    this.#size -= 1;
+    if (this.#size > 0) return true;
+    if (this.#keys.length > REUSED_CAPACITY_MAX) this.clear();
+    this.#lastSerial = 0;
     return true;
   }
 
   clear(): void {
     this.#keys = this.#serials = NO_NUMBERS;
     this.#values = [];
+    this.#displaced = null;
     this.#lastSerial = 0;
     this.#size = 0;
-    this.#reach = 0;
   }
 
   /** The numbers in the order in which they came. */
   keys(): number[] {
-    const places: number[] = [];
-    for (let place = 0; place < this.#keys.length; place += 1)
-      if (this.#keys[place] !== FREE) places.push(place);
-    places.sort((a, b) => this.#serials[a]! - this.#serials[b]!);
-    return places.map((place) => this.#keys[place]!);
+    const found: { key: number; serial: number }[] = [];
+    for (let slot = 0; slot < this.#keys.length; slot += 1) {
+      const key = this.#keys[slot]!;
+      if (key !== FREE) found.push({ key, serial: this.#serials[slot]! });
+    }
+    for (const [key, { serial }] of this.#displaced ?? []) found.push({ key, serial });
+    found.sort((a, b) => a.serial - b.serial);
+    return found.map(({ key }) => key);
   }
 
   /** In the same order. */
@@ -97,56 +107,41 @@ export class NumberMap<T> {
     return this.keys().map((key) => this.get(key)!);
   }
 
-  #find(key: number): number {
-    if (this.#size === 0) return NOWHERE;
-    const mask = this.#keys.length - 1;
-    for (let distance = 0; distance <= this.#reach; distance += 1) {
-      const place = (key + distance) & mask;
-      const found = this.#keys[place];
-      if (found === key) return place;
-      if (found === FREE) return NOWHERE;
+  /** @returns false where the key is not there */
+  #replace(key: number, value: T): boolean {
+    const slot = key & (this.#keys.length - 1);
+    if (this.#keys[slot] === key) {
+      this.#values[slot] = value;
+      return true;
     }
-    return NOWHERE;
+    const displaced = this.#displaced === null ? undefined : this.#displaced.get(key);
+    if (displaced === undefined) return false;
+    displaced.value = value;
+    return true;
   }
 
-  /** A key that is not there, into the first free place. */
+  /** A key that is not there. */
   #put(key: number, value: T, serial: number): void {
-    const mask = this.#keys.length - 1;
-    let distance = 0;
-    while (this.#keys[(key + distance) & mask] !== FREE) distance += 1;
-    const place = (key + distance) & mask;
-    this.#keys[place] = key;
-    this.#values[place] = value;
-    this.#serials[place] = serial;
-    if (distance > this.#reach) this.#reach = distance;
-  }
-
-  /** What stands behind the gap and wanted that place, or one before it, moves up, or it would not be found. */
-  #closeGap(gap: number): void {
-    const mask = this.#keys.length - 1;
-    for (let distance = 1; distance <= this.#reach; distance += 1) {
-      const place = (gap + distance) & mask;
-      const key = this.#keys[place]!;
-      if (key === FREE) break;
-      if (((place - key) & mask) < distance) continue;
-      this.#keys[gap] = key;
-      this.#values[gap] = this.#values[place];
-      this.#serials[gap] = this.#serials[place]!;
-      gap = place;
-      distance = 0;
+    const slot = key & (this.#keys.length - 1);
+    if (this.#keys[slot] !== FREE) {
+      this.#displaced ??= new Map();
+      this.#displaced.set(key, { value, serial });
+      return;
     }
-    this.#keys[gap] = FREE;
-    this.#values[gap] = undefined;
+    this.#keys[slot] = key;
+    this.#values[slot] = value;
+    this.#serials[slot] = serial;
   }
 
   #resize(capacity: number): void {
-    const [keys, values, serials] = [this.#keys, this.#values, this.#serials];
+    const [keys, values, serials, displaced] = [this.#keys, this.#values, this.#serials, this.#displaced];
     this.#keys = new Array<number>(capacity).fill(FREE);
     this.#values = new Array<T | undefined>(capacity).fill(undefined);
     this.#serials = new Array<number>(capacity).fill(0);
-    this.#reach = 0;
+    this.#displaced = null;
     for (let from = 0; from < keys.length; from += 1) {
       if (keys[from] !== FREE) this.#put(keys[from]!, values[from]!, serials[from]!);
     }
+    for (const [key, { value, serial }] of displaced ?? []) this.#put(key, value, serial);
   }
 }

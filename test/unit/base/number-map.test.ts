@@ -4,6 +4,7 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { NumberMap } from '../../../src/base/number-map.js';
+import { assertGrowsLinearly } from '../../support/growth.js';
 
 describe('values by numbers', () => {
   test('it does what a Map does, in the order of a Map', () => {
@@ -68,6 +69,21 @@ describe('values by numbers', () => {
     const start = performance.now();
     for (let i = 0; i < 100_000; i += 1) assert.equal(map.get((i & 0xff) * 256), i & 0xff);
     assert.ok(performance.now() - start < 2000);
+  });
+
+  test('ranges that want the same places take no longer than ids in a row', () => {
+    // 1 to 12,000 and 32,769 to 44,768 in a table of 32,768 places
+    const ranges = (count: number, distance: number) => () => {
+      const map = new NumberMap<number>();
+      for (const first of [1, 1 + distance]) {
+        for (let i = 0; i < count; i += 1) map.set(first + i, i);
+      }
+      for (const first of [1, 1 + distance]) {
+        for (let i = 0; i < count; i += 1) assert.ok(map.delete(first + i));
+      }
+      assert.equal(map.size, 0);
+    };
+    assertGrowsLinearly(3000, (count) => ranges(count, 32_768));
   });
 
   test('what has left does not outlive the next young collections', () => {
