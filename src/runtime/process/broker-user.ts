@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { BrokerUser } from '../../auth/file-permissions.js';
 
-export interface UserEntry {
+/** A user of this machine. */
+export interface SystemUser {
   name: string;
   uid: number;
   /** Its first group. */
@@ -11,23 +12,23 @@ export interface UserEntry {
 }
 
 /** @param wanted a name or a number */
-export function findUser(wanted: string | number): UserEntry | null {
-  const fields = findEntry('passwd', wanted);
+export function findUser(wanted: string | number): SystemUser | null {
+  const fields = findRow('passwd', wanted);
   return fields === null ? null : { name: fields[0]!, uid: Number(fields[2]), gid: Number(fields[3]) };
 }
 
 function groupName(gid: number): string {
-  return findEntry('group', gid)?.[0] ?? String(gid);
+  return findRow('group', gid)?.[0] ?? String(gid);
 }
 
-/** In the file first; what it does not have may still be known to a directory service. */
-function findEntry(database: 'passwd' | 'group', wanted: string | number): string[] | null {
+/** Looks into the file first, then asks the directory services (`getent`), which may know more users. */
+function findRow(database: 'passwd' | 'group', wanted: string | number): string[] | null {
   const column = typeof wanted === 'number' ? 2 : 0;
   const matches = (fields: string[]) => fields[column] === String(wanted);
-  return entriesOfFile(database).find(matches) ?? entriesOfService(database, wanted).find(matches) ?? null;
+  return rowsOfFile(database).find(matches) ?? rowsOfService(database, wanted).find(matches) ?? null;
 }
 
-function entriesOfFile(database: string): string[][] {
+function rowsOfFile(database: string): string[][] {
   try {
     return split(readFileSync(`/etc/${database}`, 'utf8'));
   } catch {
@@ -35,7 +36,7 @@ function entriesOfFile(database: string): string[][] {
   }
 }
 
-function entriesOfService(database: string, wanted: string | number): string[][] {
+function rowsOfService(database: string, wanted: string | number): string[][] {
   try {
     return split(
       execFileSync('getent', [database, '--', String(wanted)], {

@@ -6,7 +6,7 @@ import { chownSync, closeSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Log } from '../../log/log.js';
 import { runningAsUser } from '../../log/mosquitto-lines.js';
-import { findUser, type UserEntry } from './broker-user.js';
+import { findUser, type SystemUser } from './broker-user.js';
 
 const PROGRAM = fileURLToPath(import.meta.url);
 const DEFAULT_USER = 'mosquitto';
@@ -48,7 +48,7 @@ export function dropPrivileges(options: PrivilegeOptions): boolean {
  * The program lies where the user may not read it, and worker threads load their modules only later. A user that
  * was asked for is not replaced by root; without one, as in a clone below /root, the broker runs all the same.
  */
-function stayRoot({ name }: UserEntry, wanted: string, log: Log): boolean {
+function stayRoot({ name }: SystemUser, wanted: string, log: Log): boolean {
   const complaint = `User '${name}' may not read ${PROGRAM}`;
   if (wanted !== DEFAULT_USER) {
     log.write('error', `Error: ${complaint}; it has to be able to read the program.`);
@@ -62,14 +62,14 @@ function stayRoot({ name }: UserEntry, wanted: string, log: Log): boolean {
   return true;
 }
 
-function targetOf(user: string, { PUID, PGID }: PrivilegeOptions['environment'], log: Log): UserEntry | null {
+function targetOf(user: string, { PUID, PGID }: PrivilegeOptions['environment'], log: Log): SystemUser | null {
   const named = PUID === undefined ? userByName(user, log) : userByNumber(PUID, 'PUID', log);
   if (named === null || PGID === undefined) return named;
   const gid = idOf(PGID, 'PGID', log);
   return gid === null ? null : { ...named, gid };
 }
 
-function userByName(name: string, log: Log): UserEntry | null {
+function userByName(name: string, log: Log): SystemUser | null {
   const found = findUser(name);
   if (found !== null) return found;
   const complaint = `Unable to drop privileges to '${name}' because this user does not exist.`;
@@ -89,7 +89,7 @@ function userByName(name: string, log: Log): UserEntry | null {
 }
 
 /** A number without an entry is all right: containers have them. */
-function userByNumber(text: string, variable: string, log: Log): UserEntry | null {
+function userByNumber(text: string, variable: string, log: Log): SystemUser | null {
   const uid = idOf(text, variable, log);
   return uid === null ? null : (findUser(uid) ?? { name: text, uid, gid: uid });
 }
@@ -105,7 +105,7 @@ function idOf(text: string, variable: string, log: Log): number | null {
 const { initgroups } = process as unknown as { initgroups: (user: string, extraGroup: number) => void };
 
 /** The groups first: afterwards that is not allowed any more. */
-function become({ name, uid, gid }: UserEntry): void {
+function become({ name, uid, gid }: SystemUser): void {
   if (findUser(name) === null) process.setgroups!([gid]);
   else initgroups(name, gid);
   process.setgid!(gid);
@@ -113,7 +113,7 @@ function become({ name, uid, gid }: UserEntry): void {
 }
 
 /** Tries it as that user, and is root again afterwards. */
-function mayReadProgram({ uid, gid }: UserEntry): boolean {
+function mayReadProgram({ uid, gid }: SystemUser): boolean {
   process.setegid!(gid);
   process.seteuid!(uid);
   try {
