@@ -4,46 +4,46 @@
  * `number-map.ts` says why.
  */
 export class Registry<T> {
-  readonly #places = new Map<string, number>();
+  readonly #slots = new Map<string, number>();
   readonly #values: (T | undefined)[] = [];
   readonly #free: number[] = [];
 
   get size(): number {
-    return this.#places.size;
+    return this.#slots.size;
   }
 
   has(name: string): boolean {
-    return this.#places.has(name);
+    return this.#slots.has(name);
   }
 
   get(name: string): T | undefined {
-    const place = this.#places.get(name);
-    return place === undefined ? undefined : this.#values[place];
+    const slot = this.#slots.get(name);
+    return slot === undefined ? undefined : this.#values[slot];
   }
 
   set(name: string, value: T): void {
-    let place = this.#places.get(name);
-    if (place === undefined) {
-      place = this.#free.pop() ?? this.#values.length;
-      this.#places.set(name, place);
+    let slot = this.#slots.get(name);
+    if (slot === undefined) {
+      slot = this.#free.pop() ?? this.#values.length;
+      this.#slots.set(name, slot);
     }
-    this.#values[place] = value;
+    this.#values[slot] = value;
   }
 
   delete(name: string): boolean {
-    const place = this.#places.get(name);
-    if (place === undefined) return false;
-    this.#places.delete(name);
-    this.#values[place] = undefined;
-    this.#free.push(place);
+    const slot = this.#slots.get(name);
+    if (slot === undefined) return false;
+    this.#slots.delete(name);
+    this.#values[slot] = undefined;
+    this.#free.push(slot);
     return true;
   }
 
   *values(): Generator<T> {
-    for (const place of this.#places.values()) yield this.#values[place]!;
+    for (const slot of this.#slots.values()) yield this.#values[slot]!;
   }
 
   *[Symbol.iterator](): Generator<[name: string, value: T]> {
-    for (const [name, place] of this.#places) yield [name, this.#values[place]!];
+    for (const [name, slot] of this.#slots) yield [name, this.#values[slot]!];
   }
 }

@@ -6,7 +6,7 @@
  * Time comes in through `clock` and `upkeep.ts`, the world through the interfaces in `ports.ts`.
  */
 import type { ClientAcl } from '../auth/acl-check.js';
-import { type Placed, PlacedList } from '../base/placed-list.js';
+import { type HasSlot, SlotList } from '../base/slot-list.js';
 import { Registry } from '../base/registry.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
@@ -52,7 +52,7 @@ export interface BrokerWorld {
 }
 
 /** A connection, as what concerns all of them sees it. */
-export interface OpenConnection extends Placed {
+export interface OpenConnection extends HasSlot {
   readonly out: OutgoingBuffer;
   readonly sender: { countSent(): void };
   /** Once a second. @param now milliseconds since the epoch */
@@ -83,7 +83,7 @@ export class Broker implements SessionEvents {
   readonly sysRetained = new RetainedTree<Publication>();
   readonly store: BrokerStore;
   readonly sessions = new Registry<Session>();
-  readonly connections = new PlacedList<OpenConnection>();
+  readonly connections = new SlotList<OpenConnection>();
   /** Bridges are clients, too, though no connection of theirs comes in. */
   connectedBridges = 0;
   readonly delayedWills = new DelayedWills();

@@ -85,7 +85,7 @@ export interface ConnectResult {
 
 export class Connection implements OpenConnection, AckTarget, EndingConnection {
   /** In `Broker.connections`. */
-  place = -1;
+  slot = -1;
   readonly broker: Broker;
   readonly transport: Transport;
   readonly listener: ListenerSettings;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Placed, PlacedList } from '../../../src/base/placed-list.js';
+import { type HasSlot, SlotList } from '../../../src/base/slot-list.js';
 import { Registry } from '../../../src/base/registry.js';
 
 const name = fc.constantFrom('', 'a', 'b', 'c', 'd', '__proto__');
@@ -42,13 +42,13 @@ test('a value of a registry may be removed while all are listed', () => {
   assert.equal(registry.size, 0);
 });
 
-test('a list of placed things has what a Set would have', () => {
+test('a list of slots has what a Set would have', () => {
   const step = fc.record({ item: fc.nat({ max: 7 }), isAdd: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const items: Placed[] = Array.from({ length: 8 }, () => ({ place: -1 }));
-      const model = new Set<Placed>();
-      const list = new PlacedList<Placed>();
+      const items: HasSlot[] = Array.from({ length: 8 }, () => ({ slot: -1 }));
+      const model = new Set<HasSlot>();
+      const list = new SlotList<HasSlot>();
       for (const step of steps) {
         const item = items[step.item]!;
         if (step.isAdd && !model.has(item)) {
@@ -66,14 +66,14 @@ test('a list of placed things has what a Set would have', () => {
 });
 
 test('what comes and goes while a list is walked changes nothing', () => {
-  const list = new PlacedList<Placed>();
-  const items: Placed[] = Array.from({ length: 5 }, () => ({ place: -1 }));
+  const list = new SlotList<HasSlot>();
+  const items: HasSlot[] = Array.from({ length: 5 }, () => ({ slot: -1 }));
   for (const item of items) list.add(item);
-  const seen: Placed[] = [];
+  const seen: HasSlot[] = [];
   for (const item of list) {
     seen.push(item);
     list.delete(item);
-    list.add({ place: -1 });
+    list.add({ slot: -1 });
   }
   assert.deepEqual(seen, items);
 });

@@ -2,12 +2,13 @@
  * An unordered set of items that are added and removed all the time, such as connections. Unlike a `Set` it uses slots
  * again (`number-map.ts` says why). Each item knows its slot, so that it is removed without a search.
  */
-export interface Placed {
+
+export interface HasSlot {
   /** Written by the list only; −1 if the item is in none. */
-  place: number;
+  slot: number;
 }
 
-export class PlacedList<T extends Placed> {
+export class SlotList<T extends HasSlot> {
   readonly #items: T[] = [];
 
   get size(): number {
@@ -15,23 +16,23 @@ export class PlacedList<T extends Placed> {
   }
 
   add(item: T): void {
-    item.place = this.#items.length;
+    item.slot = this.#items.length;
     this.#items.push(item);
   }
 
-  /** One that is not there does no harm. */
+  /** Does nothing if the item is not in the list. */
   delete(item: T): void {
-    const { place } = item;
-    if (place < 0) return;
+    const { slot } = item;
+    if (slot < 0) return;
     const last = this.#items.pop()!;
     if (last !== item) {
-      this.#items[place] = last;
-      last.place = place;
+      this.#items[slot] = last;
+      last.slot = slot;
     }
-    item.place = -1;
+    item.slot = -1;
   }
 
-  /** Those that are there now: what comes and goes meanwhile changes nothing. */
+  /** Iterates over the items of this moment; adding or removing items meanwhile changes nothing. */
   [Symbol.iterator](): Iterator<T> {
     return [...this.#items].values();
   }
