@@ -196,7 +196,7 @@ export class Bridge {
       () => {
         if (this.#state !== state) return;
         this.#broker.refreshNow();
-        if (this.#local.keepsMessages) this.#local.open();
+        if (this.#local.storesMessages) this.#local.open();
         if (this.#isUrged) this.#dial();
         else this.#rest();
       },

@@ -35,7 +35,7 @@ export class LocalEnd {
     this.#topics = topics;
   }
 
-  /** `undefined` while nothing is kept for the bridge. */
+  /** `undefined` while the bridge has no session. */
   get session(): Session | undefined {
     return this.#broker.sessions.get(this.clientId);
   }
@@ -57,8 +57,8 @@ export class LocalEnd {
     });
   }
 
-  /** Whether messages are to be kept while the bridge is down. */
-  get keepsMessages(): boolean {
+  /** Whether messages wait in the queue while the bridge is down. */
+  get storesMessages(): boolean {
     return !this.#settings.localCleansession || this.#settings.startType === 'lazy';
   }
 
@@ -105,10 +105,10 @@ export class LocalEnd {
       lastPacketId: session.outbound.lastPacketId,
       isSending: session.outbound.isInDoubt,
     });
-    if (!this.keepsMessages) removeSession(this.#broker, session);
+    if (!this.storesMessages) removeSession(this.#broker, session);
   }
 
-  /** The bridge is gone for good, and what was kept for it. */
+  /** The bridge is removed: its session ends. */
   end(): void {
     const { session } = this;
     if (session !== undefined) removeSession(this.#broker, session);

@@ -184,7 +184,7 @@ export class Supervisor {
     this.#watch = undefined;
     for (const timer of this.#replacements) clearTimeout(timer);
     this.#replacements.clear();
-    this.#pool.giveUpPlaces();
+    this.#pool.expectNoReplacements();
     const stopped = this.#pool.living.map(
       (handle) =>
         new Promise<void>((resolve) => {
@@ -263,7 +263,7 @@ export class Supervisor {
     }
     const { wills, sessions } = this.#directory.workerDied(handle.worker);
     const wasOnly = this.#pool.leastLoaded() === undefined;
-    this.#pool.keepPlace(handle);
+    this.#pool.expectReplacement(handle);
     const timer = setTimeout(() => {
       this.#replacements.delete(timer);
       this.#startWorker(handle.worker, sessions);

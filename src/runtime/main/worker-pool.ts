@@ -95,13 +95,13 @@ export class WorkerPool {
     retire(handle.counters, this.#retiredCounters);
   }
 
-  /** Somebody comes in its place. */
-  keepPlace({ worker }: WorkerHandle): void {
+  /** A replacement worker will take this worker's number. */
+  expectReplacement({ worker }: WorkerHandle): void {
     this.#vacant.add(worker);
   }
 
-  /** Nobody comes any more in the place of one that died. */
-  giveUpPlaces(): void {
+  /** No worker that died is replaced any more. */
+  expectNoReplacements(): void {
     this.#vacant.clear();
   }
 

@@ -3,7 +3,7 @@ import { Bridge, type BridgeWorld } from '../../bridge/bridge.js';
 import { isEqual } from '../../config/option-types.js';
 import type { BridgeSettings } from '../../config/settings.js';
 
-/** Milliseconds between two looks at what is due. */
+/** Milliseconds between two ticks of a bridge. */
 const TICK_MS = 200;
 
 export class BridgeHost {
@@ -15,7 +15,7 @@ export class BridgeHost {
     this.#world = world;
   }
 
-  /** From here on these are the worker's bridges. Those that stay as they are are not touched. */
+  /** Makes these the worker's bridges, and leaves those alone whose settings are the same. */
   assign(bridges: readonly BridgeSettings[]): void {
     const wanted = new Map(bridges.map((settings) => [settings.name, settings]));
     for (const [name, bridge] of [...this.#bridges]) {
@@ -31,7 +31,7 @@ export class BridgeHost {
     for (const [name, settings] of wanted) {
       if (!this.#bridges.has(name)) this.#start(settings);
     }
-    this.#keepTime();
+    this.#startTimer();
   }
 
   relieve(): void {
@@ -49,7 +49,7 @@ export class BridgeHost {
     bridge.start();
   }
 
-  #keepTime(): void {
+  #startTimer(): void {
     clearInterval(this.#timer);
     if (this.#bridges.size === 0) return;
     this.#timer = setInterval(() => {
