@@ -156,7 +156,7 @@ describe('what passes, and who may', { concurrency: 2 }, () => {
   test('what the other broker keeps: cleansession, bridge_session_expiry_interval', async (t) => {
     const far = await startBroker(t, { config: `${open}` });
     const proxy = await FlakyProxy.open(t, far.port);
-    const rows: readonly (readonly [name: string, lines: string, isKept: boolean])[] = [
+    const rows: readonly (readonly [name: string, lines: string, arrives: boolean])[] = [
       ['usual', '', true],
       ['clean', 'cleansession true\n', false],
       ['usual5', 'bridge_protocol_version mqttv50\n', false],
@@ -188,10 +188,10 @@ restart_timeout 1\ntopic ${name} in 1\n${lines}`,
       await farEnd.client.publish(name, Buffer.from('meanwhile'), 1);
     }
     await proxy.restore();
-    for (const [name, , isKept] of rows) {
+    for (const [name, , arrives] of rows) {
       await nearEnd.untilLast(state(name), '1');
       await passes(name, 'after');
-      assert.equal(nearEnd.on(name).includes('meanwhile'), isKept, name);
+      assert.equal(nearEnd.on(name).includes('meanwhile'), arrives, name);
     }
   });
 

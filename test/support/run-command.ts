@@ -1,4 +1,4 @@
-/** Runs a command to its end and keeps every byte it wrote. */
+/** Runs a command to its end and collects every byte that it writes. */
 import { spawn } from 'node:child_process';
 import { patienceMs } from './within.js';
 

@@ -62,7 +62,11 @@ function stayRoot({ name }: SystemUser, wanted: string, log: Log): boolean {
   return true;
 }
 
-function targetOf(user: string, { PUID, PGID }: PrivilegeOptions['environment'], log: Log): SystemUser | null {
+function targetOf(
+  user: string,
+  { PUID, PGID }: PrivilegeOptions['environment'],
+  log: Log,
+): SystemUser | null {
   const named = PUID === undefined ? userByName(user, log) : userByNumber(PUID, 'PUID', log);
   if (named === null || PGID === undefined) return named;
   const gid = idOf(PGID, 'PGID', log);

@@ -213,7 +213,7 @@ class TestTransport implements Transport {
   isPaused = false;
   isClosed = false;
   #unread = Buffer.alloc(0);
-  #kept: { chunk: Buffer; length: number } | null = null;
+  #blockedWrite: { chunk: Buffer; length: number } | null = null;
   readonly #framer: Framer;
 
   constructor(listener: number, version: ProtocolVersion, onPacket: (packet: Packet) => void) {
@@ -246,7 +246,7 @@ class TestTransport implements Transport {
   write(chunk: Buffer, length: number): boolean {
     assert.ok(!this.isClosed, 'written to a closed connection');
     if (this.blocked) {
-      this.#kept = { chunk, length };
+      this.#blockedWrite = { chunk, length };
       return false;
     }
     assert.equal(this.#framer.push(chunk, length), undefined);
@@ -255,10 +255,10 @@ class TestTransport implements Transport {
 
   unblock(): void {
     this.blocked = false;
-    const kept = this.#kept;
-    this.#kept = null;
-    if (kept === null) return;
-    assert.equal(this.#framer.push(kept.chunk, kept.length), undefined);
+    const write = this.#blockedWrite;
+    this.#blockedWrite = null;
+    if (write === null) return;
+    assert.equal(this.#framer.push(write.chunk, write.length), undefined);
     this.connection!.drained();
   }
 

@@ -32,7 +32,7 @@ export interface FixtureOptions {
   store?: BrokerStore;
   /** Counts changes for `autosave_on_changes`. */
   changes?: { add(): void };
-  /** Lines that are made and kept; all of them unless told otherwise. */
+  /** The types of log lines that are collected; by default all. */
   logMask?: number;
 }
 

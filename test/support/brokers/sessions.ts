@@ -19,7 +19,7 @@ export interface TestSession {
   drops: DropReason[];
 }
 
-/** @param whenSettled calls back when what is kept is stored; at once, unless told otherwise */
+/** @param whenSettled calls back when the changes so far are stored; by default at once */
 export function testSession(
   limits: Partial<SessionLimits> = {},
   version: ProtocolVersion = 4,
@@ -42,7 +42,7 @@ export function subscriptionTo(filter: string, qos: Qos = 0, session = testSessi
   return subscription;
 }
 
-/** Of a session that is kept. */
+/** Of a session with a storage. */
 export function durableSubscriptionTo(filter: string, qos: Qos = 0): Subscription {
   const { session } = testSession();
   session.storeIn(new MemoryStorage());

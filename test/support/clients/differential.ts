@@ -33,7 +33,7 @@ export interface Case {
   address?: boolean;
   input?: string | Uint8Array;
   env?: Record<string, string>;
-  /** Messages that the broker keeps for the case's topic before each run. */
+  /** Retained messages of the case's topic before each run. */
   retained?: readonly (string | Uint8Array)[];
   /** Published to the case's topic once the command has subscribed. */
   live?: readonly (string | Uint8Array)[];

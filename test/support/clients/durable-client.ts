@@ -1,5 +1,5 @@
 /**
- * A client that keeps its session over connections and over kills of the broker: whatever the broker had not
+ * A client whose session lasts over connections and over kills of the broker: whatever the broker had not
  * acknowledged is sent again on the next connection, as MQTT asks of a client with clean session off.
  */
 import type { TestContext } from 'node:test';

@@ -1,5 +1,5 @@
 /**
- * A light client that keeps the rules of QoS 0, 1 and 2 by itself and counts on order: for tests with many
+ * A light client that follows the rules of QoS 0, 1 and 2 by itself and counts on order: for tests with many
  * connections and many messages, where a full client library would be what is measured.
  */
 import type { TestContext } from 'node:test';

@@ -66,7 +66,7 @@ class RecordingServer {
   }
 }
 
-/** Passes connections on to a broker, and keeps what the clients said. */
+/** Passes connections on to a broker, and records what the clients send. */
 export class RecordingProxy extends RecordingServer {
   /** Called when a SUBACK has been passed to the client. */
   onSuback: () => void = () => {};
@@ -152,7 +152,7 @@ export interface LineSinkOptions {
   delayMs?: number;
 }
 
-/** A server that takes messages of QoS 1 and 2 and keeps them. */
+/** A server that accepts messages of QoS 1 and 2 and records them. */
 export class LineSink {
   /** Payloads in the order of arrival. */
   readonly lines: string[] = [];

@@ -13,7 +13,7 @@ const prepared = await prepareStore({
   now: Date.now,
   log: () => {},
 });
-const keeper = new StoreLifecycle(prepared, {
+const lifecycle = new StoreLifecycle(prepared, {
   interval: 0,
   onChanges: false,
   changes: new ChangeCounter(),
@@ -21,6 +21,6 @@ const keeper = new StoreLifecycle(prepared, {
   flushWorkers: async () => {},
 });
 for (let number = Number(first); ; number += 1) {
-  keeper.store.sessions.create(session(String(number).padStart(6, '0')));
-  if (await keeper.autosave.save()) process.send!(number);
+  lifecycle.store.sessions.create(session(String(number).padStart(6, '0')));
+  if (await lifecycle.autosave.save()) process.send!(number);
 }

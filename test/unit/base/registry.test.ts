@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type HasSlot, SlotList } from '../../../src/base/slot-list.js';
 import { Registry } from '../../../src/base/registry.js';
+import { type HasSlot, SlotList } from '../../../src/base/slot-list.js';
 
 const name = fc.constantFrom('', 'a', 'b', 'c', 'd', '__proto__');
 

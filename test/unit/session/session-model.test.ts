@@ -47,12 +47,12 @@ interface Open {
 
 test('every message arrives in order, once where it is not resent, or is dropped for a reason', () => {
   fc.assert(
-    fc.property(fc.boolean(), fc.array(step, { maxLength: 120, size: 'max' }), (isKept, steps) => {
+    fc.property(fc.boolean(), fc.array(step, { maxLength: 120, size: 'max' }), (isStored, steps) => {
       const limits = { maxQueuedMessages: MAX_QUEUED, maxInflightMessages: MAX_INFLIGHT };
-      const keeper = isKept ? new MemoryStorage() : null;
+      const storage = isStored ? new MemoryStorage() : null;
       let { session, drops } = testSession(limits);
       session.expiryInterval = 60;
-      if (keeper !== null) session.storeIn(keeper);
+      if (storage !== null) session.storeIn(storage);
       let peer: TestPeer | null = null;
       /** Unacknowledged, in the order of their first sending. */
       let open: Open[] = [];
@@ -154,11 +154,11 @@ test('every message arrives in order, once where it is not resent, or is dropped
             receive([]);
             break;
           case 'crash':
-            // The process ends; another one takes up what was kept.
-            if (keeper === null) break;
+            // The process ends; another one takes up what was stored.
+            if (storage === null) break;
             ({ session, drops } = testSession(limits));
             session.expiryInterval = 60;
-            session.restore(keeper, keeper.contents(isSending), 0, isSending);
+            session.restore(storage, storage.contents(isSending), 0, isSending);
             if (isSending) sendAgain();
             peer = null;
             dropped = 0;
@@ -188,7 +188,7 @@ test('every message arrives in order, once where it is not resent, or is dropped
         assert.equal(session.outbound.inflightCount, open.length);
         assert.equal(session.outbound.queuedCount, waiting.length);
         assert.equal(drops.length, dropped);
-        if (keeper !== null) assert.equal(keeper.outgoing.entries.length, open.length + waiting.length);
+        if (storage !== null) assert.equal(storage.outgoing.entries.length, open.length + waiting.length);
       }
     }),
     { numRuns: 2000 },

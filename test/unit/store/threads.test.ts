@@ -27,7 +27,7 @@ class WriterThread {
     afterTest(t, () => this.#worker.terminate());
   }
 
-  async hasKept(count: number): Promise<void> {
+  async hasStored(count: number): Promise<void> {
     while (this.numbers.count < count) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
@@ -43,13 +43,13 @@ test('several threads write to one store, read each other, stop when asked, and 
   const main = openStore(t, { path });
   await migrate(main.environment);
   const writers = ['a', 'b', 'c'].map((name) => new WriterThread(t, path, name));
-  await Promise.all(writers.map((writer) => writer.hasKept(500)));
+  await Promise.all(writers.map((writer) => writer.hasStored(500)));
   main.refresh();
   const seen: string[] = [];
   main.retained.match('numbers/+/7').next(10, ({ topic }) => seen.push(topic));
   assert.deepEqual(seen.sort(), ['numbers/a/7', 'numbers/b/7', 'numbers/c/7']);
   await writers[0]!.stop();
-  await Promise.all(writers.slice(1).map((writer) => writer.hasKept(1000)));
+  await Promise.all(writers.slice(1).map((writer) => writer.hasStored(1000)));
   await Promise.all(writers.slice(1).map((writer) => writer.stop()));
   main.refresh();
   for (const { numbers } of writers) numbers.check(main);

@@ -12,14 +12,14 @@ function notesIn(store: ReturnType<typeof openStore>): number {
   return store.environment.entryCount('deliveries');
 }
 
-function keepIn(store: ReturnType<typeof openStore>, queue: SessionQueue) {
+function appendTo(store: ReturnType<typeof openStore>, queue: SessionQueue) {
   return queue.append(store.sharedMessage(message('t')), delivery({ state: 'awaiting PUBREL', qos: 2 }));
 }
 
 test('a receiver is new once, on every thread, until the message is gone', async (t) => {
   const here = openStore(t);
   const there = openStore(t, { path: here.environment.path });
-  const entry = keepIn(here, here.sessions.create(session('publisher')).incoming);
+  const entry = appendTo(here, here.sessions.create(session('publisher')).incoming);
   await here.flush();
   const once = { messageId: entry.nameForOthers(), isElsewhere: true };
   const elsewhere = new LmdbBrokerStore(there);
@@ -28,11 +28,11 @@ test('a receiver is new once, on every thread, until the message is gone', async
   assert.equal(elsewhere.isNewTo('another', once), true);
   await there.flush();
   here.refresh();
-  const keeper = new LmdbBrokerStore(here);
-  const kept = { ...once, isElsewhere: false };
-  assert.equal(keeper.isNewTo(receiver, kept), false);
-  assert.equal(keeper.isNewTo('third', kept), true);
-  assert.equal(keeper.isNewTo('third', kept), true, 'who keeps the message notes nothing');
+  const ofTheSender = new LmdbBrokerStore(here);
+  const own = { ...once, isElsewhere: false };
+  assert.equal(ofTheSender.isNewTo(receiver, own), false);
+  assert.equal(ofTheSender.isNewTo('third', own), true);
+  assert.equal(ofTheSender.isNewTo('third', own), true, 'the thread that stores the message writes no notes');
   assert.equal(notesIn(here), 2);
   entry.remove();
   await here.flush();
@@ -42,8 +42,8 @@ test('a receiver is new once, on every thread, until the message is gone', async
 test('notes made before a restart go with the message', async (t) => {
   const first = openStore(t);
   const { environment } = first;
-  const entry = keepIn(first, first.sessions.create(session('publisher')).incoming);
-  const neighbour = keepIn(first, first.sessions.create(session('neighbour')).incoming);
+  const entry = appendTo(first, first.sessions.create(session('publisher')).incoming);
+  const neighbour = appendTo(first, first.sessions.create(session('neighbour')).incoming);
   for (const each of [entry, neighbour])
     new LmdbBrokerStore(first).isNewTo(receiver, { messageId: each.nameForOthers(), isElsewhere: true });
   await first.close();
@@ -59,7 +59,7 @@ test('notes made before a restart go with the message', async (t) => {
 test('notes go with the session of the publisher', async (t) => {
   const store = openStore(t);
   const publisher = store.sessions.create(session('publisher'));
-  const entry = keepIn(store, publisher.incoming);
+  const entry = appendTo(store, publisher.incoming);
   new LmdbBrokerStore(store).isNewTo(receiver, { messageId: entry.nameForOthers(), isElsewhere: true });
   await store.flush();
   publisher.end();

@@ -1,4 +1,4 @@
-/** A session that is kept: what is in memory, and what is sent only when it is stored. */
+/** A session with a storage: what is in memory, and what is sent only when it is stored. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Qos } from '../../../src/mqtt/packets.js';
@@ -15,24 +15,24 @@ function deliver(session: Session, qos: Qos, ...payloads: string[]): void {
   }
 }
 
-/** A kept session with a client; `settle` tells that everything up to now is stored. */
-function kept(sendMaximum: number) {
+/** A session with a storage and a client; `settle` tells that everything up to now is stored. */
+function storedSession(sendMaximum: number) {
   const waiting: (() => void)[] = [];
   const { session, drops } = testSession({ maxQueuedMessages: 0 }, 4, (callback) => waiting.push(callback));
-  const keeper = new MemoryStorage();
-  session.storeIn(keeper);
+  const storage = new MemoryStorage();
+  session.storeIn(storage);
   session.expiryInterval = 60;
   const peer = new TestPeer(sendMaximum);
   session.attach(peer, 0);
   const settle = (count = waiting.length): void => {
     for (const callback of waiting.splice(0, count)) callback();
   };
-  return { session, drops, keeper, peer, settle, waiting };
+  return { session, drops, storage, peer, settle, waiting };
 }
 
 describe('QoS 2', () => {
   test('leaves when it is stored, in order, and counts as in flight until then', () => {
-    const { session, peer, settle } = kept(2);
+    const { session, peer, settle } = storedSession(2);
     deliver(session, 2, 'a', 'b', 'c');
     assert.deepEqual(peer.takeShort(), []);
     assert.deepEqual([session.outbound.inflightCount, session.outbound.queuedCount], [2, 1]);
@@ -43,7 +43,7 @@ describe('QoS 2', () => {
   });
 
   test('that is stored out of order still leaves in order', () => {
-    const { session, peer, waiting } = kept(3);
+    const { session, peer, waiting } = storedSession(3);
     deliver(session, 2, 'a', 'b');
     waiting[1]!();
     assert.deepEqual(peer.takeShort(), []);
@@ -52,7 +52,7 @@ describe('QoS 2', () => {
   });
 
   test('that the client does not take makes room for what waits', () => {
-    const { session, drops, peer, settle } = kept(1);
+    const { session, drops, peer, settle } = storedSession(1);
     peer.payloadMax = 3;
     deliver(session, 2, 'large');
     deliver(session, 1, 'ok');
@@ -62,7 +62,7 @@ describe('QoS 2', () => {
   });
 
   test('that was not sent before the client went comes when it is back', () => {
-    const { session, settle } = kept(5);
+    const { session, settle } = storedSession(5);
     deliver(session, 2, 'a');
     session.detach(0);
     const early = new TestPeer();
@@ -77,7 +77,7 @@ describe('QoS 2', () => {
 });
 
 test('QoS 2 reaches a client that comes back to its session and lets it end with the connection', () => {
-  const { session, settle } = kept(5);
+  const { session, settle } = storedSession(5);
   session.detach(0);
   deliver(session, 2, 'queued');
   session.expiryInterval = 0;
@@ -110,7 +110,7 @@ describe('a long queue', () => {
   }
 
   test('is read as the client goes on, in order and whole', () => {
-    const { session, peer, keeper } = kept(1);
+    const { session, peer, storage } = storedSession(1);
     const payloads = Array.from({ length: 1000 }, (_, i) => `m${i}`);
     deliver(session, 1, ...payloads);
     assert.equal(session.outbound.queuedCount, 999);
@@ -120,18 +120,18 @@ describe('a long queue', () => {
       session.outbound.pump(0);
     }
     assert.deepEqual(
-      [session.outbound.queuedCount, session.outbound.pendingBytes, keeper.outgoing.entries.length],
+      [session.outbound.queuedCount, session.outbound.pendingBytes, storage.outgoing.entries.length],
       [0, 0, 0],
     );
   });
 
   test('of which something cannot be read goes on with what can, and its room comes back', () => {
     const { session, drops } = testSession({ maxQueuedMessages: 300, maxInflightMessages: 0 });
-    const keeper = new MemoryStorage();
-    session.storeIn(keeper);
+    const storage = new MemoryStorage();
+    session.storeIn(storage);
     session.expiryInterval = 60;
     deliver(session, 1, ...Array.from({ length: 300 }, (_, i) => `m${i}`));
-    keeper.outgoing.entries.splice(150, 100); // damaged
+    storage.outgoing.entries.splice(150, 100); // damaged
     const peer = new TestPeer(0xffff);
     session.attach(peer, 0);
     assert.equal(peer.takeShort().length, 200);
@@ -143,14 +143,14 @@ describe('a long queue', () => {
 });
 
 test('QoS 2 of the client that waits for PUBREL is taken up again', () => {
-  const { session, keeper } = kept(1);
+  const { session, storage } = storedSession(1);
   const publication = Publication.create({ topic: 't', payload: Buffer.from('x'), qos: 2, retain: false });
   session.inbound.receive(7, publication);
   session.inbound.receive(8, publication);
   session.inbound.release(8);
   const again = testSession().session;
-  again.restore(keeper, keeper.contents(false), 0, false);
+  again.restore(storage, storage.contents(false), 0, false);
   assert.equal(again.inbound.find(8), undefined);
   assert.equal(Buffer.from(again.inbound.release(7)!.payload()).toString(), 'x');
-  assert.equal(keeper.incoming.entries.length, 0);
+  assert.equal(storage.incoming.entries.length, 0);
 });
