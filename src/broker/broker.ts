@@ -6,8 +6,8 @@
  * Time comes in through `clock` and `upkeep.ts`, the world through the interfaces in `ports.ts`.
  */
 import type { ClientAcl } from '../auth/acl-check.js';
-import { type HasSlot, SlotList } from '../base/slot-list.js';
 import { Registry } from '../base/registry.js';
+import { type HasSlot, SlotList } from '../base/slot-list.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
