@@ -105,12 +105,16 @@ export class WorkerLinks {
     const { store, cluster } = this.#broker;
     const mark = store.mark();
     let missing = 1;
+    let isSettled = false;
     let verdict: 'stored' | 'lost' = 'stored';
+    const answer = () => {
+      if (missing === 0 && isSettled) link.control({ kind: verdict, batch: awaited });
+    };
     const done = () => {
       missing -= 1;
       if (missing > 0) return;
       link.workedOff(records.length);
-      if (awaited !== 0) store.whenSettled(mark, () => link.control({ kind: verdict, batch: awaited }));
+      answer();
     };
     const lost = () => {
       verdict = 'lost';
@@ -123,6 +127,13 @@ export class WorkerLinks {
     receiveRecords(this.#broker, records, false, lost, (worker) => {
       missing += cluster.whenStored(1 << worker, done, failed);
     });
+    if (awaited !== 0) {
+      // In this turn: a third worker answers in a later one, in which the mark means something else.
+      store.whenSettled(mark, () => {
+        isSettled = true;
+        answer();
+      });
+    }
     done();
   }
 
