@@ -59,7 +59,15 @@ export class TlsAcceptor {
         this.#faulted(socket, origin, error);
       }
     });
-    server.on('tlsClientError', (error, socket) => this.#failed(error, socket, originOf(socket)));
+    server.on('tlsClientError', (error, socket) => {
+      const origin = originOf(socket);
+      if (origin === undefined) return;
+      try {
+        this.#options.failed(origin, this.#reasonOf(error, socket));
+      } catch (fault) {
+        this.#faulted(socket, origin, fault);
+      }
+    });
     if (keylog !== null) server.on('keylog', keylog);
     return server;
   }
@@ -106,10 +114,6 @@ export class TlsAcceptor {
   #identityOf(socket: TLSSocket): TlsIdentity | undefined {
     const identity = this.#identities.get(socket);
     return identity === undefined ? certificateIdentity(socket) : { kind: 'psk', identity };
-  }
-
-  #failed(error: Error, socket: TLSSocket, origin: SocketOrigin | undefined): void {
-    if (origin !== undefined) this.#options.failed(origin, this.#reasonOf(error, socket));
   }
 
   #reasonOf(error: NodeJS.ErrnoException, socket: TLSSocket): string {
