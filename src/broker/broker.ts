@@ -45,6 +45,8 @@ export interface BrokerWorld {
   store?: BrokerStore;
   /** Counts changes for `autosave_on_changes`. */
   changes?: { add(): void };
+  /** Told whose stored session is worked on, in case this worker dies over it. */
+  workingRecord?: { begin(clientId: string): void; end(): void };
   /** Milliseconds since the epoch. */
   clock: () => number;
   /** For the ids of clients that bring none: they are not to be guessed. */
@@ -76,6 +78,7 @@ export class Broker implements SessionEvents {
   readonly randomBytes: (length: number) => Uint8Array;
   readonly #clock: () => number;
   readonly #changes: { add(): void } | undefined;
+  readonly #workingRecord: BrokerWorld['workingRecord'];
 
   readonly routes = new RouteTable();
   readonly cluster = new Cluster();
@@ -118,11 +121,13 @@ export class Broker implements SessionEvents {
       isWhole: () => !this.routes.isBroken && !this.cluster.isBroken,
       count: () => {
         this.counters[Counter.inputFaults]! += 1;
+        this.#workingRecord?.end();
       },
       clock: world.clock,
     });
     this.#clock = world.clock;
     this.#changes = world.changes;
+    this.#workingRecord = world.workingRecord;
     this.now = world.clock();
     this.#limits = { ...world.settings };
   }
@@ -131,6 +136,13 @@ export class Broker implements SessionEvents {
   replaceSettings(settings: Settings): void {
     this.settings = settings;
     Object.assign(this.#limits, settings);
+  }
+
+  /** Does what goes on with a stored session. Should this worker die meanwhile, main knows over whose. */
+  withStored(clientId: string, work: () => void): void {
+    this.#workingRecord?.begin(clientId);
+    work();
+    this.#workingRecord?.end();
   }
 
   /** Reads the clock; called once for each piece of input. */

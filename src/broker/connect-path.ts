@@ -204,7 +204,7 @@ function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array,
         if (connection.isClosed) abandon(connection, clientId, answer);
         else if (answer.verdict === 'elsewhere') moveTo(connection, answer.worker, frame);
         else if (answer.verdict === 'full') refuseFull(connection, packet);
-        else accept(connection, packet, will, assignedId);
+        else broker.withStored(clientId, () => accept(connection, packet, will, assignedId));
       }),
   );
   if (will !== null) will.claim = id;
@@ -315,9 +315,12 @@ function takeOver(connection: Connection, packet: ConnectPacket): Session | null
   if (session === undefined) return null;
   const goesOn = !packet.cleanStart && session.outlivesConnection;
   session.peer?.takenOver(goesOn);
+  // That it is sent now is only because the client comes before the next second.
+  const isDue = broker.delayedWills.isDue(packet.clientId, broker.now);
   const delayed = broker.delayedWills.take(packet.clientId);
   if (goesOn) {
-    if (delayed !== undefined) broker.directory.willDone(packet.clientId, delayed.claim);
+    if (delayed !== undefined && isDue) publishWill(broker, packet.clientId, delayed);
+    else if (delayed !== undefined) broker.directory.willDone(packet.clientId, delayed.claim);
     return session;
   }
   if (delayed !== undefined) publishWill(broker, packet.clientId, delayed);

@@ -24,7 +24,7 @@ export function publishDelayedWill(broker: Broker, clientId: string): void {
 
 export function publishWill(broker: Broker, clientId: string, will: PreparedWill): void {
   try {
-    publishNow(broker, clientId, will);
+    broker.withStored(clientId, () => publishNow(broker, clientId, will));
   } catch (error) {
     broker.guard.caught(error, { from: clientId, what: 'the will' });
   }

@@ -90,6 +90,12 @@ export class DelayedWills {
     return delayed?.will;
   }
 
+  /** Whether there is one whose delay is over, as after the death of a worker. */
+  isDue(clientId: string, now: number): boolean {
+    const delayed = this.#wills.get(clientId);
+    return delayed !== undefined && delayed.dueAt <= now;
+  }
+
   /** Takes out the wills that are due. @param now milliseconds since the epoch */
   takeDue(now: number): [clientId: string, will: PreparedWill][] {
     const due: [string, PreparedWill][] = [];

@@ -83,6 +83,10 @@ export interface WorkerStart {
   store: StorePlace;
   /** Client ids of stored sessions that live on this worker. */
   sessions: string[];
+  /** Those of them over which its predecessors have died: they are put into files that begin with this path. */
+  setAside: { clientIds: readonly string[]; path: string };
+  /** The session that it works on (`sys/working-record.ts`), read by main. */
+  workingRecord: SharedArrayBuffer;
   /** Where the secrets of TLS connections are written, a descriptor; `null` = nowhere. */
   tlsKeylog: number | null;
 }

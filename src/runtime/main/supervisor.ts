@@ -4,6 +4,7 @@
  */
 
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { appendAll } from '../../base/append-all.js';
 import { assertNever } from '../../base/assert.js';
@@ -18,6 +19,7 @@ import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
 import { LoadWatch, MemoryWatch } from './load-watch.js';
 import { StallWatch } from './stall-watch.js';
+import { StoredDeaths } from './stored-deaths.js';
 import type { WorkerHandle } from './worker-handle.js';
 import { WorkerMail } from './worker-mail.js';
 import { WorkerPool } from './worker-pool.js';
@@ -65,6 +67,7 @@ export class Supervisor {
   readonly #load = new LoadWatch();
   readonly #memory = new MemoryWatch();
   readonly #stalls: StallWatch;
+  readonly #deaths = new StoredDeaths();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -216,14 +219,19 @@ export class Supervisor {
     handle.tell({ kind: 'bridges', bridges: this.#bridges.of(handle.worker) });
   }
 
-  /** @param sessions client ids of the stored sessions that it takes up */
-  #startWorker(worker: number, sessions: string[]): void {
+  /**
+   * @param sessions client ids of the stored sessions that it takes up
+   * @param setAside those of them that it is to set aside
+   */
+  #startWorker(worker: number, sessions: string[], setAside: readonly string[] = []): void {
+    const { persistenceLocation, persistenceFile } = this.#settings;
     const { handle, ended } = this.#pool.start(worker, {
       settings: this.#settings,
       files: this.#files,
       logMask: this.#logMask,
       store: this.#store!,
       sessions,
+      setAside: { clientIds: setAside, path: resolve(persistenceLocation, persistenceFile) },
       tlsKeylog: this.#options.tlsKeylog,
     });
     handle.port.on('message', (message: WorkerToMain) => this.#receive(handle, message));
@@ -255,6 +263,12 @@ export class Supervisor {
       'error',
       `Error: Worker ${handle.worker} died and is being replaced: ${why.split('\n').join(' | ')}`,
     );
+    const { diedOver } = handle;
+    const isTooMuch = diedOver !== null && this.#deaths.died(diedOver, performance.now());
+    if (isTooMuch) {
+      const text = `Error: Three workers have died within a minute over the stored session of "${diedOver}", which is set aside.`;
+      this.#log.write('error', text);
+    }
     for (const other of this.#pool.living) other.tell({ kind: 'peer-removed', worker: handle.worker });
     const lost = [...handle.notTaken(), ...this.#mail.takeBack(handle.worker)];
     for (const { listener } of lost) handle.countConnection(listener, -1);
@@ -266,7 +280,7 @@ export class Supervisor {
     this.#pool.expectReplacement(handle);
     const timer = setTimeout(() => {
       this.#replacements.delete(timer);
-      this.#startWorker(handle.worker, sessions);
+      this.#startWorker(handle.worker, sessions, isTooMuch ? [diedOver] : []);
       this.#whenReady(() => {
         if (wasOnly) this.#options.begunAnew();
         for (const will of wills) this.publish(will);

@@ -5,6 +5,7 @@ import { appendAll } from '../../base/append-all.js';
 import { postWithPort } from '../../net/relay.js';
 import type { MainToWorker, PassedConnection } from '../../routing/messages.js';
 import { Counter } from '../../sys/counters.js';
+import { WorkingRecord } from '../../sys/working-record.js';
 
 /** Share of time a worker's event loop is busy from which on it is hot. */
 export const HOT_UTILISATION = 0.75;
@@ -13,6 +14,7 @@ export class WorkerHandle {
   readonly worker: number;
   readonly port: MessagePort;
   readonly counters: Float64Array;
+  readonly #workingRecord: WorkingRecord;
   /** Links to all other workers are established, and this worker has reported so. */
   hasBegun = false;
   /** Numbers of workers that were being replaced when it began: what they store for, it learns from their successors. */
@@ -32,7 +34,14 @@ export class WorkerHandle {
   /** How many it has accepted, as far as is known. */
   #taken = 0;
 
-  constructor(worker: number, port: MessagePort, counters: Float64Array, awaits: Iterable<number>) {
+  constructor(
+    worker: number,
+    port: MessagePort,
+    counters: Float64Array,
+    workingRecord: SharedArrayBuffer,
+    awaits: Iterable<number>,
+  ) {
+    this.#workingRecord = new WorkingRecord(workingRecord);
     this.worker = worker;
     this.port = port;
     this.counters = counters;
@@ -41,6 +50,11 @@ export class WorkerHandle {
 
   tell(message: MainToWorker): void {
     this.port.postMessage(message);
+  }
+
+  /** Whose stored session it was working on when it died; `null` = none's. */
+  get diedOver(): string | null {
+    return this.#workingRecord.clientId;
   }
 
   /** What it has to do, for comparison: connections count, unless it is hot already. */

@@ -8,12 +8,13 @@ import { Piscina } from 'piscina';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { MainToWorker, WorkerStart } from '../../routing/messages.js';
 import { Counter, type CounterName, createCounters, retire } from '../../sys/counters.js';
+import { WorkingRecord } from '../../sys/working-record.js';
 import { WorkerHandle } from './worker-handle.js';
 
 const WORKER_FILE = fileURLToPath(new URL('../../../workers/connection-worker.cjs', import.meta.url));
 
 /** What a worker is given beside its place among the others. */
-export type WorkerTask = Omit<WorkerStart, 'worker' | 'counters' | 'port'>;
+export type WorkerTask = Omit<WorkerStart, 'worker' | 'counters' | 'workingRecord' | 'port'>;
 
 export class WorkerPool {
   #threads: Piscina<WorkerStart, void> | undefined;
@@ -76,7 +77,8 @@ export class WorkerPool {
     this.#vacant.delete(worker);
     const { port1, port2 } = new MessageChannel();
     const counters = createCounters();
-    const handle = new WorkerHandle(worker, port1, new Float64Array(counters), this.#vacant);
+    const workingRecord = WorkingRecord.create();
+    const handle = new WorkerHandle(worker, port1, new Float64Array(counters), workingRecord, this.#vacant);
     const peers = this.#living.map((other) => ({ worker: other.worker, port: link(worker, other) }));
     this.#set(worker, handle);
     // The links wait in its port. They could not be transferred with the task: that waits for its thread, and if
@@ -85,7 +87,7 @@ export class WorkerPool {
       { kind: 'peers', peers } satisfies MainToWorker,
       peers.map(({ port }) => port),
     );
-    const start: WorkerStart = { ...task, worker, counters, port: port2 };
+    const start: WorkerStart = { ...task, worker, counters, workingRecord, port: port2 };
     return { handle, ended: this.#threads!.run(start, { transferList: [port2] }) };
   }
 

@@ -28,7 +28,9 @@ import { isLeftByFailedCommit } from '../../store/environment.js';
 import { ChangeCounter } from '../../store/file/autosave.js';
 import { Store } from '../../store/store.js';
 import { Counter } from '../../sys/counters.js';
+import { WorkingRecord } from '../../sys/working-record.js';
 import { monotonicMs } from '../../system/monotonic-clock.js';
+import { cLibraryErrorText } from '../../system/system-error.js';
 import { WORKER_TICK_MS } from '../process/time-limits.js';
 import { ClientAccess } from '../shared/client-access.js';
 import { BridgeHost } from './bridge-host.js';
@@ -84,6 +86,7 @@ class WorkerHost {
     each: (answer) => this.#directory.answered(answer),
   });
   readonly #counters: Float64Array;
+  readonly #workingRecord: WorkingRecord;
   #utilisation = performance.eventLoopUtilization();
   #timer: NodeJS.Timeout | undefined;
 
@@ -91,6 +94,7 @@ class WorkerHost {
     this.#start = start;
     this.#port = start.port;
     this.#counters = new Float64Array(start.counters);
+    this.#workingRecord = new WorkingRecord(start.workingRecord);
     this.#resolve = resolve;
     this.#reject = reject;
     this.#log = new WorkerLog({
@@ -120,6 +124,7 @@ class WorkerHost {
       access: this.#access,
       flushList: this.#flushList,
       clock: Date.now,
+      workingRecord: this.#workingRecord,
       randomBytes,
     });
     this.#intake = new WorkerIntake(this.#broker, start);
@@ -136,11 +141,16 @@ class WorkerHost {
   begin(): void {
     // LMDB leaves rejections behind when a commit fails; the store has reported the failure already.
     process.on('unhandledRejection', this.#rejected);
+    const { clientIds, path } = this.#start.setAside;
+    for (const clientId of clientIds) this.#setAside(clientId, path);
     for (const clientId of this.#start.sessions) {
+      if (clientIds.includes(clientId)) continue;
+      this.#workingRecord.begin(clientId);
       const loaded = this.#brokerStore.loadSession(clientId);
       if (loaded === undefined) this.#directory.sessionEnded(clientId);
       else restoreSession(this.#broker, loaded);
     }
+    this.#workingRecord.end();
     const { peers } = receiveMessageOnPort(this.#port)!.message as FirstMessage;
     // What is thrown from here on, nobody catches: a bug ends the thread with all its connections, and main knows.
     this.#port.on('message', (message: Exclude<MainToWorker, FirstMessage>) => this.#receive(message));
@@ -150,6 +160,21 @@ class WorkerHost {
     }
     this.#timer = setInterval(() => this.#tick(), WORKER_TICK_MS);
     this.#links.introduce();
+  }
+
+  /** Its client may come, and finds no session. */
+  #setAside(clientId: string, path: string): void {
+    const file = `${path}.set-aside-${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${process.pid}`;
+    const whose = `The stored session of "${clientId}"`;
+    try {
+      const count = this.#store.sessions.setAside(clientId, file);
+      if (count !== undefined)
+        this.#log.write('error', `Error: ${whose} (${count} records) is in ${file} now.`);
+    } catch (error) {
+      const why = cLibraryErrorText(error);
+      this.#log.write('error', `Error: ${whose} cannot be put into ${file} (${why}): it is left out.`);
+    }
+    this.#directory.sessionEnded(clientId);
   }
 
   #tick(): void {

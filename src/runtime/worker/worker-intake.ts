@@ -158,7 +158,13 @@ export class WorkerIntake {
   #upgrade(stream: Duplex, origin: SocketOrigin, tls: TlsSession | null): void {
     stream.on('error', ignoreError); // until the acceptor is there; it sees that the stream has ended
     this.#webSockets ??= this.#loadWebSockets();
-    void this.#webSockets.then((acceptor) => acceptor.accept(stream, origin, tls));
+    this.#webSockets
+      .then((acceptor) => acceptor.accept(stream, origin, tls))
+      .catch((error) => {
+        this.#faulted(origin, 'a WebSocket handshake', error);
+        stream.destroy();
+        this.#refused(origin, DisconnectReason.implementationSpecific);
+      });
   }
 
   async #loadWebSockets(): Promise<WebSocketAcceptor> {

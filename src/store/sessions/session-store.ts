@@ -7,6 +7,7 @@ import { newSessionKey, prefixEnd, sessionsKey } from '../keys.js';
 import { DamagedRecordError } from '../record-bytes.js';
 import type { QueueContents } from './session-queue.js';
 import { decodeSession, decodeSubscription } from './session-records.js';
+import { writeSetAside } from './set-aside.js';
 import { type SessionContext, StoredSession } from './stored-session.js';
 
 /** A session as it is found at a start. */
@@ -68,6 +69,19 @@ export class SessionStore {
       incoming: stored.incoming.load(false),
       outgoing: stored.outgoing.load(found.session.isSending === true),
     };
+  }
+
+  /**
+   * Puts all that is stored of a session into a file, as it is, and ends the session.
+   * @returns how many records that are; `undefined` where there is no such session
+   * @throws what the file system says; then nothing is changed
+   */
+  setAside(clientId: string, path: string): number | undefined {
+    const found = this.#find(clientId);
+    if (found === undefined) return undefined;
+    const count = writeSetAside(this.#context.environment, clientId, found.key, path);
+    new StoredSession(this.#context, found.session, found.key, { stored: true, replaced: null }).end();
+    return count;
   }
 
   #find(clientId: string): { session: SessionRecord; key: Buffer } | undefined {

@@ -5,14 +5,20 @@
  *
  *   FAULT-answer    in a correlationData: while the answer of $CONTROL is made
  *   FAULT-routes    in a filter: while the tree of filters is changed, which all clients share
+ *   FAULT-later     the same, once there is the file FAULT_LATER_FILE
  *   FAULT-will      at the beginning of a will's topic: while it is published
  *   FAULT-upgrade   in the Upgrade field of a WebSocket handshake
  *   FAULT-path      in the path of an HTTP request
  *   FAULT-tls       the name that a TLS client asks for
  *   FAULT-proxy     in the header of a proxy
  */
+import { existsSync } from 'node:fs';
 import { ServerResponse } from 'node:http';
 import { TLSSocket } from 'node:tls';
+
+function isLater(): boolean {
+  return existsSync(process.env.FAULT_LATER_FILE ?? '');
+}
 
 function fail(where: string): never {
   throw new TypeError(`a fault that a test wants (${where})`);
@@ -26,7 +32,8 @@ JSON.stringify = ((value: unknown, ...rest: []) => {
 
 const { split, toLowerCase, charCodeAt } = String.prototype;
 String.prototype.split = function (this: string, ...args: [string]) {
-  if (String(this).includes('FAULT-routes') && args[0] === '/') fail('routes');
+  if (args[0] === '/' && String(this).includes('FAULT-routes')) fail('routes');
+  if (args[0] === '/' && String(this).includes('FAULT-later') && isLater()) fail('later');
   return Reflect.apply(split, this, args);
 } as typeof split;
 String.prototype.toLowerCase = function (this: string) {

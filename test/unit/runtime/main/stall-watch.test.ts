@@ -4,6 +4,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { StallWatch } from '../../../../src/runtime/main/stall-watch.js';
 import { WorkerHandle } from '../../../../src/runtime/main/worker-handle.js';
 import { Counter, createCounters } from '../../../../src/sys/counters.js';
+import { WorkingRecord } from '../../../../src/sys/working-record.js';
 
 describe('a worker', () => {
   let watch: StallWatch;
@@ -19,7 +20,13 @@ describe('a worker', () => {
   function newWorker(number: number): WorkerHandle {
     const { port1, port2 } = new MessageChannel();
     port2.close();
-    const entry = new WorkerHandle(number, port1, new Float64Array(createCounters()), []);
+    const entry = new WorkerHandle(
+      number,
+      port1,
+      new Float64Array(createCounters()),
+      WorkingRecord.create(),
+      [],
+    );
     entry.ready = true;
     return entry;
   }

@@ -7,6 +7,7 @@ import type { MainToWorker, PassedConnection } from '../../../../src/routing/mes
 import { WorkerHandle } from '../../../../src/runtime/main/worker-handle.js';
 import { WorkerPool, type WorkerTask } from '../../../../src/runtime/main/worker-pool.js';
 import { createCounters } from '../../../../src/sys/counters.js';
+import { WorkingRecord } from '../../../../src/sys/working-record.js';
 
 test('a worker begins whose link leads to one that has just died', async (t) => {
   const pool = new WorkerPool();
@@ -38,7 +39,7 @@ function connectionBehind(handover: number | MessagePort): PassedConnection {
 test('connections are handed over but for those whose relay has ended', async () => {
   const { port1, port2 } = new MessageChannel();
   const counters = new Float64Array(createCounters());
-  const entry = new WorkerHandle(0, port1, counters, []);
+  const entry = new WorkerHandle(0, port1, counters, WorkingRecord.create(), []);
   const relay = new MessageChannel();
   const gone = connectionBehind(await closedPort());
   assert.deepEqual(
