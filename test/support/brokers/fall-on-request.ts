@@ -8,7 +8,7 @@
  *
  * It falls in a timer of its own, or with FALL_IN=broker within what the broker does once a second. With
  * FALL_IN=arrivals a worker stands still at `fall-N`, so that what is sent to it piles up unread, and falls when
- * there is a file `now`.
+ * there is a file `now`. With FALL_BY=heap it fills its heap instead, with FALL_BY=hanging it hangs for 14 seconds first.
  */
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ import { isMainThread } from 'node:worker_threads';
 
 const folder = process.env.FALL_FOLDER;
 const lookMs = 20;
+const HANG_MS = 14_000;
 const bornAt = Date.now();
 
 if (!isMainThread && folder !== undefined) {
@@ -41,7 +42,21 @@ function fallIfAsked(folder: string): void {
     return; // Another worker was first.
   }
   if (process.env.FALL_IN === 'arrivals') standStillUntil(join(folder, 'now'));
+  if (process.env.FALL_BY === 'heap') fillTheHeap();
+  if (process.env.FALL_BY === 'hanging') hang();
   throw new Error('This worker falls because a test wants it.');
+}
+
+/** Its engine ends the thread when there is no more. */
+function fillTheHeap(): never {
+  const hoard: number[][] = [];
+  for (;;) hoard.push(new Array(10_000).fill(hoard.length + 0.5));
+}
+
+/** Longer than main's patience, and then it falls. */
+function hang(): void {
+  const clock = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  Atomics.wait(clock, 0, 0, HANG_MS);
 }
 
 function isForThisWorker(folder: string, request: string): boolean {

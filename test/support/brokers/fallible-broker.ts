@@ -23,13 +23,17 @@ export interface FallibleBroker {
 export async function startFallible(
   t: TestContext,
   workers: number,
-  { env = {}, config = '' }: { env?: Record<string, string>; config?: string } = {},
+  {
+    env = {},
+    config = '',
+    nodeOptions = '',
+  }: { env?: Record<string, string>; config?: string; nodeOptions?: string } = {},
 ): Promise<FallibleBroker> {
   const folder = makeFolder(t);
   const broker = await startBroker(t, {
     workers,
     config,
-    env: { NODE_OPTIONS: `--import ${preload}`, FALL_FOLDER: folder, ...env },
+    env: { NODE_OPTIONS: `--import ${preload} ${nodeOptions}`, FALL_FOLDER: folder, ...env },
   });
   const request = (name: string) => writeFileSync(join(folder, name), '');
   let falls = 0;
