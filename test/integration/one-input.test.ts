@@ -159,24 +159,29 @@ test('requests to $CONTROL that are JSON of any shape', async (t) => {
   const broker = await startBroker(t, { workers: 1, config: 'enable_control_api true' });
   const topic = '$CONTROL/broker/v1';
   const client = await RawClient.connect(t, broker, 5);
-  for (const [request, command] of [
-    ['{"commands":[{"command":{"toString":1,"valueOf":1}}]}', ''],
-    ['{"commands":[{"command":["listPlugins"]}]}', ''],
-    ['{"commands":[null]}', ''],
-    ['{"commands":[{"__proto__":{"command":"listPlugins"}}]}', ''],
-    ['{"commands":["listPlugins"]}', ''],
-    ['{"commands":[{"command":"x","correlationData":{"toString":1}}]}', 'x'],
+  const unknown = 'Unknown command';
+  for (const [request, command, error] of [
+    ['{"commands":[{"command":{"toString":1,"valueOf":1}}]}', unknown, 'Missing command'],
+    ['{"commands":[{"command":["listPlugins"]}]}', unknown, 'Missing command'],
+    ['{"commands":[null]}', unknown, 'Command not an object'],
+    ['{"commands":[{"__proto__":{"command":"listPlugins"}}]}', unknown, 'Missing command'],
+    ['{"commands":["listPlugins"]}', unknown, 'Command not an object'],
+    [
+      '{"commands":[{"command":"x","correlationData":{"toString":1}}]}',
+      'x',
+      'Invalid correlationData data type.',
+    ],
   ]) {
     client.sendPublish(topic, request!);
     const { payload } = await client.expectPacket('publish', { topic: `${topic}/response` });
-    assert.deepEqual(JSON.parse(Buffer.from(payload).toString()), {
-      responses: [{ command, error: 'Unknown command' }],
-    });
+    assert.deepEqual(JSON.parse(Buffer.from(payload).toString()), { responses: [{ command, error }] });
   }
   for (const request of ['{"commands":{"length":3}}', '[]', '7', '"x"', 'true']) {
     client.sendPublish(topic, request);
     const { payload } = await client.expectPacket('publish', { topic: `${topic}/response` });
-    assert.deepEqual(JSON.parse(Buffer.from(payload).toString()), { error: 'Invalid/missing commands' });
+    assert.deepEqual(JSON.parse(Buffer.from(payload).toString()), {
+      responses: [{ command: unknown, error: 'Invalid/missing commands' }],
+    });
   }
   // Of such a topic there is none for the answer.
   client.sendPublish(`$CONTROL/${'c'.repeat(0xffff - '$CONTROL/'.length)}`, '{}');
@@ -190,7 +195,10 @@ test('workers that die close together are replaced, and nothing of a link betwee
   for (let round = 0; round < 4; round += 1) {
     const clients: RawClient[] = [];
     for (let i = 0; i < 8; i += 1) clients.push(await RawClient.connect(t, broker, 4));
-    for (let i = 0; i < 4; i += 1) await fallOne();
+    for (let i = 0; i < 4; i += 1) {
+      clients.push(await RawClient.connect(t, broker, 4)); // only a worker with a connection can be asked to fall
+      await fallOne();
+    }
     for (const client of clients) client.destroy();
     await (await RawClient.connect(t, broker, 4)).disconnect();
   }
