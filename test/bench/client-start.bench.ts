@@ -37,10 +37,12 @@ async function raceStarts(port: string): Promise<void> {
     ['mosquitto_pub', ['-t', 'a', '-m', 'hello']],
     ['mosquitto_pub', ['-t', 'a', '-m', 'hello', '-q', '1', '-V', '5']],
     ['mosquitto_pub', ['--version']],
+    ['mosquitto_sub', ['-t', 'a', '-E']],
   ] as const) {
     contestants.push(contestant(`${name} ${args.join(' ')}`, [...ourCommand(name), '-p', port, ...args]));
   }
   addDebian(contestants, 'mosquitto_pub', ['-t', 'a', '-m', 'hello'], port);
+  addDebian(contestants, 'mosquitto_sub', ['-t', 'a', '-E'], port);
   await race(contestants, rounds);
   console.log(`\nfrom start to end, ms, ${rounds} runs      min  median   beside node -e 0`);
   const base = contestants[0]!.times;

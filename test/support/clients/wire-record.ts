@@ -212,6 +212,10 @@ export class LineSink {
         version = packet.version;
         const properties = receiveMaximum === undefined ? {} : { receiveMaximum };
         answer({ type: 'connack', sessionPresent: false, reasonCode: 0, properties });
+      } else if (packet.type === 'subscribe') {
+        const { packetId, subscriptions } = packet;
+        const reasonCodes = subscriptions.map(({ qos }) => qos);
+        answer({ type: 'suback', packetId, reasonCodes, properties: {} });
       } else if (packet.type === 'publish') {
         this.lines.push(Buffer.from(packet.payload).toString());
         underWay += 1;
