@@ -14,12 +14,13 @@
  * synced ones use overlapping syncs, and `safeRestore` because a file that was not closed in order must be
  * taken back to its last synced state even within the same boot.
  */
-import { chmodSync, mkdirSync, statfsSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { assert } from '../base/assert.js';
 import type { StoreMode } from '../model/store-mode.js';
 import { PAGE_SIZE } from './limits.js';
+import { Room } from './room.js';
 import type { Committer } from './write-batcher.js';
 
 export interface EnvironmentOptions {
@@ -77,6 +78,7 @@ export class Environment implements Committer {
   readonly path: string;
   readonly mode: StoreMode;
   readonly tables: Readonly<Record<TableName, Table>>;
+  readonly room: Room;
   readonly #root: RootDatabase<Buffer, Uint8Array>;
   #lastWrite: Promise<unknown> = Promise.resolve();
 
@@ -89,7 +91,10 @@ export class Environment implements Committer {
     this.path = path;
     this.mode = mode;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    keepQuietAboutCommits();
     this.#root = open<Buffer, Uint8Array>(openOptions(path, mode));
+    handleLostRejections(this.#root);
+    this.room = new Room(path, { freeWithin: () => this.#freeBytes(), fileBytes: () => this.bytes });
     if (isWhole) this.#expectTables();
     const tables = TABLE_NAMES.map((name) => [name, this.#openTable(name)] as const);
     this.tables = Object.fromEntries(tables) as Record<TableName, Table>;
@@ -119,8 +124,12 @@ export class Environment implements Committer {
     try {
       await this.#lastWrite;
     } catch (error) {
-      throw explain(await causeOf(error as Error), this.path);
+      throw await this.#failed(error as Error);
     }
+  }
+
+  ensureRoom(changes: number, bytes: number, grows?: boolean): void {
+    this.room.ensure(changes, bytes, grows);
   }
 
   /**
@@ -134,11 +143,18 @@ export class Environment implements Committer {
   /**
    * Runs `action` within the write transaction: what it reads cannot change before what it writes is committed.
    * Other writers wait for it, so this is for the rare case that needs it.
+   * @param changes records that it may write or remove
+   * @param bytes of these records, about
    */
-  async inTransaction(action: () => void): Promise<void> {
-    await this.#root.transaction(() => {
-      action();
-    });
+  async inTransaction(action: () => void, changes: number, bytes: number): Promise<void> {
+    this.ensureRoom(changes, bytes);
+    try {
+      await this.#root.transaction(() => {
+        action();
+      });
+    } catch (error) {
+      throw await this.#failed(error as Error);
+    }
   }
 
   /** Grows with every transaction of any thread. */
@@ -163,7 +179,8 @@ export class Environment implements Committer {
 
   async close(): Promise<void> {
     // LMDB's binding waits for the flush of the last commit, which never comes if that failed. One of nothing succeeds.
-    await this.#lastWrite.catch(() => this.prepare());
+    this.prepare();
+    await this.#lastWrite.catch(() => {});
     await this.#root.close();
   }
 
@@ -172,6 +189,20 @@ export class Environment implements Committer {
     if (write === this.#lastWrite) return;
     this.#lastWrite = write;
     write.catch(() => {});
+  }
+
+  /** @returns the cause of a commit that LMDB could not do */
+  async #failed(error: Error): Promise<Error> {
+    this.room.failed();
+    return causeOf(error);
+  }
+
+  /** Bytes of pages that no table needs. */
+  #freeBytes(): number {
+    let used = 2; // meta pages
+    for (const table of Object.values(this.tables)) used += pagesOf(table.getStats() as TreeStatistics);
+    const { lastPageNumber, root, free } = this.#statistics();
+    return (lastPageNumber + 1 - used - pagesOf(root) - pagesOf(free)) * PAGE_SIZE;
   }
 
   #expectTables(): void {
@@ -186,9 +217,51 @@ export class Environment implements Committer {
     return this.#root.openDB<Buffer, Uint8Array>({ name, encoding: 'binary', keyEncoding: 'binary' });
   }
 
-  #statistics(): { lastTxnId: number; lastPageNumber: number } {
-    return this.#root.getStats() as { lastTxnId: number; lastPageNumber: number };
+  #statistics(): RootStatistics {
+    return this.#root.getStats() as RootStatistics;
   }
+}
+
+interface TreeStatistics {
+  treeBranchPageCount: number;
+  treeLeafPageCount: number;
+  overflowPages: number;
+}
+
+interface RootStatistics {
+  lastTxnId: number;
+  lastPageNumber: number;
+  root: TreeStatistics;
+  free: TreeStatistics;
+}
+
+function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: TreeStatistics): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages;
+}
+
+/**
+ * For each transaction LMDB's binding makes a promise that it gives to nobody. It is made right after this callback,
+ * and is what `committed` refers to from then on. Where the commit fails it rejects, and so does a second one in its
+ * error.
+ */
+function handleLostRejections(root: RootDatabase<Buffer, Uint8Array>): void {
+  const listen = root.on.bind(root) as (event: 'beforecommit', callback: () => void) => void;
+  listen('beforecommit', () => {
+    queueMicrotask(() => root.committed.then(undefined, (error) => causeOf(error)));
+  });
+}
+
+let isQuiet = false;
+
+/** LMDB's binding prints the error of each commit that fails, with a stack trace; who made it reports it already. */
+function keepQuietAboutCommits(): void {
+  if (isQuiet) return;
+  isQuiet = true;
+  const print = console.error;
+  console.error = (...words) => {
+    const [error] = words;
+    if (!(error instanceof Error) || typeof (error as { code?: unknown }).code !== 'number') print(...words);
+  };
 }
 
 /**
@@ -205,14 +278,6 @@ export async function copyStore(from: string, to: string): Promise<void> {
   }
 }
 
-/**
- * Whether an unhandled rejection is one that LMDB leaves behind when a commit fails. The failure itself has been
- * reported, so a thread's handler of unhandled rejections may ignore it.
- */
-export function isLeftByFailedCommit(reason: unknown): boolean {
-  return reason instanceof Error && 'commitError' in reason;
-}
-
 /** A failed commit's cause is another promise. */
 async function causeOf(error: Error & { commitError?: Promise<never> }): Promise<Error> {
   try {
@@ -222,16 +287,6 @@ async function causeOf(error: Error & { commitError?: Promise<never> }): Promise
   }
   return error;
 }
-
-/** LMDB reports a full disk as an input/output error. */
-function explain(error: Error, path: string): Error {
-  const { bavail, bsize } = statfsSync(dirname(path));
-  if (bavail * bsize > FULL_BYTES) return error;
-  return new Error(`no space left on device (${error.message})`, { cause: error });
-}
-
-/** A disk with less room than this counts as full: a transaction writes some pages at least. */
-const FULL_BYTES = 64 * 1024;
 
 function openOptions(path: string, mode: StoreMode) {
   return {

@@ -11,8 +11,7 @@
  *     else acknowledge();
  *
  * A thread that opened a store must be asked to `close` it; it must not be terminated before the constructor has
- * returned. In all of them a handler for unhandled rejections has to be installed: LMDB leaves some behind when a
- * commit fails.
+ * returned.
  */
 
 import type { StoredMessage } from '../model/message.js';

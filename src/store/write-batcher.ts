@@ -31,6 +31,16 @@ export abstract class Change {
   /** Rough size in memory. */
   abstract readonly weight: number;
 
+  /** Bytes that it writes at the most, roughly. */
+  get bytes(): number {
+    return this.weight;
+  }
+
+  /** Whether it writes something that is new, and does not only remove. */
+  get grows(): boolean {
+    return true;
+  }
+
   /** Puts or removes; called within one turn for all changes of a transaction. */
   abstract write(): void;
 
@@ -78,6 +88,11 @@ type FlushWaiter = (committed: boolean) => void;
 export interface Committer {
   /** What is put in this turn's "immediates" comes into a transaction that begins in this turn, not in the next. */
   prepare(): void;
+  /**
+   * Before a transaction of so many changes and bytes.
+   * @throws where it would not find room: nothing of it may be put then
+   */
+  ensureRoom(changes: number, bytes: number, grows: boolean): void;
   /** Resolves when everything put in this turn is committed; rejects when that failed. */
   committed(): Promise<void>;
   /** Lets this thread read what it has committed. */
@@ -91,6 +106,9 @@ const CANCELLED_MAX = 1000;
 
 /** Larger transactions are split where they may be: each change holds native memory until the commit. */
 const CHANGES_PER_COMMIT_MAX = 50_000;
+
+/** Into pieces of about so many changes they may be split: where there is little room, each is written by itself. */
+const CHANGES_A_PIECE = 64;
 
 export class WriteBatcher {
   readonly #committer: Committer;
@@ -215,8 +233,7 @@ export class WriteBatcher {
    * That way what changes nothing costs no closure. What is changed between two marks is in one transaction.
    */
   mark(): number {
-    if (this.#dirty.length - (this.#cuts.at(-1) ?? 0) >= CHANGES_PER_COMMIT_MAX)
-      this.#cuts.push(this.#dirty.length);
+    if (this.#dirty.length - (this.#cuts.at(-1) ?? 0) >= CHANGES_A_PIECE) this.#cuts.push(this.#dirty.length);
     return this.#dirty.length;
   }
 
@@ -331,7 +348,14 @@ export class WriteBatcher {
   #startCommit(): void {
     if (this.#commit !== undefined) return;
     this.#clearSchedule();
-    const batch = this.#takeBatch();
+    let taken = 0;
+    try {
+      taken = this.#findRoom();
+    } catch (error) {
+      this.#tryLater(error as Error);
+      return;
+    }
+    const batch = this.#takeBatch(taken);
     // What is left over is the next transaction's, and so are those who wait for everything.
     const flushWaiters = this.#dirty.length > 0 ? [] : this.#flushWaiters.splice(0);
     if (batch.length === 0) {
@@ -346,11 +370,44 @@ export class WriteBatcher {
     );
   }
 
+  /**
+   * @returns how much of `#dirty` the next transaction takes: as much as may be, or a piece where there is no room for more
+   * @throws what the committer says where there is no room for that either
+   */
+  #findRoom(): number {
+    const first = this.#cuts[0] ?? this.#dirty.length;
+    let most = this.#dirty.length;
+    if (most > CHANGES_PER_COMMIT_MAX)
+      most = this.#cuts.findLast((cut) => cut <= CHANGES_PER_COMMIT_MAX) ?? first;
+    try {
+      this.#ensureRoom(most);
+      return most;
+    } catch (error) {
+      if (first >= most) throw error;
+    }
+    this.#ensureRoom(first);
+    return first;
+  }
+
+  #ensureRoom(count: number): void {
+    let changes = 0;
+    let bytes = 0;
+    let grows = false;
+    for (let i = 0; i < count; i += 1) {
+      const change = this.#dirty[i]!;
+      if (!change.dirty) continue;
+      changes += 1;
+      bytes += change.bytes;
+      grows ||= change.grows;
+    }
+    if (changes > 0) this.#committer.ensureRoom(changes, bytes, grows);
+  }
+
   /** The dirty changes that go into the next transaction, each once. */
-  #takeBatch(): Change[] {
+  #takeBatch(taken: number): Change[] {
     const batch: Change[] = [];
-    const taken = this.#cuts.shift() ?? this.#dirty.length;
     assert(taken <= this.#dirty.length, 'a transaction ends within what is dirty');
+    while (this.#cuts[0] !== undefined && this.#cuts[0] <= taken) this.#cuts.shift();
     for (let i = 0; i < taken; i += 1) {
       const change = this.#dirty[i]!;
       if (!change.dirty) continue;
@@ -422,12 +479,17 @@ export class WriteBatcher {
     const reminders = waiters.length > 0 ? [new Reminder(waiters)] : [];
     this.#moveCuts(batch.length + reminders.length);
     this.#dirty = [...batch, ...reminders, ...this.#dirty];
+    this.#tryLater(error);
+    for (const resolve of flushWaiters) resolve(false);
+  }
+
+  #tryLater(error: Error): void {
     if (!this.failing) this.#options.onFailure(error);
     const delay = Math.min(this.#options.retryMs * 2 ** this.#failures, RETRY_MS_MAX);
     this.#failures += 1;
     const now = performance.now();
     this.#scheduleAt(now + delay, now);
-    for (const resolve of [...flushWaiters, ...this.#flushWaiters.splice(0)]) resolve(false);
+    for (const resolve of this.#flushWaiters.splice(0)) resolve(false);
   }
 }
 
@@ -439,6 +501,10 @@ class Reminder extends Change {
     super();
     this.dirty = true;
     this.waiters = waiters;
+  }
+
+  override get grows(): boolean {
+    return false;
   }
 
   override write(): void {}

@@ -15,7 +15,6 @@ import { Publication } from '../../mqtt/publication.js';
 import { canPassDescriptors } from '../../net/descriptor.js';
 import type { FileTexts, PassedConnection } from '../../routing/messages.js';
 import { packedRecords, RecordFlag } from '../../routing/wire.js';
-import { isLeftByFailedCommit } from '../../store/environment.js';
 import { StoreUnavailableError } from '../../store/file/startup.js';
 import { currentUser } from '../process/broker-user.js';
 import { writePidFile } from '../process/daemon.js';
@@ -328,9 +327,7 @@ export class BrokerProcess {
 
   #handleFaults(): void {
     process.on('uncaughtException', (error) => this.#fail(error));
-    process.on('unhandledRejection', (error) => {
-      if (!isLeftByFailedCommit(error)) this.#fail(error);
-    });
+    process.on('unhandledRejection', (error) => this.#fail(error));
   }
 
   #handleSignal(signal: BrokerSignal): void {

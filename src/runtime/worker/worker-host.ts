@@ -24,7 +24,6 @@ import type {
 } from '../../routing/messages.js';
 import { awaitUnknownSessions } from '../../routing/unknown-sessions.js';
 import { LmdbBrokerStore, StandInStore } from '../../store/broker-store.js';
-import { isLeftByFailedCommit } from '../../store/environment.js';
 import { ChangeCounter } from '../../store/file/autosave.js';
 import { Store } from '../../store/store.js';
 import { Counter } from '../../sys/counters.js';
@@ -139,8 +138,6 @@ class WorkerHost {
   }
 
   begin(): void {
-    // LMDB leaves rejections behind when a commit fails; the store has reported the failure already.
-    process.on('unhandledRejection', this.#rejected);
     const { clientIds, path } = this.#start.setAside;
     for (const clientId of clientIds) this.#setAside(clientId, path);
     for (const clientId of this.#start.sessions) {
@@ -271,9 +268,4 @@ class WorkerHost {
       this.#resolve();
     }, this.#reject);
   }
-
-  readonly #rejected = (error: unknown): void => {
-    if (isLeftByFailedCommit(error)) return;
-    throw error;
-  };
 }

@@ -82,6 +82,7 @@ export async function migrate(
 }
 
 async function writeLayout(environment: Environment, layout: number): Promise<void> {
+  environment.ensureRoom(1, LAYOUT_KEY.length);
   environment.put(environment.tables.meta, LAYOUT_KEY, Buffer.from(String(layout)));
   await environment.committed();
   environment.refresh();

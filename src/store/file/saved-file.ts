@@ -5,6 +5,7 @@
  *   mosquitto.db.state                what is known of it: its hash, or that it was closed in order
  *   mosquitto.db.previous             the save before
  *   mosquitto.db.new/                 a save that is being made
+ *   mosquitto.db.ballast              where it is the live store: room that is given up when there is no other
  *   mosquitto.db.damaged-DATE         what could not be read; never deleted
  *   mosquitto.db.unsaved-DATE         a live store that did not belong to the file
  *   mosquitto.db.imported-DATE        a file of Mosquitto's that was taken over

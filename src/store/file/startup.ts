@@ -326,5 +326,5 @@ async function openOnce(path: string, mode: StoreMode): Promise<void> {
 
 /** Removes a live store in memory with its companions. */
 export function removeStore(path: string): void {
-  for (const suffix of ['', '-lock', '.note']) rmSync(`${path}${suffix}`, { force: true });
+  for (const suffix of ['', '-lock', '.note', '.ballast']) rmSync(`${path}${suffix}`, { force: true });
 }

@@ -73,6 +73,7 @@ export async function checkStore(environment: Environment): Promise<CheckReport>
   const hasRecords = Object.values(report.records).some((count) => count > 0);
   if (layout === undefined && hasRecords) damaged('meta: no layout');
   if (report.damagedRecords > 0) return report;
+  environment.ensureRoom(2, CHECKED_KEY.length);
   environment.put(environment.tables.meta, CHECKED_KEY, Buffer.alloc(0));
   await environment.committed();
   environment.remove(environment.tables.meta, CHECKED_KEY);
@@ -250,6 +251,7 @@ async function copyReadable(
 
 class RescueWriter {
   pending = 0;
+  #bytes = 0;
   readonly #target: Environment;
 
   constructor(target: Environment) {
@@ -257,12 +259,15 @@ class RescueWriter {
   }
 
   put(name: TableName, key: Buffer, value: Buffer): void {
+    this.#bytes += key.length + value.length;
+    this.#target.ensureRoom(this.pending + 1, this.#bytes);
     this.#target.put(this.#target.tables[name], key, value);
     this.pending += 1;
   }
 
   async commit(): Promise<void> {
     this.pending = 0;
+    this.#bytes = 0;
     await this.#target.committed();
     this.#target.refresh();
   }

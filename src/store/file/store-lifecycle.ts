@@ -45,6 +45,7 @@ export class StoreLifecycle {
       this.#saver = new LiveSaver(this.store.environment, saved, options.now);
     }
     this.#standsInFor = saved?.identity();
+    this.#keepBallast();
     this.autosave = new Autosave({ ...options, write: () => this.#write() });
     if (prepared.saveSoon) void this.autosave.save();
   }
@@ -53,6 +54,7 @@ export class StoreLifecycle {
   tick(): void {
     if (this.#prepared.standIn === undefined) this.autosave.tick();
     this.#tails.tick();
+    this.#keepBallast();
   }
 
   /**
@@ -66,10 +68,15 @@ export class StoreLifecycle {
     await orLater(this.#tails.stop(), lockMsMax);
     const isSaved = await this.autosave.save();
     const closed = await orLater(this.store.close(), lockMsMax);
+    this.store.environment.room.removeBallast();
     const isOver = mode === 'transient' || isTemporary || standIn !== undefined;
     if (isOver || (mode === 'autosave' && isSaved)) removeStore(path);
     if ((mode === 'durable' || mode === 'deferred') && closed) saved?.noteClosed();
     return isSaved && closed !== false;
+  }
+
+  #keepBallast(): void {
+    if (this.#prepared.mode !== 'transient') this.store.environment.room.keepBallast();
   }
 
   async #write(): Promise<{ bytes: number } | undefined> {

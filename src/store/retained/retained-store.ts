@@ -148,13 +148,17 @@ export class RetainedStore implements WalkSource {
   #removeExpired(topic: string): void {
     const { retained } = this.environment.tables;
     const key = retainedKey(topic);
-    const removal = this.environment.inTransaction(() => {
-      const record = retained.getBinary(key);
-      const message = new Publication();
-      if (record === undefined || !this.#decode(record, message) || !this.#isExpired(message)) return;
-      this.environment.remove(retained, key);
-      this.tailNotes.write([topic]);
-    });
+    const removal = this.environment.inTransaction(
+      () => {
+        const record = retained.getBinary(key);
+        const message = new Publication();
+        if (record === undefined || !this.#decode(record, message) || !this.#isExpired(message)) return;
+        this.environment.remove(retained, key);
+        this.tailNotes.write([topic]);
+      },
+      2,
+      topic.length,
+    );
     removal.catch(() => {}); // it will be found again
   }
 }
@@ -175,6 +179,14 @@ class RetainedChange extends Change {
   }
 
   override readonly weight = 500;
+
+  override get bytes(): number {
+    return 500 + (this.record?.length ?? 0);
+  }
+
+  override get grows(): boolean {
+    return this.record !== null;
+  }
 
   override write(): void {
     const { environment, tailNotes } = this.#store;

@@ -131,10 +131,14 @@ export class RetainedTails {
       if (this.#stopped) return false;
       const some = sorted.slice(i, i + TOPICS_A_TRANSACTION);
       const isLast = i + TOPICS_A_TRANSACTION >= sorted.length;
-      await this.#environment.inTransaction(() => {
-        this.#bringInLine(some, gone);
-        if (isLast) this.#removeNotes(notes, gone);
-      });
+      await this.#environment.inTransaction(
+        () => {
+          this.#bringInLine(some, gone);
+          if (isLast) this.#removeNotes(notes, gone);
+        },
+        some.length + notes.length,
+        bytesOf(some),
+      );
       await turn(); // others first
     }
     assert(gone.size <= topics.size, 'a topic that is gone was in a note');
@@ -193,6 +197,10 @@ export class RetainedTails {
       this.#seen.delete(key.toString('hex'));
     }
   }
+}
+
+function bytesOf(topics: readonly { key: Buffer }[]): number {
+  return topics.reduce((bytes, { key }) => bytes + 2 * key.length, 0);
 }
 
 /** The topic itself where its key does not have all of it. */

@@ -114,6 +114,10 @@ export class QueueEntry extends Change implements QueuedContent {
     return ENTRY_WEIGHT + this.payloadBytes;
   }
 
+  override get grows(): boolean {
+    return this.#phase !== 'gone';
+  }
+
   /** Has just been appended to its queue: other queues may get the same message. */
   share(shared: SharedMessage): void {
     assert(
@@ -264,6 +268,16 @@ export class QueueRecord extends Change {
 
   override get weight(): number {
     return ENTRY_WEIGHT;
+  }
+
+  override get bytes(): number {
+    let bytes = ENTRY_WEIGHT;
+    if (!this.isEmpty) for (const { payloadBytes } of this.#entries) bytes += payloadBytes;
+    return bytes;
+  }
+
+  override get grows(): boolean {
+    return !this.isEmpty;
   }
 
   /** In their order, some that are gone among them. */

@@ -13,7 +13,8 @@ import { Change, type WriteBatcher } from '../write-batcher.js';
 import { sharedIdsOf } from './queue-records.js';
 import type { SharedMessages } from './shared-messages.js';
 
-const RECORDS_PER_STEP = 1000;
+/** So few that there is room for a step on a full disk, too (`room.ts`): it makes room. */
+const RECORDS_PER_STEP = 200;
 
 export class SessionSweeper {
   readonly #environment: Environment;
@@ -139,6 +140,15 @@ class Removal extends Change {
     this.#references = references;
     this.#sharedMessages = sharedMessages;
     this.weight = 64 * keys.length;
+  }
+
+  override get grows(): boolean {
+    return false;
+  }
+
+  /** Neighbours, some in a page. */
+  override get bytes(): number {
+    return 1024 * this.#keys.length;
   }
 
   override write(): void {

@@ -97,6 +97,10 @@ class MessageRemoval extends Change {
     this.#id = id;
   }
 
+  override get grows(): boolean {
+    return false;
+  }
+
   override write(): void {
     this.#environment.remove(this.#environment.tables.messages, this.#id);
   }

@@ -69,6 +69,14 @@ export class StoredSession extends Change {
     else this.#context.batcher.add(this);
   }
 
+  override get bytes(): number {
+    return 500 + (this.record.will?.message.payload.length ?? 0);
+  }
+
+  override get grows(): boolean {
+    return !this.#ended;
+  }
+
   override write(): void {
     const { environment } = this.#context;
     const { sessions, garbage } = environment.tables;
@@ -118,6 +126,10 @@ class SubscriptionChange extends Change {
     this.#context = context;
     this.#key = key;
     this.#onSettled = onSettled;
+  }
+
+  override get grows(): boolean {
+    return this.subscription !== null;
   }
 
   override write(): void {

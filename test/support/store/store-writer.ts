@@ -6,7 +6,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { StoreMode } from '../../../src/model/store-mode.js';
 import { Publication } from '../../../src/mqtt/publication.js';
-import { isLeftByFailedCommit } from '../../../src/store/environment.js';
 import type { QueueEntry } from '../../../src/store/sessions/queue-entry.js';
 import { Store } from '../../../src/store/store.js';
 import { delivery, message, session } from './stores.js';
@@ -89,10 +88,6 @@ export class StoreWriter {
     this.#store.whenSettled(mark, () => this.#tell({ kind: 'removed', number: entry.sequence }));
   }
 }
-
-process.on('unhandledRejection', (reason) => {
-  if (!isLeftByFailedCommit(reason)) throw reason;
-});
 
 if (parentPort !== null) {
   const port = parentPort;

@@ -47,7 +47,7 @@ export function openFillableStore(
     throw new Error('no space left on device');
   };
   environment.committed = () => (disk.isFull ? fail() : committed.call(environment));
-  environment.inTransaction = (action) => (disk.isFull ? fail() : inTransaction.call(environment, action));
+  environment.inTransaction = (...args) => (disk.isFull ? fail() : inTransaction.apply(environment, args));
   return { store, disk };
 }
 

@@ -11,9 +11,15 @@ import {
 /** A disk whose commits the test ends. */
 class ManualDisk implements Committer {
   readonly log: string[] = [];
+  /** Changes in a transaction. */
+  roomFor = Number.POSITIVE_INFINITY;
   #end: ((error?: Error) => void)[] = [];
 
   prepare(): void {}
+
+  ensureRoom(changes: number): void {
+    if (changes > this.roomFor) throw new Error('no room');
+  }
 
   committed(): Promise<void> {
     this.log.push('commit');
@@ -324,7 +330,35 @@ describe('grouping', () => {
     await commitBegins(disk);
     await disk.succeed();
     assert.equal(acknowledged, true);
-    assert.deepEqual(disk.log.slice(50_000), ['50000', 'commit', 'last', 'commit']);
+    const first = disk.log.indexOf('commit');
+    assert.equal(first % 3, 0, 'at a mark');
+    assert.ok(first > 49_900 && first <= 50_000);
+    const expected = [...Array.from({ length: 50_001 }, (_, i) => `${i}`), 'last', 'commit'];
+    assert.deepEqual([...disk.log.slice(0, first), ...disk.log.slice(first + 1)], expected);
+  });
+
+  test('what finds no room as a whole is written in pieces, and what finds none at all is not put', async () => {
+    const errors: string[] = [];
+    const { disk, batcher, change } = setUp({ onFailure: ({ message }) => errors.push(message) });
+    disk.roomFor = 100;
+    for (let i = 0; i < 256; i += 1) {
+      batcher.mark();
+      batcher.add(change(`${i}`));
+    }
+    const flushed = batcher.flush();
+    for (let i = 0; i < 4; i += 1) await disk.succeed();
+    assert.equal(await flushed, true);
+    assert.equal(disk.log.indexOf('commit'), 64);
+    assert.equal(disk.log.length, 256 + 4);
+    disk.roomFor = 0;
+    batcher.add(change('last'));
+    assert.equal(await batcher.flush(), false);
+    assert.deepEqual(errors, ['no room']);
+    assert.equal(disk.log.length, 256 + 4);
+    disk.roomFor = 1;
+    const last = batcher.flush();
+    await disk.succeed();
+    assert.equal(await last, true);
   });
 });
 

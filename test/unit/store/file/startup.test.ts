@@ -47,7 +47,7 @@ describe('autosave mode', () => {
       new Environment(${JSON.stringify({ path: run.prepared.path, mode: run.mode })}).inTransaction(() => {
         console.log('held');
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-      });`;
+      }, 0, 0);`;
     const holder = new Program(t, 'the holder', [process.execPath, '--input-type=module', '-e', script]);
     await holder.waitForLine(/^held$/);
     run.keeper.tick();

@@ -284,7 +284,7 @@ describe('a tail stays where its topic is set anew', () => {
     const set = fill(other, ['x/y']);
     assert.equal(store.retained.get('x/y'), undefined);
     assert.deepEqual(all(store.retained.match('#')), []);
-    await store.environment.inTransaction(() => {}); // the removal is before it
+    await store.environment.inTransaction(() => {}, 0, 0); // the removal is before it
     go();
     await set;
     assert.deepEqual(all(other.retained.match('+/y')), ['x/y']);
