@@ -104,6 +104,8 @@ export class Broker implements SessionEvents {
   serial = 0;
   /** More than `memory_limit` is taken: messages of clients are refused. */
   memoryIsShort = false;
+  /** The store finds no room: what has to be stored is refused where that can be told, and waits elsewhere. */
+  storeIsFull = false;
   readonly #limits: SessionLimits;
 
   constructor(world: BrokerWorld) {

@@ -110,6 +110,7 @@ function receiveAck(
   if ((connection.broker.log.mask & LogMask.debug) !== 0) logAck(connection, type, packetId, reasonCode);
   switch (type) {
     case 'puback':
+      connection.broker.store.mark(); // a queue that is emptied must not become one transaction
       if (session.outbound.puback(packetId)) connection.sender.pump();
       return;
     case 'pubrec':
@@ -119,6 +120,7 @@ function receiveAck(
       releasePublication(connection, packetId);
       return;
     case 'pubcomp':
+      connection.broker.store.mark();
       if (session.outbound.pubcomp(packetId)) connection.sender.pump();
       return;
     default:

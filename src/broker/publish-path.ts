@@ -136,6 +136,12 @@ function refuseTopic(
   );
 }
 
+/** Whether an acknowledgement of the message may wait for the store. */
+function isStored({ qos, retain }: Publication, { durable, subscriptions }: Route): boolean {
+  if (qos === 0) return false;
+  return qos === 2 || retain || durable !== 0 || subscriptions.some((subscription) => subscription.durable);
+}
+
 /** Why a well-formed message is not taken: a reason code for its acknowledgement, 0 = it is. */
 function refusalOf(connection: Connection, publication: Publication, route: Route): number {
   const { broker } = connection;
@@ -143,6 +149,11 @@ function refusalOf(connection: Connection, publication: Publication, route: Rout
   if (broker.memoryIsShort) {
     broker.counters[Counter.publishDropped]! += 1;
     broker.counters[Counter.dropMemory]! += 1;
+    return ReasonCode.quotaExceeded;
+  }
+  if (broker.storeIsFull && connection.version === 5 && isStored(publication, route)) {
+    broker.counters[Counter.publishDropped]! += 1;
+    broker.counters[Counter.dropStoreFull]! += 1;
     return ReasonCode.quotaExceeded;
   }
   if (messageSizeLimit > 0 && publication.payloadLength > messageSizeLimit) {

@@ -14,7 +14,7 @@
  * synced ones use overlapping syncs, and `safeRestore` because a file that was not closed in order must be
  * taken back to its last synced state even within the same boot.
  */
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { assert } from '../base/assert.js';
@@ -50,6 +50,7 @@ const TABLES = {
   garbage: 'first',
   deliveries: 'first',
   tailNotes: 'later',
+  damaged: 'later',
 } as const satisfies Record<string, 'first' | 'later'>;
 
 export type TableName = keyof typeof TABLES;
@@ -74,6 +75,16 @@ function isSynced(mode: StoreMode): boolean {
   return mode === 'durable' || mode === 'deferred';
 }
 
+interface FilePlace {
+  device: number;
+  inode: number;
+}
+
+/** What was committed went into a file that has lost its name: nobody will find it at the next start. */
+export class FileLostError extends Error {
+  override readonly name = 'FileLostError';
+}
+
 export class Environment implements Committer {
   readonly path: string;
   readonly mode: StoreMode;
@@ -81,6 +92,10 @@ export class Environment implements Committer {
   readonly room: Room;
   readonly #root: RootDatabase<Buffer, Uint8Array>;
   #lastWrite: Promise<unknown> = Promise.resolve();
+  /** LMDB could not do a commit. */
+  #hasFailed = false;
+  /** Device and inode of the file that is open; `null` where nobody minds what becomes of its name. */
+  readonly #place: FilePlace | null;
 
   /**
    * Opens the file, and makes it if there is none. Must be complete before a worker may be terminated: LMDB
@@ -95,6 +110,7 @@ export class Environment implements Committer {
     this.#root = open<Buffer, Uint8Array>(openOptions(path, mode));
     handleLostRejections(this.#root);
     this.room = new Room(path, { freeWithin: () => this.#freeBytes(), fileBytes: () => this.bytes });
+    this.#place = isSynced(mode) ? placeOf(path) : null;
     if (isWhole) this.#expectTables();
     const tables = TABLE_NAMES.map((name) => [name, this.#openTable(name)] as const);
     this.tables = Object.fromEntries(tables) as Record<TableName, Table>;
@@ -126,6 +142,14 @@ export class Environment implements Committer {
     } catch (error) {
       throw await this.#failed(error as Error);
     }
+    if (this.isFileLost) throw new FileLostError(`${this.path} was removed or replaced by somebody else`);
+  }
+
+  /** Whether what is written on the disk can still be found there: not when the file is removed or replaced. */
+  get isFileLost(): boolean {
+    if (this.#place === null) return false;
+    const found = placeOf(this.path);
+    return found === null || found.device !== this.#place.device || found.inode !== this.#place.inode;
   }
 
   ensureRoom(changes: number, bytes: number, grows?: boolean): void {
@@ -179,8 +203,8 @@ export class Environment implements Committer {
 
   async close(): Promise<void> {
     // LMDB's binding waits for the flush of the last commit, which never comes if that failed. One of nothing succeeds.
-    this.prepare();
-    await this.#lastWrite.catch(() => {});
+    if (this.#hasFailed) this.prepare();
+    await this.#lastWrite.catch(() => this.prepare());
     await this.#root.close();
   }
 
@@ -193,6 +217,7 @@ export class Environment implements Committer {
 
   /** @returns the cause of a commit that LMDB could not do */
   async #failed(error: Error): Promise<Error> {
+    this.#hasFailed = true;
     this.room.failed();
     return causeOf(error);
   }
@@ -219,6 +244,16 @@ export class Environment implements Committer {
 
   #statistics(): RootStatistics {
     return this.#root.getStats() as RootStatistics;
+  }
+}
+
+/** @returns `null` where it is not there, or in a folder that is closed to us */
+function placeOf(path: string): FilePlace | null {
+  try {
+    const { dev, ino } = statSync(path);
+    return { device: dev, inode: ino };
+  } catch {
+    return null;
   }
 }
 
@@ -258,9 +293,11 @@ function keepQuietAboutCommits(): void {
   if (isQuiet) return;
   isQuiet = true;
   const print = console.error;
-  console.error = (...words) => {
+  console.error = (...words: unknown[]) => {
     const [error] = words;
-    if (!(error instanceof Error) || typeof (error as { code?: unknown }).code !== 'number') print(...words);
+    const isOfLmdb = error instanceof Error && typeof (error as { code?: unknown }).code === 'number';
+    // biome-ignore lint/plugin: a few words, and none of a client's
+    if (!isOfLmdb) print(...words);
   };
 }
 

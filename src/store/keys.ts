@@ -11,6 +11,7 @@
  *   retained        levels(1) · level 00 level 00 … level      retained message
  *   retainedTails   levels(1) · the same, last level first     nothing, or the topic if the key is cut
  *   tailNotes       writer(8) · number(6)                      topics whose tails may be out of date
+ *   damaged         table 00 key                               a record of that table that does not read
  *   garbage         session                                    nothing: what is left of it is to be removed
  *   deliveries      session · direction · sequence · hash(16)  nothing: the receiver of that hash has this message
  *

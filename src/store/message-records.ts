@@ -3,22 +3,24 @@
  * queue's.
  *
  *   message  flags(1) text(topic) text(client id) text(user name) [expiry(8)] bytes(properties) payload…
- *   record   version(1) message
+ *   record   version(1) message checksum(4)
  *
  * Numbers are big-endian, times are doubles (milliseconds since the epoch), text(x) and bytes(x) begin with their
- * length as a variable byte integer, … goes to the end of the record.
+ * length as a variable byte integer, … goes to the end of the record, or to
+ * its checksum.
  */
 import type { Qos } from '../mqtt/packets.js';
 import { Publication } from '../mqtt/publication.js';
-import { DamagedRecordError, RecordReader, type RecordWriter, writer } from './record-bytes.js';
+import { DamagedRecordError, RecordReader, type RecordWriter, SEALED, writer } from './record-bytes.js';
 
-const LAYOUT_VERSION = 1;
+/** Of records without a checksum. */
+const PLAIN_VERSION = 1;
 
 const MessageFlag = { qos: 0x03, retain: 0x04, expires: 0x08, again: 0x10 } as const;
 
 /** The record of a message. @param message with its topic as text known or not */
 export function encodeMessage(message: Publication): Buffer {
-  return finishMessage(writer.start().uint8(LAYOUT_VERSION), message);
+  return finishMessage(writer.start().uint8(SEALED), message);
 }
 
 /**
@@ -37,7 +39,7 @@ export function decodeMessage(record: Uint8Array): Publication {
  */
 export function decodeMessageInto(message: Publication, record: Uint8Array): void {
   const reader = new RecordReader(record);
-  expectVersion(reader, LAYOUT_VERSION);
+  expectVersion(reader, PLAIN_VERSION);
   readMessage(reader, message, null);
 }
 
@@ -116,9 +118,10 @@ function takeSource(into: Publication, before: Publication): void {
   into.originUsername = before.originUsername;
 }
 
-export function expectVersion(reader: RecordReader, version: number): void {
-  const found = reader.uint8();
-  if (found !== version) throw new DamagedRecordError(`layout version ${found}`);
+/** @param plain the version of such records without a checksum */
+export function expectVersion(reader: RecordReader, plain: number): void {
+  const found = reader.version();
+  if (found !== SEALED && found !== plain) throw new DamagedRecordError(`layout version ${found}`);
 }
 
 export function checkedQos(qos: number): Qos {

@@ -8,11 +8,15 @@ import { copyBytes } from '../base/copy-bytes.js';
 import { NO_BYTES } from '../base/no-bytes.js';
 import { isValidUtf8 } from '../base/utf8.js';
 import { writeVarint } from '../mqtt/varint.js';
+import { CHECKSUM_LENGTH, isSealed, seal } from './checksum.js';
 
 /** A record that nothing of ours wrote, or that has rotted. */
 export class DamagedRecordError extends Error {
   override readonly name = 'DamagedRecordError';
 }
+
+/** The version of a record that ends with a checksum: far from all others, should it be a bit of this byte that flips. */
+export const SEALED = 0xa5;
 
 /** Collects the fields of one record. */
 export class RecordWriter {
@@ -84,12 +88,12 @@ export class RecordWriter {
     return this;
   }
 
-  /** @returns the record, with `rest[start, end)` at its end, in memory of its own */
+  /** @returns the record, with `rest[start, end)` and its checksum at its end, in memory of its own */
   finish(rest: Uint8Array = NO_BYTES, start = 0, end = rest.length): Buffer {
-    const record = Buffer.allocUnsafe(this.#length + end - start);
+    const record = Buffer.allocUnsafe(this.#length + end - start + CHECKSUM_LENGTH);
     copyBytes(this.#scratch, 0, this.#length, record, 0);
     copyBytes(rest, start, end, record, this.#length);
-    return record;
+    return seal(record);
   }
 
   #reserve(length: number): void {
@@ -107,12 +111,28 @@ export const writer = new RecordWriter();
 export class RecordReader {
   readonly #record: Buffer;
   #position = 0;
+  /** Where its fields end. */
+  #recordEnd: number;
   #end: number;
   #narrowed = false;
 
   constructor(record: Uint8Array) {
     this.#record = asBuffer(record);
+    this.#recordEnd = record.length;
     this.#end = record.length;
+  }
+
+  /**
+   * Reads the version, which comes first. Records without a checksum are those of earlier versions of Midge.
+   * @throws {DamagedRecordError} where the checksum is wrong
+   */
+  version(): number {
+    const version = this.uint8();
+    if (version !== SEALED) return version;
+    if (!isSealed(this.#record)) throw new DamagedRecordError('its checksum is wrong');
+    this.#recordEnd -= CHECKSUM_LENGTH;
+    this.#end = this.#recordEnd;
+    return version;
   }
 
   get buffer(): Buffer {
@@ -198,7 +218,7 @@ export class RecordReader {
   widen(): void {
     if (!this.#narrowed) return;
     this.#position = this.#end;
-    this.#end = this.#record.length;
+    this.#end = this.#recordEnd;
     this.#narrowed = false;
   }
 

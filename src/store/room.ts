@@ -5,7 +5,7 @@
  * and where so much is not there the transaction fails without LMDB.
  *
  * Near the end two things help. Pages that are free within the file count as room. And a ballast, a file beside the
- * store, is given up for transactions that only remove: a queue can be emptied however full the disk is.
+ * store, is given up for transactions that write nothing new: a queue can be emptied however full the disk is.
  *
  * Against other errors (the disk has become read-only) nothing is reckoned. After the first one each further
  * transaction is preceded by a write of some bytes beside the store, and fails without LMDB where that fails.

@@ -17,6 +17,7 @@
 import type { StoredMessage } from '../model/message.js';
 import type { StoreMode } from '../model/store-mode.js';
 import { Publication } from '../mqtt/publication.js';
+import { DamagedRecords, type DamageListener } from './damaged-records.js';
 import { Environment, type TableName } from './environment.js';
 import { RetainedStore } from './retained/retained-store.js';
 import { DeliveryNotes } from './sessions/delivery-notes.js';
@@ -52,7 +53,7 @@ export class Store {
   readonly #sweeper: SessionSweeper;
 
   constructor(options: StoreOptions) {
-    const { mode, now, onDamage = () => {}, groupCommitMs = 0 } = options;
+    const { mode, now, groupCommitMs = 0 } = options;
     const environment = new Environment(options);
     const batcher = new WriteBatcher(environment, {
       windowMs: mode === 'deferred' ? Number.POSITIVE_INFINITY : Math.max(WINDOW_MS, groupCommitMs),
@@ -60,6 +61,10 @@ export class Store {
       ...(options.onFailure && { onFailure: options.onFailure }),
       ...(options.onRecovery && { onRecovery: options.onRecovery }),
     });
+    const damagedRecords = new DamagedRecords(environment);
+    const onDamage: DamageListener = (error, place) => {
+      if (place === undefined || damagedRecords.setAside(place)) options.onDamage?.(error);
+    };
     const sharedMessages = new SharedMessages(environment, batcher);
     const sweeper = new SessionSweeper(environment, batcher, sharedMessages);
     this.environment = environment;
@@ -131,6 +136,11 @@ export class Store {
   /** Goes on with what the last stop interrupted: to remove what ended sessions left. For one thread only. */
   resumeSweeping(): void {
     this.#sweeper.resume();
+  }
+
+  /** Records that did not read and were set aside, by all threads and in all runs. */
+  get damaged(): number {
+    return this.environment.entryCount('damaged');
   }
 
   /** Records of all kinds. */

@@ -36,7 +36,7 @@ export abstract class Change {
     return this.weight;
   }
 
-  /** Whether it writes something that is new, and does not only remove. */
+  /** Whether it writes something that is new, and does not only change or remove what is there. */
   get grows(): boolean {
     return true;
   }
@@ -359,6 +359,7 @@ export class WriteBatcher {
     // What is left over is the next transaction's, and so are those who wait for everything.
     const flushWaiters = this.#dirty.length > 0 ? [] : this.#flushWaiters.splice(0);
     if (batch.length === 0) {
+      this.#recover(); // what failed has been cancelled
       for (const resolve of flushWaiters) resolve(true);
       return;
     }
@@ -453,13 +454,16 @@ export class WriteBatcher {
       change.writing = false;
       change.committed();
     }
-    if (this.failing) {
-      this.#failures = 0;
-      this.#options.onRecovery();
-    }
+    this.#recover();
     settle(waiters);
     for (const resolve of flushWaiters) resolve(true);
     this.#continue();
+  }
+
+  #recover(): void {
+    if (!this.failing) return;
+    this.#failures = 0;
+    this.#options.onRecovery();
   }
 
   #continue(): void {

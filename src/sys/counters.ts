@@ -41,6 +41,8 @@ export const Counter = {
   ticks: 29,
   /** Pieces of input over which this broker itself failed. */
   inputFaults: 30,
+  /** Messages refused because the store finds no room. */
+  dropStoreFull: 31,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -86,6 +88,7 @@ export const COUNTER_USES: Readonly<Record<CounterName, CounterUse>> = {
   dropCongested: { topics: ['publish/messages/dropped/congested'] },
   dropMemory: { topics: ['publish/messages/dropped/memory'] },
   inputFaults: { topics: ['connections/faults'] },
+  dropStoreFull: { topics: ['publish/messages/dropped/store_full'] },
   utilisation: { isGauge: true },
   connectionsTaken: {},
   storeCommits: {},

@@ -75,21 +75,23 @@ async function readRetained(t: TestContext, broker: Broker): Promise<string[]> {
 }
 
 /** Where the broker has its live store; made where it is not there. */
-function liveFolderOf(folder: string): string | undefined {
+async function liveFolderOf(folder: string): Promise<string | undefined> {
   const savedPath = join(folder, 'mosquitto.db');
-  return findLiveFolder({ candidates: memoryFolders(process.env), savedPath, bytes: 0 });
+  const found = await findLiveFolder({ candidates: memoryFolders(process.env), savedPath, bytes: 0 });
+  found?.release();
+  return found?.path;
 }
 
 /** Ends the broker and empties the machine's memory. @returns the broker after the start of the machine */
 async function reboot(t: TestContext, broker: Broker): Promise<Broker> {
   await broker.kill();
-  const live = liveFolderOf(broker.folder);
+  const live = await liveFolderOf(broker.folder);
   if (live !== undefined) rmSync(live, { recursive: true });
   rmSync(join(broker.folder, 'mosquitto.db-lock'), { force: true });
   return broker.startAgain(t);
 }
 
-const probe = liveFolderOf(tmpdir());
+const probe = await liveFolderOf(tmpdir());
 if (probe !== undefined) rmSync(probe, { recursive: true });
 const skip = probe === undefined ? 'needs a file system in memory' : false;
 

@@ -21,7 +21,7 @@ import { writeDatabase } from '../../mosquitto-db/from-model.js';
 import { readDatabase } from '../../mosquitto-db/to-model.js';
 import { copyStore } from '../../store/environment.js';
 import { migrate } from '../../store/file/migrations.js';
-import { SavedFile, syncFile } from '../../store/file/saved-file.js';
+import { SavedFile, syncFile, UnreadableFileError } from '../../store/file/saved-file.js';
 import { checkInChild } from '../../store/file/store-child.js';
 import { Store } from '../../store/store.js';
 import { exportContent, importContent } from '../../store/transfer.js';
@@ -68,7 +68,8 @@ export async function runDbCommand(
       case 'export':
         return await run.export(command.from, command.to, command.dryRun);
     }
-  } catch (error) {
+  } catch (caught) {
+    const error = caught instanceof UnreadableFileError ? caught.cause : caught;
     if (!(error instanceof DbFault) && !isSystemError(error)) throw error;
     output.stderr(`Error: ${error instanceof DbFault ? error.message : cLibraryErrorText(error)}\n`);
     return EXIT_FAILED;
@@ -161,7 +162,7 @@ class DbRun {
     const copy = join(this.#scratch, 'copy.mdb');
     copyFileSync(file, copy);
     const result = await checkInChild(copy, 'durable');
-    if (result.verdict === 'unreadable') throw new DbFault(`${file} cannot be read: ${result.reason}.`);
+    if ('reason' in result) throw new DbFault(`${file} cannot be read: ${result.reason}.`);
     const store = new Store({ path: copy, mode: 'durable', now: Date.now });
     try {
       const content = exportContent(store);

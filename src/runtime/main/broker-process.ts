@@ -16,6 +16,7 @@ import { canPassDescriptors } from '../../net/descriptor.js';
 import type { FileTexts, PassedConnection } from '../../routing/messages.js';
 import { packedRecords, RecordFlag } from '../../routing/wire.js';
 import { StoreUnavailableError } from '../../store/file/startup.js';
+import { StoreInUseError } from '../../store/file/store-lock.js';
 import { currentUser } from '../process/broker-user.js';
 import { writePidFile } from '../process/daemon.js';
 import type { BrokerSignal, EarlySignals } from '../process/early-signals.js';
@@ -158,11 +159,11 @@ export class BrokerProcess {
     try {
       store = await StoreHost.open(settings, logger, {
         flushWorkers: async () => broker?.flushStores(),
-        standInIsOver: () => broker?.changeStore(),
+        openAnew: () => broker?.changeStore(),
         workerCommits: () => broker?.workerCommits ?? 0,
       });
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) throw error;
+      if (!(error instanceof StoreUnavailableError || error instanceof StoreInUseError)) throw error;
       logger.write('error', `Error: ${error.message}`);
       return ExitCode.failure;
     }
@@ -240,7 +241,7 @@ export class BrokerProcess {
     await this.#store.close();
     this.#store = await StoreHost.open(this.#settings, this.#logger, {
       flushWorkers: () => this.flushStores(),
-      standInIsOver: () => this.changeStore(),
+      openAnew: () => this.changeStore(),
       workerCommits: () => this.workerCommits,
     });
     await this.#startWorkers();

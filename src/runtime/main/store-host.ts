@@ -2,7 +2,7 @@
  * Main's side of the store: prepares the live store at the start, holds it open, saves it as `autosave_interval` says,
  * and closes it at the end.
  */
-import { readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { listenerName } from '../../config/reload-diff.js';
 import type { Settings } from '../../config/settings.js';
@@ -12,9 +12,10 @@ import type { SessionRecord } from '../../model/session-record.js';
 import type { StorePlace } from '../../routing/messages.js';
 import { ChangeCounter } from '../../store/file/autosave.js';
 import { memoryFolders } from '../../store/file/live-folder.js';
-import type { FilePutAside } from '../../store/file/saved-file.js';
+import { type FilePutAside, SavedFile } from '../../store/file/saved-file.js';
 import { type PreparedStore, prepareStore, type StartupOptions } from '../../store/file/startup.js';
 import { StoreLifecycle } from '../../store/file/store-lifecycle.js';
+import { StoreLock } from '../../store/file/store-lock.js';
 
 /** How often it is looked whether a save is due, or something else to be done. */
 const TICK_MS = 1000;
@@ -24,6 +25,8 @@ const RETRY_S = 5;
 
 const NOT_SAVED = 'Error: Not everything could be saved; what is in memory stays for the next start.';
 const UNSAVED_IS_LOST = 'Error: Not everything could be saved; what came after the last save is lost.';
+const FILE_LOST =
+  'Error: The file of the store was removed or replaced while the broker ran. What has to be stored is not acknowledged until a new one is written.';
 const STAND_IN_LOST = 'Error: The store could not be used to the end; what was not acknowledged is lost.';
 
 export interface StoreUsers {
@@ -32,18 +35,20 @@ export interface StoreUsers {
   /** Transactions that the workers have committed. */
   workerCommits: () => number;
   /** The store could not be used, and can be now: this one is to be closed and opened anew. */
-  standInIsOver: () => void;
+  openAnew: () => void;
 }
 
 export class StoreHost {
   readonly place: StorePlace;
   readonly #prepared: PreparedStore;
+  #lock: StoreLock | null;
+  #isLocking = false;
   readonly #lifecycle: StoreLifecycle;
   readonly #timer: NodeJS.Timeout;
   #settings: Settings;
   readonly #log: Log;
   readonly #startedAt = Date.now();
-  readonly #standInIsOver: () => void;
+  readonly #openAnew: () => void;
   readonly #workerCommits: () => number;
   readonly #writtenBefore = bytesWritten();
   #isTrying = false;
@@ -52,30 +57,33 @@ export class StoreHost {
 
   /**
    * Finds and checks what is stored. Has to be complete before the first worker starts.
-   * @throws {StoreUnavailableError} if there is no place even for what is not kept
+   * @throws {StoreInUseError} where another broker has the store
+   * @throws {StoreUnavailableError} where there is no place even for what is not kept
    */
   static async open(settings: Settings, log: Log, users: StoreUsers): Promise<StoreHost> {
+    const lock = settings.persistence ? await lockStore(persistencePath(settings)) : null;
     const prepared = await prepareStore({
       ...startupOptions(settings),
       mayStandIn: true,
       log: (level, text) => log.write(level, text),
     });
-    return new StoreHost(settings, log, prepared, users);
+    return new StoreHost(settings, log, { prepared, lock }, users);
   }
 
   private constructor(
     settings: Settings,
     log: Log,
-    prepared: PreparedStore,
-    { flushWorkers, standInIsOver, workerCommits }: StoreUsers,
+    { prepared, lock }: { prepared: PreparedStore; lock: StoreLock | null },
+    { flushWorkers, openAnew, workerCommits }: StoreUsers,
   ) {
-    this.#standInIsOver = standInIsOver;
+    this.#openAnew = openAnew;
     this.#workerCommits = workerCommits;
     const { autosaveInterval, autosaveOnChanges, groupCommitInterval } = settings;
     const changes = new ChangeCounter();
     this.#settings = settings;
     this.#log = log;
     this.#prepared = prepared;
+    this.#lock = lock;
     this.#lifecycle = new StoreLifecycle(prepared, {
       interval: autosaveInterval,
       onChanges: autosaveOnChanges,
@@ -90,6 +98,16 @@ export class StoreHost {
       onFailure: (error) => log.write('error', lines.errorSavingDatabase(`${error.message}.`)),
       onRecovery: () => log.write('notice', 'The database can be saved again.'),
       onPutAside: (file) => logPutAside(file, settings, log),
+      onFileLost: () => this.#alarm(FILE_LOST),
+      onFileWritten: () => {
+        log.write('notice', `The store has been written to a new file ${prepared.path}.`);
+        if (!this.#isClosed) this.#begins();
+      },
+      onFileNotWritten: (error) =>
+        log.write(
+          'error',
+          `Error: The store cannot be written to a new file ${prepared.path}: ${error.message}.`,
+        ),
     });
     this.place = {
       path: prepared.path,
@@ -126,6 +144,7 @@ export class StoreHost {
     if (this.#settings.persistence && this.place.standIn === undefined) this.#sayThatItSaves();
     const isSaved = await this.#lifecycle.end();
     removeIfEmpty(dirname(this.place.path));
+    this.#lock?.release();
     if (!isSaved) this.#log.write('error', this.#whatIsLost());
     else if (this.#prepared.saved?.hasImported())
       this.#log.write('notice', wayBack(this.#prepared.saved.path));
@@ -149,6 +168,7 @@ export class StoreHost {
       'store/sessions': store.sessions.count,
       'store/retained': store.retained.count,
       'store/records': store.records,
+      'store/damaged': store.damaged,
       'store/bytes': store.environment.bytes,
       'store/commits': store.statistics().commits + this.#workerCommits(),
       'store/bytes_per_day': Math.round(written / days),
@@ -171,13 +191,41 @@ export class StoreHost {
       : isUsable(this.#settings));
     this.#isTrying = false;
     this.#triedAt = Date.now();
-    if (!usable || this.#isClosed) return;
+    if (usable && !this.#isClosed) this.#begins();
+  }
+
+  /** There is another store to be opened now. */
+  #begins(): void {
     clearInterval(this.#timer);
-    this.#standInIsOver();
+    this.#openAnew();
+  }
+
+  #alarm(text: string): void {
+    this.#prepared.alarms.push(text);
+    this.#log.write('error', text);
+  }
+
+  /** The lock goes with its file where that is removed, and can be made where it could not be. */
+  async #keepLock(): Promise<void> {
+    const path = persistencePath(this.#settings);
+    if (this.#isLocking || this.#lock?.isInPlace || !existsSync(dirname(path))) return;
+    this.#isLocking = true;
+    this.#lock?.release();
+    this.#lock = null;
+    try {
+      this.#lock = await lockStore(path);
+      this.#isLocking = false;
+    } catch (error) {
+      this.#alarm(
+        `Error: ${(error as Error).message}. Two brokers must not have one store: stop one of them.`,
+      );
+    }
+    if (this.#isClosed) this.#lock?.release();
   }
 
   #tick(): void {
     const { autosave } = this.#lifecycle;
+    if (this.#settings.persistence) void this.#keepLock();
     if (this.place.standIn !== undefined) void this.#tryStore();
     else if (this.#settings.persistence && autosave.isDue && !autosave.isRunning) this.#sayThatItSaves();
     this.#lifecycle.tick();
@@ -204,6 +252,16 @@ function wayBack(path: string): string {
   return `To go back to Mosquitto with what is stored now: midge db export ${path} ${path}.export && mv ${path}.export ${path}`;
 }
 
+/** Before anything is looked at. Where the folder cannot be written, there is nothing to be spoilt in it either. */
+async function lockStore(path: string): Promise<StoreLock | null> {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  } catch {
+    return null;
+  }
+  return StoreLock.take(`${path}.lock`, `the store ${path}`);
+}
+
 function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {
   return {
     persistence: settings.persistence,
@@ -214,9 +272,13 @@ function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {
   };
 }
 
-/** Whether the file of the durable mode can be opened, and made if there is none. */
+/** Whether the file can be read; in durable mode, whether it can be opened, and made where there is none. */
 async function isUsable(settings: Settings): Promise<boolean> {
   try {
+    if (!isDurable(settings)) {
+      new SavedFile(persistencePath(settings)).kind();
+      return true;
+    }
     await prepareStore({ ...startupOptions(settings), log: () => {} });
     return true;
   } catch {

@@ -25,6 +25,7 @@ import type {
 import { awaitUnknownSessions } from '../../routing/unknown-sessions.js';
 import { LmdbBrokerStore, StandInStore } from '../../store/broker-store.js';
 import { ChangeCounter } from '../../store/file/autosave.js';
+import { NoRoomError } from '../../store/room.js';
 import { Store } from '../../store/store.js';
 import { Counter } from '../../sys/counters.js';
 import { WorkingRecord } from '../../sys/working-record.js';
@@ -104,8 +105,14 @@ class WorkerHost {
     this.#store = new Store({
       ...start.store,
       now: Date.now,
-      onFailure: (error) => this.#log.write('error', storeFailing(error)),
-      onRecovery: () => this.#log.write('notice', 'The store can be written again.'),
+      onFailure: (error) => {
+        this.#broker.storeIsFull = error instanceof NoRoomError;
+        this.#log.write('error', storeFailing(error));
+      },
+      onRecovery: () => {
+        this.#broker.storeIsFull = false;
+        this.#log.write('notice', 'The store can be written again.');
+      },
       onDamage: (error) =>
         this.#log.write('error', `Error: A stored record does not read: ${error.message}.`),
     });

@@ -1,7 +1,8 @@
 /** Where the live store lies in autosave mode: a folder of our own in memory (tmpfs). */
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { StoreInUseError, StoreLock } from './store-lock.js';
 
 /** File systems that live in memory, by their `statfs` number. */
 const TMPFS = 0x01021994;
@@ -30,16 +31,60 @@ export interface LiveFolderRequest {
   anyFileSystem?: boolean;
 }
 
-/** @returns a folder of mode 0700 that belongs to us alone; `undefined` if no memory has room */
-export function findLiveFolder(request: LiveFolderRequest): string | undefined {
-  const { candidates, savedPath, bytes, anyFileSystem = false } = request;
-  const name = `midge-${process.getuid?.() ?? 0}-${createHash('sha256').update(savedPath).digest('hex').slice(0, 16)}`;
+/** A folder of mode 0700 that belongs to this user, and to this process until it is released. */
+export interface LiveFolder {
+  path: string;
+  release: () => void;
+}
+
+/** Brokers in containers may share /dev/shm and have the same path for different files: each gets a folder. */
+const SUFFIXES = ['', '-2', '-3', '-4'];
+
+/** The folders of the store that are there already and not in use, whatever room there is in them. */
+export async function existingLiveFolders(
+  candidates: readonly string[],
+  savedPath: string,
+): Promise<LiveFolder[]> {
+  const found: LiveFolder[] = [];
   for (const candidate of candidates) {
-    const folder = join(candidate, name);
-    const fits = anyFileSystem || hasMemory(candidate, bytes * 2 + ROOM_MIN_BYTES);
-    if (fits && isOurs(folder)) return folder;
+    for (const suffix of SUFFIXES) {
+      const path = join(candidate, `${folderName(savedPath)}${suffix}`);
+      const folder = existsSync(path) ? await claim(path) : 'not ours';
+      if (typeof folder === 'object') found.push(folder);
+    }
+  }
+  return found;
+}
+
+/** @returns `undefined` where no memory has room */
+export async function findLiveFolder(request: LiveFolderRequest): Promise<LiveFolder | undefined> {
+  const { candidates, savedPath, bytes, anyFileSystem = false } = request;
+  for (const candidate of candidates) {
+    if (!anyFileSystem && !hasMemory(candidate, bytes * 2 + ROOM_MIN_BYTES)) continue;
+    for (const suffix of SUFFIXES) {
+      const folder = await claim(join(candidate, `${folderName(savedPath)}${suffix}`));
+      if (folder === 'not ours') break;
+      if (folder !== 'in use') return folder;
+    }
   }
   return undefined;
+}
+
+/** @returns 'not ours' if it is another user's, 'in use' if another broker has it */
+async function claim(path: string): Promise<LiveFolder | 'not ours' | 'in use'> {
+  if (!isOurs(path)) return 'not ours';
+  try {
+    const lock = await StoreLock.take(join(path, 'lock'), path);
+    return { path, release: () => lock?.release() };
+  } catch (error) {
+    if (error instanceof StoreInUseError) return 'in use';
+    throw error;
+  }
+}
+
+function folderName(savedPath: string): string {
+  const hash = createHash('sha256').update(savedPath).digest('hex').slice(0, 16);
+  return `midge-${process.getuid?.() ?? 0}-${hash}`;
 }
 
 function hasMemory(path: string, bytes: number): boolean {

@@ -1,9 +1,14 @@
 /**
  * A note beside the live store in memory: to which saved file it belongs. After a kill the live store is used only
  * with the very file that it was made from or saved to; who puts back a backup gets the backup.
+ *
+ * It is one page, which is written over: a save has to succeed also where the memory is full. No kill comes between the
+ * bytes of a page, and a power cut leaves no memory.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { type FileIdentity, sameIdentity } from './saved-file.js';
+
+const NOTE_BYTES = 4096;
 
 export class LiveNote {
   readonly #path: string;
@@ -17,8 +22,13 @@ export class LiveNote {
    *   no file yet
    */
   write(files: readonly (FileIdentity | null)[]): void {
-    writeFileSync(`${this.#path}.new`, JSON.stringify(files), { mode: 0o600 });
-    renameSync(`${this.#path}.new`, this.#path);
+    const text = JSON.stringify(files).padEnd(NOTE_BYTES);
+    const descriptor = openSync(this.#path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    try {
+      writeSync(descriptor, text, 0);
+    } finally {
+      closeSync(descriptor);
+    }
   }
 
   /** Whether the live store belongs to the file that is there now, or to none if there is none. */

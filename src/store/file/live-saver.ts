@@ -56,12 +56,12 @@ export class LiveSaver {
 
   /**
    * Saves what is committed.
-   * @returns `undefined` if nothing has changed since the last time
+   * @returns `undefined` where nothing has changed since the last time, and the file is there as it was left
    * @throws what the file system says; the saved file is then as it was
    */
   async save(): Promise<SavedCopy | undefined> {
     const transaction = this.#environment.lastTransactionId;
-    if (transaction === this.#savedTransaction) return undefined;
+    if (transaction === this.#savedTransaction && this.isInPlace) return undefined;
     mkdirSync(dirname(this.#saved.path), { recursive: true, mode: 0o700 });
     const path = this.#saved.prepareNew();
     try {
@@ -84,6 +84,11 @@ export class LiveSaver {
     } finally {
       this.#saved.discardNew();
     }
+  }
+
+  /** Whether the saved file is the one that was saved last, or that the live store was made from. */
+  get isInPlace(): boolean {
+    return sameIdentity(this.#saved.identity(), this.#ours);
   }
 
   async #rest(workedMs: number): Promise<void> {

@@ -4,8 +4,8 @@
  */
 import { type Environment, TABLE_NAMES, type TableName } from '../environment.js';
 
-/** 2: a record of a queue may hold several messages. */
-export const LAYOUT = 2;
+/** 2: a record of a queue may hold several messages. 3: records end with a checksum, and damaged ones have a table. */
+export const LAYOUT = 3;
 
 /** In the table `meta`: the layout as decimal digits. */
 const LAYOUT_KEY = Buffer.from('layout');
@@ -38,6 +38,25 @@ const MIGRATIONS: readonly Migration[] = [
       garbage: 'same',
       deliveries: 'same',
       tailNotes: 'none before',
+      damaged: 'none before',
+    },
+  },
+  {
+    // A record without a checksum reads, and gets one when it is written again.
+    from: 2,
+    records: {
+      meta: 'same',
+      sessions: 'same',
+      subscriptions: 'same',
+      queue: 'same',
+      messages: 'same',
+      references: 'same',
+      retained: 'same',
+      retainedTails: 'same',
+      garbage: 'same',
+      deliveries: 'same',
+      tailNotes: 'same',
+      damaged: 'none before',
     },
   },
 ];

@@ -11,8 +11,9 @@ import { readDatabase } from '../../mosquitto-db/to-model.js';
 import { Store } from '../store.js';
 import { importContent } from '../transfer.js';
 import { migrate } from './migrations.js';
-import type { FileKind, SavedFile } from './saved-file.js';
-import { type CheckResult, checkInChild, faultOf, rescueInChild } from './store-child.js';
+import { type SavedFile, UnreadableFileError } from './saved-file.js';
+import type { CheckReport } from './store-check.js';
+import { type Check, type CheckResult, faultOf, rescueInChild } from './store-child.js';
 
 /** What an import leaves out has a line each in the log, up to so many. */
 const LEFT_OUT_NAMED = 20;
@@ -24,6 +25,7 @@ export interface RecoveryOptions {
   log: (level: 'warning' | 'notice', text: string) => void;
   /** Something of the stored data is wrong or lost. */
   alarm: (text: string) => void;
+  check: Check;
 }
 
 export class Recovery {
@@ -36,11 +38,13 @@ export class Recovery {
   /**
    * Finds the best there is of a saved state that is not known to be sound.
    * @param scratch an empty folder
-   * @returns a sound store in it; `undefined` if there is nothing to start from
+   * @param hasRotted its content is not what was saved
+   * @returns a sound store in it; `undefined` where there is nothing to start from
+   * @throws what the file system says where the file cannot be read or copied: that says nothing about its content
    */
-  async find(scratch: string): Promise<string | undefined> {
+  async find(scratch: string, hasRotted = false): Promise<string | undefined> {
     const { saved, log, alarm } = this.#options;
-    const kind = kindOf(saved);
+    const kind = saved.kind();
     if (kind === 'missing') return undefined;
     if (kind === 'empty') {
       log('warning', emptyDatabase());
@@ -49,7 +53,14 @@ export class Recovery {
     if (kind === 'mosquitto') return this.#importMosquittoFile(scratch);
     const copy = join(scratch, 'saved.mdb');
     const result = await this.#checkedCopy(saved.path, copy);
-    if (result.verdict === 'sound') return copy;
+    if (result.verdict === 'sound') {
+      if (hasRotted) this.tellOfRot(result.report);
+      return copy;
+    }
+    if (result.verdict === 'unknown') {
+      alarm(`The store could not be checked (${result.reason}), and is used as it is.`);
+      return copy;
+    }
     this.#putAside(`The store is damaged (${faultOf(result)}).`);
     // A store of which only records are damaged is newer than the previous save.
     const ways = [() => this.#copyOfPrevious(scratch), () => this.#rescue(copy, scratch)];
@@ -61,13 +72,30 @@ export class Recovery {
     return undefined;
   }
 
+  /** Of a file whose records read, though it is not what was saved. */
+  tellOfRot({ unsealedRecords }: CheckReport): void {
+    const { saved, now, alarm } = this.#options;
+    const path = saved.datedPath('damaged', now());
+    let copy = `a copy is kept as ${path}`;
+    try {
+      copyFileSync(saved.path, path);
+    } catch (error) {
+      copy = `a copy cannot be kept: ${(error as Error).message}`;
+    }
+    const doubt =
+      unsealedRecords === 0 ? '' : `, but ${unsealedRecords} have no checksum, so that some may be wrong`;
+    alarm(
+      `The saved file has rotted: its SHA-256 is not that of what was saved. Its records read${doubt}; ${copy}.`,
+    );
+  }
+
   async #checkedCopy(from: string, to: string): Promise<CheckResult> {
     try {
       copyFileSync(from, to);
     } catch (error) {
-      return { verdict: 'unreadable', reason: (error as Error).message };
+      throw new UnreadableFileError((error as Error).message, { cause: error });
     }
-    return checkInChild(to, 'durable');
+    return this.#options.check(to, 'durable');
   }
 
   async #copyOfPrevious(scratch: string): Promise<string | undefined> {
@@ -75,7 +103,7 @@ export class Recovery {
     if (!existsSync(previousPath)) return undefined;
     const copy = join(scratch, 'previous.mdb');
     const result = await this.#checkedCopy(previousPath, copy);
-    if (result.verdict !== 'sound') return undefined;
+    if (result.verdict !== 'sound' && result.verdict !== 'unknown') return undefined;
     this.#options.alarm('The previous save is used: what came after it is lost.');
     return copy;
   }
@@ -87,7 +115,8 @@ export class Recovery {
     copyFileSync(damaged, copy);
     await rescueInChild(copy, 'durable', rescued);
     if (!existsSync(rescued)) return undefined;
-    const result = await checkInChild(rescued, 'durable');
+    const result = await this.#options.check(rescued, 'durable');
+    if (result.verdict === 'unknown') return rescued;
     if (result.verdict !== 'sound') return undefined;
     const { retained, sessions } = result.report.records;
     const { queuedMessages } = result.report;
@@ -146,14 +175,5 @@ export class Recovery {
     } catch (error) {
       alarm(`${why} It cannot be put aside: ${(error as Error).message}.`);
     }
-  }
-}
-
-/** What cannot be read is not ours to judge: it is neither missing nor Mosquitto's. */
-export function kindOf(saved: SavedFile): FileKind {
-  try {
-    return saved.kind();
-  } catch {
-    return 'other';
   }
 }

@@ -4,6 +4,7 @@
  *   mosquitto.db                      the store
  *   mosquitto.db.state                what is known of it: its hash, or that it was closed in order
  *   mosquitto.db.previous             the save before
+ *   mosquitto.db.lock                 says which broker has it; the lock on this file ends with the process
  *   mosquitto.db.new/                 a save that is being made
  *   mosquitto.db.ballast              where it is the live store: room that is given up when there is no other
  *   mosquitto.db.damaged-DATE         what could not be read; never deleted
@@ -22,6 +23,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -32,12 +34,14 @@ import { hasMosquittoMagic } from '../../mosquitto-db/chunk-reader.js';
 /** What is known of a file from the last time it was written. */
 export type FileState =
   /** A copy made by a save, which nothing writes to. */
-  | { kind: 'saved'; sha256: string }
+  | { kind: 'saved'; sha256: string; identity?: FileIdentity }
   /** A live store that was closed in order. */
   | { kind: 'closed'; identity: FileIdentity };
 
 /** Changes when a file is replaced or written to. */
 export interface FileIdentity {
+  /** Not in files of earlier versions. */
+  device?: number;
   inode: number;
   bytes: number;
   modifiedMs: number;
@@ -51,6 +55,11 @@ export interface FilePutAside {
 }
 
 export type FileKind = 'missing' | 'empty' | 'mosquitto' | 'other';
+
+/** It says nothing about what is in the file: it is not to be put aside or replaced. */
+export class UnreadableFileError extends Error {
+  override readonly name = 'UnreadableFileError';
+}
 
 export class SavedFile {
   readonly path: string;
@@ -71,9 +80,17 @@ export class SavedFile {
     return `${this.path}.new`;
   }
 
-  /** @throws if it is there and cannot be read */
+  /** @throws {UnreadableFileError} where it cannot be read, or nobody can say whether it is there */
   kind(): FileKind {
-    if (!existsSync(this.path)) return 'missing';
+    try {
+      return this.#kind();
+    } catch (error) {
+      throw new UnreadableFileError((error as Error).message, { cause: error });
+    }
+  }
+
+  #kind(): FileKind {
+    if (statsOf(this.path) === undefined) return 'missing';
     const start = readStart(this.path);
     if (start.length === 0) return 'empty';
     return hasMosquittoMagic(start) ? 'mosquitto' : 'other';
@@ -83,21 +100,34 @@ export class SavedFile {
     return this.identityOf(this.path);
   }
 
+  /** @throws {UnreadableFileError} where nobody can say whether it is there */
+  identityOrThrow(): FileIdentity | undefined {
+    try {
+      return identityFrom(statsOf(this.path));
+    } catch (error) {
+      throw new UnreadableFileError((error as Error).message, { cause: error });
+    }
+  }
+
   /** It stays the same when the file is renamed. */
   identityOf(path: string): FileIdentity | undefined {
     try {
-      const { ino, size, mtimeMs } = statSync(path);
-      return { inode: ino, bytes: size, modifiedMs: Math.trunc(mtimeMs) };
+      return identityFrom(statSync(path));
     } catch {
       return undefined; // not there, or in a folder that is closed to us
     }
   }
 
-  /** Whether the file is exactly what we left: then it need not be read to be trusted. */
-  async isAsLeft(): Promise<boolean> {
+  /**
+   * Whether the file is exactly what we left: then it need not be read to be trusted. One that has `rotted` has not
+   * been touched, and yet its content is another.
+   */
+  async condition(): Promise<'as left' | 'rotted' | 'unknown'> {
     const state = this.#readState();
-    if (state?.kind === 'saved') return state.sha256 === (await hashOf(this.path));
-    return state?.kind === 'closed' && sameIdentity(state.identity, this.identity());
+    const isUntouched = sameIdentity(state?.identity, this.identity());
+    if (state?.kind !== 'saved') return state?.kind === 'closed' && isUntouched ? 'as left' : 'unknown';
+    if (state.sha256 === (await hashOf(this.path))) return 'as left';
+    return isUntouched ? 'rotted' : 'unknown';
   }
 
   /** Whether nobody has the file open as a live store, and it was closed in order by the last who had. */
@@ -136,7 +166,7 @@ export class SavedFile {
    * @returns where a file stays that was no save
    */
   async replace(path: string, sha256: string, now: number, isOurs = true): Promise<FilePutAside | undefined> {
-    const kind = this.kind();
+    const kind = isOurs ? this.#kindOfOurs() : this.kind();
     const label = !isOurs ? 'foreign' : kind === 'mosquitto' ? 'imported' : undefined;
     const keepAs = label === undefined ? this.previousPath : this.datedPath(label, now);
     const goesAside = kind === 'mosquitto' || kind === 'other';
@@ -146,9 +176,19 @@ export class SavedFile {
     }
     await rename(path, this.path);
     await syncFolder(dirname(this.path));
-    this.#writeState({ kind: 'saved', sha256 });
+    const identity = this.identity();
+    this.#writeState({ kind: 'saved', sha256, ...(identity && { identity }) });
     this.discardNew();
     return goesAside && label !== undefined ? { label, path: keepAs } : undefined;
+  }
+
+  /** Ours may be replaced also where somebody has made it unreadable. */
+  #kindOfOurs(): FileKind {
+    try {
+      return this.#kind();
+    } catch {
+      return 'other';
+    }
   }
 
   /** @returns a path beside the file that is free, with the time in its name */
@@ -193,8 +233,27 @@ export class SavedFile {
   }
 }
 
+/** @returns `undefined` if there is no such file, or no such folder @throws if nobody can say */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+function identityFrom(stats: Stats | undefined): FileIdentity | undefined {
+  if (stats === undefined) return undefined;
+  const { dev, ino, size, mtimeMs } = stats;
+  return { device: dev, inode: ino, bytes: size, modifiedMs: Math.trunc(mtimeMs) };
+}
+
 export function sameIdentity(a: FileIdentity | undefined, b: FileIdentity | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
+  const { device = b.device } = a;
+  if (device !== (b.device ?? device)) return false;
   return a.inode === b.inode && a.bytes === b.bytes && a.modifiedMs === b.modifiedMs;
 }
 

@@ -9,6 +9,8 @@
  *              if it cannot be written, a stand-in in memory, until it can
  *   deferred   as durable; if it cannot be written, a copy in a temporary folder, which is saved when it can
  *
+ * A file that cannot be read is not damaged: in every mode something stands in for it until it can.
+ *
  * A file that is not exactly as we left it is read in a child process first, because a damaged one can end the
  * process that opens it. One that is not sound is put aside under a dated name. A `mosquitto.db` of Mosquitto's is
  * imported; the original stays beside it (`recovery.ts`).
@@ -28,12 +30,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { StandIn, StoreMode } from '../../model/store-mode.js';
 import { copyStore, Environment } from '../environment.js';
-import { findLiveFolder } from './live-folder.js';
+import { existingLiveFolders, findLiveFolder, type LiveFolder } from './live-folder.js';
 import { LiveNote } from './live-note.js';
 import { migrate } from './migrations.js';
-import { kindOf, Recovery } from './recovery.js';
-import { hashOf, SavedFile, syncFile, syncFolder } from './saved-file.js';
-import { checkInChild, faultOf } from './store-child.js';
+import { Recovery } from './recovery.js';
+import { hashOf, SavedFile, syncFile, syncFolder, UnreadableFileError } from './saved-file.js';
+import { type Check, type CheckResult, checkInChild, faultOf } from './store-child.js';
 
 export interface StartupOptions {
   /** `persistence`. */
@@ -44,11 +46,13 @@ export interface StartupOptions {
   durable: boolean;
   /** Folders in memory, as `memoryFolders` gives them. */
   memoryFolders: readonly string[];
-  /** Durable mode: if the file cannot be used, something else is served from. */
+  /** Where the file cannot be used, something else is served from. */
   mayStandIn?: boolean;
   /** Milliseconds since the epoch. */
   now: () => number;
   log: (level: 'error' | 'warning' | 'notice', text: string) => void;
+  /** Another one for tests. */
+  check?: Check;
 }
 
 export interface PreparedStore {
@@ -63,6 +67,8 @@ export interface PreparedStore {
   isTemporary?: boolean;
   /** What the live store stands in for; `undefined`: it is the store. */
   standIn?: StandIn;
+  /** The folder of a live store in memory, to be released when it is closed. */
+  folder?: LiveFolder;
   /** What went wrong with stored data, for as long as the broker runs. In the log already. */
   alarms: string[];
 }
@@ -81,19 +87,20 @@ export async function prepareStore(options: StartupOptions): Promise<PreparedSto
 
 /** Nothing is kept, but workers share the store all the same. */
 async function prepareTransient(options: StartupOptions, alarms: string[]): Promise<PreparedStore> {
-  const path = join(temporaryFolder(options, 'not kept'), LIVE_NAME);
+  const folder = await temporaryFolder(options, 'not kept');
+  const path = join(folder.path, LIVE_NAME);
   removeStore(path);
   await openOnce(path, 'transient');
-  return { mode: 'transient', path, saved: undefined, saveSoon: false, alarms };
+  return { mode: 'transient', path, saved: undefined, saveSoon: false, folder, alarms };
 }
 
 /** A folder for a live store that does not outlive the broker. */
-function temporaryFolder(
+async function temporaryFolder(
   { memoryFolders, path }: StartupOptions,
   purpose: string,
   candidates = [...memoryFolders, tmpdir()],
-): string {
-  const folder = findLiveFolder({
+): Promise<LiveFolder> {
+  const folder = await findLiveFolder({
     candidates,
     savedPath: `${path} (${purpose})`,
     bytes: 0,
@@ -107,56 +114,111 @@ class Startup {
   readonly #options: StartupOptions;
   readonly #saved: SavedFile;
   readonly #recovery: Recovery;
+  readonly #check: Check;
   readonly #alarms: string[] = [];
+  /** Folders in memory that this process has got hold of. */
+  readonly #folders: LiveFolder[] = [];
 
   constructor(options: StartupOptions) {
     this.#options = options;
     this.#saved = new SavedFile(options.path);
     const { now, log } = options;
-    this.#recovery = new Recovery({ saved: this.#saved, now, log, alarm: (text) => this.#alarm(text) });
+    this.#check = options.check ?? checkInChild;
+    this.#recovery = new Recovery({
+      saved: this.#saved,
+      now,
+      log,
+      alarm: (text) => this.#alarm(text),
+      check: this.#check,
+    });
   }
 
   async run(): Promise<PreparedStore> {
+    let used = '';
+    try {
+      const prepared = await this.#prepare();
+      used = dirname(prepared.path);
+      const folder = this.#folders.find(({ path }) => path === used);
+      return { ...prepared, ...(folder && { folder }) };
+    } finally {
+      for (const { path, release } of this.#folders) if (path !== used) release();
+    }
+  }
+
+  async #prepare(): Promise<PreparedStore> {
     const { path, durable, memoryFolders } = this.#options;
     if (durable) return this.#onDisk('durable');
-    const bytes = this.#saved.identity()?.bytes ?? 0;
-    const folder = findLiveFolder({ candidates: memoryFolders, savedPath: path, bytes });
     try {
-      if (folder !== undefined) return await this.#inMemory(folder);
+      const found = await this.#foundInMemory();
+      if (found !== undefined) return found;
+      this.#saved.kind();
+      const bytes = this.#saved.identity()?.bytes ?? 0;
+      const folder = await findLiveFolder({ candidates: memoryFolders, savedPath: path, bytes });
+      if (folder !== undefined) return await this.#inMemory(this.#has(folder));
       const tried = memoryFolders.join(', ');
       this.#options.log('warning', `No file system in memory has room for the store (tried ${tried}).`);
     } catch (error) {
+      if (error instanceof UnreadableFileError) return this.#standIn(this.#unusable(error));
       this.#alarm(`The store cannot be kept in memory: ${(error as Error).message}.`);
     }
     return this.#onDisk('deferred');
   }
 
+  /** The live store of a killed broker, whatever room there is beside it. */
+  async #foundInMemory(): Promise<PreparedStore | undefined> {
+    const { path, memoryFolders } = this.#options;
+    const folders = await existingLiveFolders(memoryFolders, path);
+    for (const folder of folders) this.#has(folder);
+    for (const folder of folders) {
+      const live = join(folder.path, LIVE_NAME);
+      if (existsSync(live) && (await this.#takeLive(live, new LiveNote(live))))
+        return this.#autosave(live, true);
+    }
+    for (const { release } of this.#folders.splice(0)) release();
+    return undefined;
+  }
+
+  /** @returns its path */
+  #has(folder: LiveFolder): string {
+    this.#folders.push(folder);
+    return folder.path;
+  }
+
   /** The live store is a copy in memory; the saved file is only read. */
   async #inMemory(folder: string): Promise<PreparedStore> {
     const live = join(folder, LIVE_NAME);
-    const note = new LiveNote(live);
-    const found = await this.#takeLive(live, note);
-    if (!found) {
-      removeStore(live);
-      await this.#makeLive(folder, live, note);
-    }
-    await openOnce(live, 'autosave');
-    const saveSoon = found || kindOf(this.#saved) === 'mosquitto' || this.#alarms.length > 0;
-    return { mode: 'autosave', path: live, saved: this.#saved, saveSoon, alarms: this.#alarms };
+    removeStore(live);
+    const isImport = this.#saved.kind() === 'mosquitto';
+    await this.#makeLive(folder, live, new LiveNote(live));
+    return this.#autosave(live, isImport);
   }
 
-  /** @returns whether the live store of a killed broker can be used */
+  /** @param saveSoon the live store has what the saved file has not */
+  async #autosave(live: string, saveSoon: boolean): Promise<PreparedStore> {
+    await openOnce(live, 'autosave');
+    const alarms = this.#alarms;
+    return {
+      mode: 'autosave',
+      path: live,
+      saved: this.#saved,
+      saveSoon: saveSoon || alarms.length > 0,
+      alarms,
+    };
+  }
+
+  /** @returns whether the live store of a killed broker can be used; if not, it is out of the way */
   async #takeLive(live: string, note: LiveNote): Promise<boolean> {
-    if (!existsSync(live)) return false;
-    if (!note.names(this.#saved.identity())) {
+    const present = this.#saved.identityOrThrow();
+    if (!note.names(present)) {
       this.#keepCopy(live, 'unsaved', 'The saved file was exchanged while the broker was down.');
       return false;
     }
-    const result = await checkInChild(live, 'autosave');
+    const result = await this.#checked(live, 'autosave');
     if (result.verdict === 'sound') {
       this.#options.log('notice', 'The broker was not ended in order. Its live store is intact and used.');
       return true;
     }
+    if (this.#mayUseUnchecked(live, result)) return true;
     this.#keepCopy(live, 'damaged', `The live store is damaged (${faultOf(result)}).`);
     return false;
   }
@@ -177,11 +239,12 @@ class Startup {
 
   async #copyOfSaved(scratch: string): Promise<string | undefined> {
     const made = join(scratch, 'made.mdb');
-    if (kindOf(this.#saved) === 'other' && (await this.#isAsLeft())) {
+    const condition = this.#saved.kind() === 'other' ? await this.#condition() : 'unknown';
+    if (condition === 'as left') {
       await copyFile(this.#saved.path, made); // main has to say that it is alive
       return made;
     }
-    const source = await this.#recovery.find(scratch);
+    const source = await this.#recovery.find(scratch, condition === 'rotted');
     if (source === undefined) return undefined;
     await copyStore(source, made);
     return made;
@@ -200,22 +263,26 @@ class Startup {
       await openOnce(path, mode);
       await syncFolder(dirname(path));
     } catch (error) {
-      const reason = `the store ${path} cannot be used: ${(error as Error).message}`;
-      if (mode === 'durable') return this.#standIn(new StoreUnavailableError(reason, { cause: error }));
-      return this.#temporary(reason);
+      const unusable = this.#unusable(error as Error);
+      return mode === 'durable' ? this.#standIn(unusable) : this.#temporary(unusable);
     }
     return { mode, path, saved: this.#saved, saveSoon: false, alarms: this.#alarms };
   }
 
   /** Where neither memory nor the saved file's folder has room: as in autosave mode, but gone with the process. */
-  async #temporary(reason: string): Promise<PreparedStore> {
+  async #temporary(why: StoreUnavailableError): Promise<PreparedStore> {
     const { memoryFolders } = this.#options;
-    const folder = temporaryFolder(this.#options, 'unsaved', [tmpdir(), ...memoryFolders]);
+    const folder = this.#has(await temporaryFolder(this.#options, 'unsaved', [tmpdir(), ...memoryFolders]));
     const live = join(folder, LIVE_NAME);
     removeStore(live);
-    await this.#makeLive(folder, live, new LiveNote(live));
+    try {
+      await this.#makeLive(folder, live, new LiveNote(live));
+    } catch (error) {
+      if (error instanceof UnreadableFileError) return this.#standIn(why);
+      throw error;
+    }
     await openOnce(live, 'autosave');
-    this.#alarm(`Nothing is saved until it can be, ${reason}.`);
+    this.#alarm(`Nothing is saved until it can be, ${why.message}.`);
     return {
       mode: 'autosave',
       path: live,
@@ -232,7 +299,7 @@ class Startup {
    */
   async #standIn(why: StoreUnavailableError): Promise<PreparedStore> {
     if (!this.#options.mayStandIn) throw why;
-    const folder = temporaryFolder(this.#options, 'stand-in');
+    const folder = this.#has(await temporaryFolder(this.#options, 'stand-in'));
     const live = join(folder, LIVE_NAME);
     removeStore(live);
     const standIn: StandIn = isReadable(this.#saved.path) ? 'copy' : 'blind';
@@ -243,12 +310,39 @@ class Startup {
     return { mode, path: live, saved: this.#saved, saveSoon: false, standIn, alarms: this.#alarms };
   }
 
+  #unusable(cause: Error): StoreUnavailableError {
+    return new StoreUnavailableError(`the store ${this.#options.path} cannot be used: ${cause.message}`, {
+      cause,
+    });
+  }
+
   async #isSoundInPlace(): Promise<boolean> {
-    const kind = kindOf(this.#saved);
+    const kind = this.#saved.kind();
     if (kind === 'missing' || kind === 'empty') return true;
     if (kind === 'mosquitto') return false;
-    if (await this.#isAsLeft()) return true;
-    return (await checkInChild(this.#saved.path, 'durable')).verdict === 'sound';
+    const condition = await this.#condition();
+    if (condition === 'as left') return true;
+    const result = await this.#checked(this.#saved.path, 'durable');
+    if (result.verdict === 'sound' && condition === 'rotted') this.#recovery.tellOfRot(result.report);
+    return result.verdict === 'sound' || this.#mayUseUnchecked(this.#saved.path, result);
+  }
+
+  async #checked(path: string, mode: StoreMode): Promise<CheckResult> {
+    const result = await this.#check(path, mode);
+    if (result.verdict !== 'unknown') rmSync(`${path}.unchecked`, { force: true });
+    return result;
+  }
+
+  /**
+   * A store that could not be checked is used as it is, and a file beside it says so. If the next start finds that
+   * file, the broker did not end in order with this store: then it is not used unchecked once more.
+   */
+  #mayUseUnchecked(path: string, result: CheckResult): boolean {
+    const mark = `${path}.unchecked`;
+    if (result.verdict !== 'unknown' || existsSync(mark)) return false;
+    writeFileSync(mark, '', { mode: 0o600 });
+    this.#alarm(`The store ${path} could not be checked (${result.reason}), and is used as it is.`);
+    return true;
   }
 
   async #makeInPlace(): Promise<void> {
@@ -264,21 +358,28 @@ class Startup {
     this.#saved.discardNew();
   }
 
-  async #isAsLeft(): Promise<boolean> {
+  async #condition(): Promise<'as left' | 'rotted' | 'unknown'> {
     try {
-      return await this.#saved.isAsLeft();
+      return await this.#saved.condition();
     } catch {
-      return false;
+      return 'unknown';
     }
   }
 
+  /** A live store that is not used, beside the saved file, or where that cannot be, where it is. */
   #keepCopy(live: string, label: string, why: string): void {
+    const { now } = this.#options;
+    const path = this.#saved.datedPath(label, now());
     try {
-      const path = this.#saved.datedPath(label, this.#options.now());
       copyFileSync(live, path);
+      removeStore(live);
       this.#alarm(`${why} The live store is kept as ${path}.`);
     } catch (error) {
-      this.#alarm(`${why} The live store cannot be kept: ${(error as Error).message}.`);
+      rmSync(path, { force: true });
+      const aside = new SavedFile(live).datedPath(label, now());
+      renameSync(live, aside);
+      removeStore(live);
+      this.#alarm(`${why} The live store is kept in memory only, as ${aside}: ${(error as Error).message}.`);
     }
   }
 
@@ -314,8 +415,16 @@ function isReadable(path: string): boolean {
   }
 }
 
-/** Makes the store if there is none and brings it to today's layout. */
+/** More than LMDB's lock file has with 126 readers. */
+const LOCK_BYTES = 16 * 1024;
+
+/** Makes the store where there is none and brings it to today's layout. */
 async function openOnce(path: string, mode: StoreMode): Promise<void> {
+  // LMDB maps its lock file: a thread that takes a page of it where there is no memory left would end the process.
+  if (!existsSync(`${path}-lock`)) {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    writeFileSync(`${path}-lock`, Buffer.alloc(LOCK_BYTES), { mode: 0o600 });
+  }
   const environment = new Environment({ path, mode });
   try {
     await migrate(environment);
@@ -326,5 +435,6 @@ async function openOnce(path: string, mode: StoreMode): Promise<void> {
 
 /** Removes a live store in memory with its companions. */
 export function removeStore(path: string): void {
-  for (const suffix of ['', '-lock', '.note', '.ballast']) rmSync(`${path}${suffix}`, { force: true });
+  for (const suffix of ['', '-lock', '.note', '.ballast', '.unchecked'])
+    rmSync(`${path}${suffix}`, { force: true });
 }

@@ -18,7 +18,7 @@ import {
   sessionsKey,
 } from '../keys.js';
 import { decodeMessage } from '../message-records.js';
-import { DamagedRecordError } from '../record-bytes.js';
+import { DamagedRecordError, SEALED } from '../record-bytes.js';
 import { tailValue } from '../retained/retained-tails.js';
 import { notedTopics } from '../retained/tail-notes.js';
 import { QueueReader, sharedIdsOf, withoutMissing } from '../sessions/queue-records.js';
@@ -33,6 +33,8 @@ export interface CheckReport {
   /** What does not read, in words; at most `PROBLEMS_MAX` of them. */
   problems: string[];
   damagedRecords: number;
+  /** Records without a checksum, as earlier versions wrote them: damage to them may not show. */
+  unsealedRecords: number;
 }
 
 const PROBLEMS_MAX = 10;
@@ -47,7 +49,13 @@ const CHECKED_KEY = Buffer.from('checked');
 export async function checkStore(environment: Environment): Promise<CheckReport> {
   const layout = layoutOf(environment);
   if (layout !== undefined && layout > LAYOUT) throw new UnknownLayoutError(`store layout ${layout}`);
-  const report: CheckReport = { records: noRecords(), queuedMessages: 0, problems: [], damagedRecords: 0 };
+  const report: CheckReport = {
+    records: noRecords(),
+    queuedMessages: 0,
+    problems: [],
+    damagedRecords: 0,
+    unsealedRecords: 0,
+  };
   const damaged = (what: string) => {
     report.damagedRecords += 1;
     if (report.problems.length < PROBLEMS_MAX) report.problems.push(what);
@@ -60,6 +68,7 @@ export async function checkStore(environment: Environment): Promise<CheckReport>
         check(asBuffer(key), asBuffer(value), environment, noted);
         if (name === 'queue') report.queuedMessages += messagesIn(value);
         report.records[name] += 1;
+        if (SEALED_TABLES.includes(name) && value[0] !== SEALED) report.unsealedRecords += 1;
       } catch (error) {
         if (!(error instanceof DamagedRecordError)) throw error;
         damaged(`${name}: ${error.message}`);
@@ -80,6 +89,8 @@ export async function checkStore(environment: Environment): Promise<CheckReport>
   await environment.committed();
   return report;
 }
+
+const SEALED_TABLES: readonly TableName[] = ['sessions', 'subscriptions', 'queue', 'messages', 'retained'];
 
 /** @param noted topics whose tails may be missing */
 type RecordCheck = (key: Buffer, value: Buffer, environment: Environment, noted: ReadonlySet<string>) => void;
@@ -106,6 +117,7 @@ const RECORD_CHECKS: Record<TableName, RecordCheck> = {
   garbage: () => {},
   deliveries: () => {},
   tailNotes: () => {},
+  damaged: () => {},
 };
 
 function messagesIn(record: Uint8Array): number {
@@ -199,6 +211,7 @@ const RECORD_RESCUES: Record<TableName, RecordRescue> = {
     },
   },
   garbage: { left: 'nothing of an ended session is copied' },
+  damaged: { left: 'nobody can read these records' },
 };
 
 /**

@@ -3,12 +3,13 @@
  * the next start knows how this one ended.
  */
 
+import { rmSync } from 'node:fs';
 import { LOCK_MS_MAX } from '../limits.js';
 import { RetainedTails } from '../retained/retained-tails.js';
 import { Store, type StoreOptions } from '../store.js';
 import { Autosave, type AutosaveOptions } from './autosave.js';
 import { LiveSaver, type SavedCopy } from './live-saver.js';
-import { type FileIdentity, type FilePutAside, sameIdentity } from './saved-file.js';
+import { type FileIdentity, type FilePutAside, hashOf, sameIdentity, syncFile } from './saved-file.js';
 import { type PreparedStore, removeStore } from './startup.js';
 
 export interface StoreLifecycleOptions extends Omit<AutosaveOptions, 'write'> {
@@ -20,6 +21,12 @@ export interface StoreLifecycleOptions extends Omit<AutosaveOptions, 'write'> {
   lockMsMax?: number;
   /** A save took the place of a file that was no save. */
   onPutAside?: (file: FilePutAside) => void;
+  /** The live store lay in the saved file, and that was removed or replaced; a new one is written. */
+  onFileLost?: () => void;
+  /** It is written: to be opened instead of the lost one. */
+  onFileWritten?: () => void;
+  /** It cannot be written; the first failure in a row. */
+  onFileNotWritten?: (error: Error) => void;
 }
 
 export class StoreLifecycle {
@@ -33,6 +40,8 @@ export class StoreLifecycle {
   readonly #saver: LiveSaver | undefined;
   /** The saved file, as the stand-in knows it: another one that has appeared in its place is not to be replaced. */
   #standsInFor: FileIdentity | undefined;
+  /** What becomes of the saved file, where it is the live store. */
+  #file: 'in place' | 'lost' | 'being written' | 'not written' | 'written' = 'in place';
 
   constructor(prepared: PreparedStore, options: StoreLifecycleOptions) {
     const { mode, path, saved } = prepared;
@@ -55,6 +64,8 @@ export class StoreLifecycle {
     if (this.#prepared.standIn === undefined) this.autosave.tick();
     this.#tails.tick();
     this.#keepBallast();
+    if (this.store.environment.isFileLost && this.#file !== 'being written' && this.#file !== 'written')
+      void this.#writeLostFile();
   }
 
   /**
@@ -66,13 +77,41 @@ export class StoreLifecycle {
     if (this.#saver !== undefined) this.#saver.isHurried = true;
     const { lockMsMax = LOCK_MS_MAX } = this.#options;
     await orLater(this.#tails.stop(), lockMsMax);
-    const isSaved = await this.autosave.save();
+    if (this.store.environment.isFileLost && this.#file !== 'written') await this.#writeLostFile();
+    const isSaved = (await this.autosave.save()) && (this.#saver === undefined || this.#saver.isInPlace);
     const closed = await orLater(this.store.close(), lockMsMax);
     this.store.environment.room.removeBallast();
     const isOver = mode === 'transient' || isTemporary || standIn !== undefined;
     if (isOver || (mode === 'autosave' && isSaved)) removeStore(path);
-    if ((mode === 'durable' || mode === 'deferred') && closed) saved?.noteClosed();
-    return isSaved && closed !== false;
+    rmSync(`${path}.unchecked`, { force: true });
+    this.#prepared.folder?.release();
+    const isOnDisk = mode === 'durable' || mode === 'deferred';
+    const isWritten = this.#file === 'written';
+    if (isOnDisk && closed && this.#file === 'in place') saved?.noteClosed();
+    return (isSaved || isWritten) && (closed !== false || isWritten);
+  }
+
+  /** The lost file can still be read by those who have it open. */
+  async #writeLostFile(): Promise<void> {
+    const { onFileLost, onFileWritten, onFileNotWritten, now } = this.#options;
+    const saved = this.#prepared.saved!;
+    const before = this.#file;
+    this.#file = 'being written';
+    if (before === 'in place') onFileLost?.();
+    try {
+      await this.#options.flushWorkers();
+      await this.store.flush();
+      const path = saved.prepareNew();
+      await this.store.environment.copyTo(path);
+      await syncFile(path);
+      const kept = await saved.replace(path, await hashOf(path), now(), false);
+      if (kept !== undefined) this.#options.onPutAside?.(kept);
+      this.#file = 'written';
+      onFileWritten?.();
+    } catch (error) {
+      this.#file = 'not written';
+      if (before !== 'not written') onFileNotWritten?.(error as Error);
+    }
   }
 
   #keepBallast(): void {

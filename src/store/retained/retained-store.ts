@@ -4,6 +4,7 @@
  */
 import { Publication } from '../../mqtt/publication.js';
 import { topicMatchesFilter } from '../../topic/topic-filter.js';
+import type { DamageListener } from '../damaged-records.js';
 import type { Environment } from '../environment.js';
 import { retainedKey } from '../keys.js';
 import { COMMIT_MS_MAX } from '../limits.js';
@@ -18,7 +19,7 @@ export interface RetainedContext {
   batcher: WriteBatcher;
   /** Milliseconds since the epoch. */
   now: () => number;
-  onDamage: (error: DamagedRecordError) => void;
+  onDamage: DamageListener;
 }
 
 /** Those of a commit or two under load. */
@@ -53,9 +54,10 @@ export class RetainedStore implements WalkSource {
   get(topic: string): Publication | undefined {
     const change = this.#changes.get(topic);
     if (change === undefined) this.environment.refresh();
-    const record = change === undefined ? this.#stored(retainedKey(topic)) : change.record;
+    const key = change === undefined ? retainedKey(topic) : null;
+    const record = key === null ? change!.record : this.#stored(key);
     const message = new Publication();
-    return record !== null && record !== undefined && this.read(record, message)
+    return record !== null && record !== undefined && this.read(record, message, key)
       ? message.asOwned()
       : undefined;
   }
@@ -79,14 +81,14 @@ export class RetainedStore implements WalkSource {
   readStored(key: Buffer, into: Publication): boolean {
     const bytes = this.environment.tables.retained.getBinaryFast(key);
     if (bytes === undefined) return false;
-    if (this.read(bytes, into)) return true;
+    if (this.read(bytes, into, key)) return true;
     if (this.#isExpired(into)) this.#removeExpired(into.topic);
     return false;
   }
 
-  /** @returns false if it has expired, or does not read */
-  read(record: Buffer, into: Publication): boolean {
-    return this.#decode(record, into) && !this.#isExpired(into);
+  /** @returns false where it has expired, or does not read */
+  read(record: Buffer, into: Publication, key: Buffer | null = null): boolean {
+    return this.#decode(record, into, key) && !this.#isExpired(into);
   }
 
   notedTopics(filter: string): string[] {
@@ -98,7 +100,7 @@ export class RetainedStore implements WalkSource {
     if (tails) return this.environment.tables.retainedTails.getBinary(key)?.toString();
     const record = this.#stored(key);
     const message = new Publication();
-    return record !== undefined && this.#decode(record, message) ? message.topic : undefined;
+    return record !== undefined && this.#decode(record, message, key) ? message.topic : undefined;
   }
 
   /** For `RetainedChange`: everything is committed. */
@@ -129,14 +131,16 @@ export class RetainedStore implements WalkSource {
     return expiresAt !== 0 && expiresAt <= this.#context.now();
   }
 
-  #decode(record: Buffer, into: Publication): boolean {
+  /** @param key where it is stored, if it is */
+  #decode(record: Buffer, into: Publication, key: Buffer | null): boolean {
     try {
       decodeMessageInto(into, record);
       return true;
     } catch (error) {
       if (!(error instanceof DamagedRecordError)) throw error;
       into.expiresAt = 0; // of what nothing more is known
-      this.#context.onDamage(error);
+      const place = key === null ? undefined : { table: 'retained' as const, key, value: record };
+      this.#context.onDamage(error, place);
       return false;
     }
   }
@@ -152,7 +156,7 @@ export class RetainedStore implements WalkSource {
       () => {
         const record = retained.getBinary(key);
         const message = new Publication();
-        if (record === undefined || !this.#decode(record, message) || !this.#isExpired(message)) return;
+        if (record === undefined || !this.#decode(record, message, null) || !this.#isExpired(message)) return;
         this.environment.remove(retained, key);
         this.tailNotes.write([topic]);
       },

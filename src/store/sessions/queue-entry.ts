@@ -115,7 +115,7 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   override get grows(): boolean {
-    return this.#phase !== 'gone';
+    return this.#phase === 'fresh';
   }
 
   /** Has just been appended to its queue: other queues may get the same message. */
@@ -277,7 +277,7 @@ export class QueueRecord extends Change {
   }
 
   override get grows(): boolean {
-    return !this.isEmpty;
+    return !this.isEmpty && !this.#wasWritten;
   }
 
   /** In their order, some that are gone among them. */

@@ -6,7 +6,7 @@
  *   entry    flags(1) state(1) packet id(2) varint(payload bytes) varint(count) varint(subscription id)…
  *            then the message (`message-records.ts`), or the id of a shared one (14)
  *
- * A record of version 1 is a single entry. A message that follows one with the same topic and publisher does not
+ * The record ends with its checksum(4). One of version 2 has none, one of version 1 is a single entry. A message that follows one with the same topic and publisher does not
  * repeat them.
  */
 import type { DeliveryState } from '../../model/queued-record.js';
@@ -16,10 +16,10 @@ import type { DeliveryFields } from '../../session/session-storage.js';
 import { MESSAGE_ID_LENGTH } from '../keys.js';
 import { QUEUE_RECORD_BYTES_MAX } from '../limits.js';
 import { checkedQos, hasSameSource, readMessage, writeHead } from '../message-records.js';
-import { DamagedRecordError, RecordReader, type RecordWriter, writer } from '../record-bytes.js';
+import { DamagedRecordError, RecordReader, type RecordWriter, SEALED, writer } from '../record-bytes.js';
 
 const SINGLE_VERSION = 1;
-const LAYOUT_VERSION = 2;
+const PLAIN_VERSION = 2;
 
 /** Bytes of an entry besides topic, source, properties and payload; rather a few too many. */
 const ENTRY_BYTES = 24;
@@ -79,7 +79,7 @@ export class RecordSize {
 
 /** @param entries in their order, at least one @param first the sequence in the record's key */
 export function encodeQueue(entries: readonly QueuedContent[], first: number): Buffer {
-  writer.start().uint8(LAYOUT_VERSION);
+  writer.start().uint8(SEALED);
   let sequence = first;
   let before: Publication | null = null;
   for (let i = 0; i < entries.length; i += 1) {
@@ -145,9 +145,9 @@ export class QueueReader implements QueuedHeader {
    */
   constructor(record: Uint8Array, first: number) {
     this.#reader = new RecordReader(record);
-    this.#version = this.#reader.uint8();
+    this.#version = this.#reader.version();
     this.sequence = first;
-    if (this.#version !== SINGLE_VERSION && this.#version !== LAYOUT_VERSION) {
+    if (this.#version !== SEALED && this.#version !== PLAIN_VERSION && this.#version !== SINGLE_VERSION) {
       throw new DamagedRecordError(`layout version ${this.#version}`);
     }
   }
@@ -212,7 +212,8 @@ export function sharedIdsOf(record: Uint8Array, first: number): { sequence: numb
 }
 
 /**
- * The record without the messages that refer to a missing one.
+ * The record without the messages that refer to a missing one. None is in flight with packet identifier 0: it waits
+ * again, or is left out where only its identifier would be of use.
  * @returns `null` if nothing is left
  * @throws {DamagedRecordError}
  */
@@ -227,9 +228,12 @@ export function withoutMissing(
     const isShared = content instanceof Uint8Array;
     if (isShared && isMissing(content)) continue;
     const { sequence, state, packetId, qos, retain, dup, subscriptionIds, payloadBytes } = reader;
-    const header = { sequence, state, packetId, qos, retain, dup, subscriptionIds, payloadBytes };
+    const isLost = state !== 'queued' && packetId === 0; // nobody can have sent it with this identifier
+    if (isLost && (state === 'awaiting PUBREL' || state === 'awaiting PUBCOMP')) continue;
+    const header = { sequence, packetId, qos, retain, dup, subscriptionIds, payloadBytes };
     left.push({
       ...header,
+      state: isLost ? 'queued' : state,
       publication: isShared ? NO_MESSAGE : content,
       sharedId: isShared ? content : null,
     });

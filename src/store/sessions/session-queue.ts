@@ -17,6 +17,7 @@ import { NumberMap } from '../../base/number-map.js';
 import type { Direction } from '../../model/queued-record.js';
 import type { Publication } from '../../mqtt/publication.js';
 import type { DeliveryFields, Residence } from '../../session/session-storage.js';
+import type { DamageListener } from '../damaged-records.js';
 import type { Table } from '../environment.js';
 import { queueKey, SEQUENCE_MAX, sequenceOf } from '../keys.js';
 import { DamagedRecordError } from '../record-bytes.js';
@@ -27,7 +28,7 @@ import type { SharedMessage } from './shared-messages.js';
 /** What the queues of one thread have in common. */
 export interface QueueContext extends EntryContext {
   /** Called for a record that does not read; the queue goes on without it. */
-  onDamage: (error: DamagedRecordError) => void;
+  onDamage: DamageListener;
 }
 
 /** What is in a queue when its session is loaded. */
@@ -124,7 +125,7 @@ export class SessionQueue implements EntryQueue {
       try {
         if (this.#count(first, value, contents)) this.#loadInFlight(first, value, contents, mayHaveSent);
       } catch (error) {
-        this.#report(error);
+        this.#report(error, first, value);
         this.#lastSequence = first + SEQUENCES_OF_A_RECORD_MAX;
       }
     }
@@ -276,7 +277,8 @@ export class SessionQueue implements EntryQueue {
     try {
       return this.context.sharedMessages.read(id);
     } catch (error) {
-      this.#report(error);
+      if (!(error instanceof DamagedRecordError)) throw error;
+      this.context.onDamage(error, this.context.sharedMessages.placeOf(id));
       return undefined;
     }
   }
@@ -285,14 +287,14 @@ export class SessionQueue implements EntryQueue {
     try {
       return this.#decode(first, value);
     } catch (error) {
-      this.#report(error);
+      this.#report(error, first, value);
       return undefined;
     }
   }
 
-  #report(error: unknown): void {
+  #report(error: unknown, first: number, value: Uint8Array): void {
     if (!(error instanceof DamagedRecordError)) throw error;
-    this.context.onDamage(error);
+    this.context.onDamage(error, { table: 'queue', key: this.keyOf(first), value });
   }
 
   #tailIndexAfter(sequence: number): number {

@@ -4,7 +4,8 @@
  *
  *   session       version(1) flags(1) protocol(1) expiry interval(4) expires(8) disconnected(8) packet id(2)
  *                 session(8) text(client id) text(user name) [delay(4) will expiry(4) due(8) message]
- *   subscription  version(1) options(1) identifier(4) filter…
+ *                 checksum(4)
+ *   subscription  version(1) options(1) identifier(4) filter… checksum(4)
  *
  * What the parts are made of is said in `message-records.ts`.
  */
@@ -13,9 +14,10 @@ import type { ProtocolVersion } from '../../mqtt/packets.js';
 import { Publication } from '../../mqtt/publication.js';
 import { SESSION_KEY_LENGTH } from '../keys.js';
 import { checkedQos, expectVersion, finishMessage, readMessage } from '../message-records.js';
-import { DamagedRecordError, RecordReader, writer } from '../record-bytes.js';
+import { DamagedRecordError, RecordReader, SEALED, writer } from '../record-bytes.js';
 
-const LAYOUT_VERSION = 1;
+/** Of records without a checksum. */
+const PLAIN_VERSION = 1;
 
 const SessionFlag = { username: 0x01, will: 0x02, sending: 0x04 } as const;
 const SubscriptionFlag = { qos: 0x03, noLocal: 0x04, retainAsPublished: 0x08, handlingShift: 4 } as const;
@@ -27,7 +29,7 @@ export function encodeSession(session: SessionRecord, key: Buffer): Buffer {
     (username === undefined ? 0 : SessionFlag.username) |
     (will === undefined ? 0 : SessionFlag.will) |
     (isSending ? SessionFlag.sending : 0);
-  writer.start().uint8(LAYOUT_VERSION).uint8(flags).uint8(session.protocolVersion);
+  writer.start().uint8(SEALED).uint8(flags).uint8(session.protocolVersion);
   writer.uint32(session.sessionExpiry).float64(session.expiresAt).float64(session.disconnectedAt);
   writer
     .uint16(session.lastPacketId)
@@ -83,7 +85,7 @@ export function encodeSubscription(subscription: SubscriptionRecord): Buffer {
     (noLocal ? SubscriptionFlag.noLocal : 0) |
     (retainAsPublished ? SubscriptionFlag.retainAsPublished : 0) |
     (retainHandling << SubscriptionFlag.handlingShift);
-  writer.start().uint8(LAYOUT_VERSION).uint8(options).uint32(subscriptionId);
+  writer.start().uint8(SEALED).uint8(options).uint32(subscriptionId);
   return writer.finish(Buffer.from(filter));
 }
 
@@ -107,7 +109,7 @@ export function decodeSubscription(record: Uint8Array): SubscriptionRecord {
 
 function startReading(record: Uint8Array): RecordReader {
   const reader = new RecordReader(record);
-  expectVersion(reader, LAYOUT_VERSION);
+  expectVersion(reader, PLAIN_VERSION);
   return reader;
 }
 

@@ -3,6 +3,7 @@
  * `list` and `load` may be called from any thread before that.
  */
 import type { SessionRecord, SubscriptionRecord } from '../../model/session-record.js';
+import type { TableName } from '../environment.js';
 import { newSessionKey, prefixEnd, sessionsKey } from '../keys.js';
 import { DamagedRecordError } from '../record-bytes.js';
 import type { QueueContents } from './session-queue.js';
@@ -33,8 +34,8 @@ export class SessionStore {
   /** Every stored session. For main, which spreads them over the workers. */
   *list(): Generator<SessionRecord> {
     this.#context.environment.refresh();
-    for (const { value } of this.#context.environment.tables.sessions.getRange({})) {
-      const found = this.#guard(() => decodeSession(value));
+    for (const { key, value } of this.#context.environment.tables.sessions.getRange({})) {
+      const found = this.#guard('sessions', key as Buffer, value, decodeSession);
       if (found !== undefined) yield found.session;
     }
   }
@@ -87,26 +88,32 @@ export class SessionStore {
   #find(clientId: string): { session: SessionRecord; key: Buffer } | undefined {
     const { environment } = this.#context;
     environment.refresh();
-    const record = environment.tables.sessions.getBinary(sessionsKey(clientId));
-    return record === undefined ? undefined : this.#guard(() => decodeSession(record));
+    const key = sessionsKey(clientId);
+    const record = environment.tables.sessions.getBinary(key);
+    return record === undefined ? undefined : this.#guard('sessions', key, record, decodeSession);
   }
 
   #subscriptionsOf(key: Buffer): SubscriptionRecord[] {
     const { subscriptions } = this.#context.environment.tables;
     const found: SubscriptionRecord[] = [];
-    for (const { value } of subscriptions.getRange({ start: key, end: prefixEnd(key) })) {
-      const subscription = this.#guard(() => decodeSubscription(value));
+    for (const { key: place, value } of subscriptions.getRange({ start: key, end: prefixEnd(key) })) {
+      const subscription = this.#guard('subscriptions', place as Buffer, value, decodeSubscription);
       if (subscription !== undefined) found.push(subscription);
     }
     return found;
   }
 
-  #guard<T>(decode: () => T): T | undefined {
+  #guard<T>(
+    table: TableName,
+    key: Buffer,
+    value: Uint8Array,
+    decode: (value: Uint8Array) => T,
+  ): T | undefined {
     try {
-      return decode();
+      return decode(value);
     } catch (error) {
       if (!(error instanceof DamagedRecordError)) throw error;
-      this.#context.onDamage(error);
+      this.#context.onDamage(error, { table, key, value });
       return undefined;
     }
   }

@@ -8,6 +8,7 @@
  */
 import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Publication } from '../../mqtt/publication.js';
+import type { DamagedPlace } from '../damaged-records.js';
 import type { Environment, Table } from '../environment.js';
 import { MessageIds, prefixEnd, referenceKey } from '../keys.js';
 import { REPEATED_BYTES_MAX } from '../limits.js';
@@ -72,6 +73,12 @@ export class SharedMessages {
     const record = this.#messages.getBinary(id);
     if (record === undefined) throw new DamagedRecordError(`message ${id.toString('hex')} is missing`);
     return decodeMessage(record);
+  }
+
+  /** Where a message is that does not read; `undefined` where it is missing. */
+  placeOf(id: Buffer): DamagedPlace | undefined {
+    const value = this.#messages.getBinary(id);
+    return value && { table: 'messages', key: id, value };
   }
 
   /** Removes a reference, as part of the transaction; `removeUnused` has to follow its commit. */

@@ -74,7 +74,7 @@ export class StoredSession extends Change {
   }
 
   override get grows(): boolean {
-    return !this.#ended;
+    return !this.#ended && this.#onDisk === 'nothing';
   }
 
   override write(): void {

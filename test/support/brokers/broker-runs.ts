@@ -64,6 +64,7 @@ export class BrokerRun {
   readonly worker: Store;
   readonly events: string[] = [];
   #ended = false;
+  readonly #written = deferred();
 
   constructor(t: TestContext, prepared: PreparedStore, now: () => number, lockMsMax: number) {
     this.prepared = prepared;
@@ -78,9 +79,17 @@ export class BrokerRun {
       onFailure: (error) => this.events.push(`failed: ${error.message}`),
       onRecovery: () => this.events.push('recovered'),
       onPutAside: ({ path }) => this.events.push(`kept ${path}`),
+      onFileLost: () => this.events.push('the file is lost'),
+      onFileWritten: () => this.#written.resolve(),
+      onFileNotWritten: ({ message }) => this.events.push(`not written: ${message}`),
     });
     this.worker = new Store({ path: prepared.path, mode: prepared.mode, now });
     afterTest(t, () => this.#ended || this.kill());
+  }
+
+  /** Resolves when a lost file has been written anew. */
+  written(): Promise<void> {
+    return this.#written.promise;
   }
 
   get mode() {
@@ -137,5 +146,14 @@ export class BrokerRun {
     this.#ended = true;
     await this.worker.environment.close();
     await this.keeper.store.environment.close();
+    this.prepared.folder?.release();
   }
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((fulfil) => {
+    resolve = fulfil;
+  });
+  return { promise, resolve };
 }

@@ -24,7 +24,7 @@ const { environment } = store;
 let now = 1000;
 await migrate(environment);
 const stored = store.sessions.create(session('before'));
-stored.outgoing.append(store.keep(message('queued')), delivery());
+stored.outgoing.append(store.sharedMessage(message('queued')), delivery());
 store.retained.set(Publication.fromStored(message('expires', 'x', { expiresAt: 2000 })));
 await store.flush();
 now = 3000;

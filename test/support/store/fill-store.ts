@@ -16,7 +16,7 @@ const stored = store.sessions.create(session('away'));
 store.environment.room.keepBallast();
 const entries: QueueEntry[] = [];
 const append = () =>
-  entries.push(stored.outgoing.append(store.keep(message('topic', 'x'.repeat(900))), delivery()));
+  entries.push(stored.outgoing.append(store.sharedMessage(message('topic', 'x'.repeat(900))), delivery()));
 
 do append();
 while (await store.flush());

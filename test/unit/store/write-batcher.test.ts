@@ -395,6 +395,20 @@ describe('a disk that fails', () => {
     assert.deepEqual(disk.log, ['a', 'b', 'commit', ...attempt, ...attempt]);
   });
 
+  test('holds up nothing that follows, where what failed was cancelled', async () => {
+    const { disk, batcher, change } = setUp();
+    disk.roomFor = 0;
+    const failed = change('failed');
+    batcher.add(failed);
+    assert.equal(await batcher.flush(), false);
+    batcher.cancel(failed);
+    disk.roomFor = 1;
+    assert.equal(await batcher.flush(), true);
+    batcher.add(change('next'));
+    await commitBegins(disk);
+    assert.deepEqual(disk.log, ['next', 'commit']);
+  });
+
   test('makes flush and close say so', async () => {
     const { disk, batcher, change } = setUp();
     batcher.add(change('a'));

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import {
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -19,7 +21,7 @@ import { BrokerRuns } from '../../../support/brokers/broker-runs.js';
 import { Program } from '../../../support/program.js';
 import { builtFolder } from '../../../support/project.js';
 import { readSample } from '../../../support/store/mosquitto-db-samples.js';
-import { temporaryFolder } from '../../../support/store/stores.js';
+import { publication, temporaryFolder } from '../../../support/store/stores.js';
 
 describe('autosave mode', () => {
   test('begins with nothing, and saves at an orderly end', async (t) => {
@@ -221,6 +223,143 @@ describe('autosave mode', () => {
     assert.equal(statSync(runs.path).ino, before.ino);
     assert.deepEqual(first.events, ['saved bytes']);
   });
+});
+
+describe('a saved file that is removed or replaced while the broker runs', () => {
+  test('is written again though nothing has changed', async (t) => {
+    const runs = new BrokerRuns(t);
+    const run = await runs.start();
+    await run.add('a');
+    await run.keeper.autosave.save();
+    rmSync(runs.path);
+    assert.equal(await run.keeper.autosave.save(), true);
+    assert.ok(existsSync(runs.path));
+    rmSync(dirname(runs.path), { recursive: true });
+    assert.equal(await run.end(), true);
+    assert.deepEqual((await runs.start()).names(), ['a']);
+  });
+
+  test('leaves the live store where it cannot be written again', async (t) => {
+    const runs = new BrokerRuns(t);
+    const run = await runs.start();
+    await run.add('a');
+    await run.keeper.autosave.save();
+    const folder = dirname(runs.path);
+    renameSync(folder, `${folder}.away`);
+    writeFileSync(folder, 'in the way');
+    assert.equal(await run.end(), false);
+    assert.ok(existsSync(run.prepared.path));
+    rmSync(folder);
+    renameSync(`${folder}.away`, folder);
+    assert.deepEqual((await runs.start()).names(), ['a']);
+  });
+
+  for (const what of ['removed', 'replaced', 'removed with its folder']) {
+    test(`durable: ${what}, is told, nothing is acknowledged, and a new one has everything`, async (t) => {
+      const runs = new BrokerRuns(t);
+      runs.durable = true;
+      const run = await runs.start();
+      await run.add('before');
+      if (what === 'removed with its folder') rmSync(dirname(runs.path), { recursive: true });
+      else rmSync(runs.path);
+      if (what === 'replaced') writeFileSync(runs.path, 'of somebody else');
+      const mark = run.worker.mark();
+      let acknowledged = false;
+      run.worker.retained.set(publication('retained/after', 'after'));
+      run.worker.whenSettled(mark, () => {
+        acknowledged = true;
+      });
+      assert.equal(await run.worker.flush(), false);
+      assert.equal(acknowledged, false);
+      run.keeper.tick();
+      await run.written();
+      assert.deepEqual(run.events.slice(0, 1), ['the file is lost']);
+      await run.end();
+      const next = await runs.start();
+      assert.deepEqual(next.names(), ['before']);
+      assert.ok(next.worker.retained.get('retained/after'), 'also what was not acknowledged');
+      assert.equal(
+        runs.files.filter((name) => name.includes('.foreign-')).length,
+        what === 'replaced' ? 1 : 0,
+      );
+    });
+  }
+});
+
+describe('a saved file that cannot be read', () => {
+  /** Puts a link that leads nowhere in the place of a file or folder: a way to make it unreadable for root, too. */
+  function makeUnreadable(path: string): () => void {
+    renameSync(path, `${path}.hidden`);
+    symlinkSync(path, path);
+    return () => {
+      rmSync(path);
+      renameSync(`${path}.hidden`, path);
+    };
+  }
+
+  for (const what of ['file', 'folder']) {
+    test(`autosave: a ${what} is not replaced, and taken up when it can be read`, async (t) => {
+      const runs = new BrokerRuns(t);
+      const first = await runs.start();
+      await first.add('a');
+      await first.keeper.autosave.save();
+      await first.add('b');
+      assert.equal(await first.end(), true);
+      const makeReadable = makeUnreadable(what === 'file' ? runs.path : dirname(runs.path));
+      await assert.rejects(runs.start(), StoreUnavailableError);
+      const standIn = await runs.start({ mayStandIn: true });
+      assert.equal(standIn.prepared.standIn, 'blind');
+      assert.match(standIn.alarms[0]!, /^Error: the store \S+ cannot be used: ELOOP/);
+      await standIn.add('meanwhile');
+      await standIn.keeper.autosave.save();
+      await standIn.end();
+      makeReadable();
+      assert.deepEqual(runs.files, ['mosquitto.db', 'mosquitto.db.previous', 'mosquitto.db.state']);
+      assert.deepEqual((await runs.start()).names(), ['a', 'b']);
+    });
+  }
+
+  test('autosave: the live store of a killed broker stays, and is used when it can be read', async (t) => {
+    const runs = new BrokerRuns(t);
+    const first = await runs.start();
+    await first.add('saved');
+    await first.keeper.autosave.save();
+    await first.add('unsaved');
+    await first.kill();
+    const makeReadable = makeUnreadable(dirname(runs.path));
+    const standIn = await runs.start({ mayStandIn: true });
+    assert.equal(standIn.prepared.standIn, 'blind');
+    await standIn.end();
+    makeReadable();
+    assert.deepEqual((await runs.start()).names(), ['saved', 'unsaved']);
+  });
+
+  test('deferred: is not replaced', async (t) => {
+    const runs = new BrokerRuns(t, '/nowhere');
+    const first = await runs.start();
+    await first.add('a');
+    await first.end();
+    const makeReadable = makeUnreadable(runs.path);
+    const standIn = await runs.start({ mayStandIn: true });
+    assert.equal(standIn.prepared.standIn, 'blind');
+    await standIn.end();
+    makeReadable();
+    assert.deepEqual((await runs.start()).names(), ['a']);
+  });
+});
+
+test('the live store of a killed broker is used though there is no room for a new one', async (t) => {
+  const runs = new BrokerRuns(t);
+  const first = await runs.start();
+  await first.add('saved');
+  await first.keeper.autosave.save();
+  await first.add('unsaved');
+  await first.kill();
+  const disk = temporaryFolder(t); // no file system in memory: no room there
+  cpSync(runs.memory, disk, { recursive: true, preserveTimestamps: true });
+  const second = await runs.start({ memoryFolders: [disk] });
+  assert.equal(second.mode, 'autosave');
+  assert.deepEqual(second.names(), ['saved', 'unsaved']);
 });
 
 describe('durable mode', () => {

@@ -1,0 +1,55 @@
+/**
+ * Records that do not read are set aside: they are moved to a table of their own, where nobody comes upon them again,
+ * and where they can be counted and looked at.
+ */
+import type { Environment, TableName } from './environment.js';
+import type { DamagedRecordError } from './record-bytes.js';
+
+/** Where a damaged record was found. */
+export interface DamagedPlace {
+  table: TableName;
+  key: Uint8Array;
+  value: Uint8Array;
+}
+
+/** Told of a record that does not read; the store goes on without it. Without a place it stays where it is. */
+export type DamageListener = (error: DamagedRecordError, place?: DamagedPlace) => void;
+
+export class DamagedRecords {
+  readonly #environment: Environment;
+  /** Tables and keys of those that are being moved. */
+  readonly #moving = new Set<string>();
+
+  constructor(environment: Environment) {
+    this.#environment = environment;
+  }
+
+  /** @returns false where it is being set aside already */
+  setAside({ table, key, value }: DamagedPlace): boolean {
+    const name = `${table} ${Buffer.from(key).toString('hex')}`;
+    if (this.#moving.has(name)) return false;
+    this.#moving.add(name);
+    const place = { table, key: Buffer.from(key), value: Buffer.from(value.subarray(0, value.length)) };
+    setImmediate(() => {
+      this.#move(place)
+        .catch(() => {}) // it will be found again
+        .finally(() => this.#moving.delete(name));
+    });
+    return true;
+  }
+
+  /** Another thread may just have replaced it: only within the transaction it is known whether it is still there. */
+  async #move({ table, key, value }: { table: TableName; key: Buffer; value: Buffer }): Promise<void> {
+    const { tables } = this.#environment;
+    await this.#environment.inTransaction(
+      () => {
+        const present = tables[table].getBinary(key);
+        if (present === undefined || !value.equals(present)) return;
+        this.#environment.put(tables.damaged, Buffer.concat([Buffer.from(`${table}\0`), key]), value);
+        this.#environment.remove(tables[table], key);
+      },
+      2,
+      2 * value.length,
+    );
+  }
+}
