@@ -107,8 +107,14 @@ export class Incoming implements Releaser {
   /** PUBREL for a message of ours follows when it is stored that PUBREC came: it is not sent again then. */
   received(packetId: number, reasonCode: number): void {
     const mark = this.broker.store.mark();
-    const known = this.session.outbound.pubrec(packetId, reasonCode);
-    if (!known || reasonCode < 0x80) this.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
+    const { outbound } = this.session;
+    if (!outbound.pubrec(packetId, reasonCode) && outbound.isInFlight(packetId)) this.wrongAck('pubrec');
+    else if (reasonCode < 0x80) this.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
+  }
+
+  /** A message in flight waits for another acknowledgement: after a reconnect it is sent again. */
+  wrongAck(type: AckPacket['type']): void {
+    this.#failed(`it answers a message with ${type.toUpperCase()}, which is not the answer to its QoS`);
   }
 
   /** @returns false if no topic is left */

@@ -112,7 +112,8 @@ export class RemoteEnd implements Peer {
     if (reasonCode >= FAILURE && type !== 'pubrel') this.refused += 1;
     switch (type) {
       case 'puback':
-        if (!session.outbound.puback(packetId)) this.#endLowered(packetId);
+        if (session.outbound.puback(packetId) || this.#endLowered(packetId)) break;
+        if (session.outbound.isInFlight(packetId)) incoming.wrongAck(type);
         break;
       case 'pubrec':
         incoming.received(packetId, reasonCode);
@@ -121,10 +122,11 @@ export class RemoteEnd implements Peer {
         incoming.release(packetId);
         return;
       case 'pubcomp':
-        session.outbound.pubcomp(packetId);
+        if (!session.outbound.pubcomp(packetId) && session.outbound.isInFlight(packetId))
+          incoming.wrongAck(type);
         break;
     }
-    this.pump();
+    if (!this.#options.remote.isClosed) this.pump();
   }
 
   // ----------------------------------------------------------------- the flow
@@ -207,8 +209,11 @@ export class RemoteEnd implements Peer {
     });
   }
 
-  #endLowered(packetId: number): void {
-    if (this.#lowered.delete(packetId)) this.#options.session.outbound.pubrec(packetId, FAILURE);
+  /** @returns false where the message was sent with the QoS that the session has it in */
+  #endLowered(packetId: number): boolean {
+    if (!this.#lowered.delete(packetId)) return false;
+    this.#options.session.outbound.pubrec(packetId, FAILURE);
+    return true;
   }
 
   #count(

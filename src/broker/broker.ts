@@ -171,6 +171,11 @@ export class Broker implements SessionEvents {
     return session.disconnectedAt + seconds * 1000;
   }
 
+  /** Whether the client has been away for longer than its session lasts. */
+  hasExpired(session: Session): boolean {
+    return session.peer === null && this.sessionEndsAt(session) <= this.now;
+  }
+
   // ----------------------------------------------------------------- messages
 
   /** Sets the retained message of the topic; an empty payload clears it [MQTT-3.3.1-6]. */

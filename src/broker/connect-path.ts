@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { OPEN_ACL } from '../auth/acl-check.js';
 import { asBuffer } from '../base/as-buffer.js';
+import type { Settings } from '../config/settings.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
 import { decodePacket } from '../mqtt/decode.js';
@@ -19,7 +20,7 @@ import { Counter } from '../sys/counters.js';
 import { isValidTopicNameText } from '../topic/topic-name.js';
 import type { Connection, ConnectResult } from './connection.js';
 import type { Admission, Login } from './ports.js';
-import { removeSession, storeConnected } from './session-path.js';
+import { removeExpired, removeSession, storeConnected } from './session-path.js';
 import { publishWill } from './will-path.js';
 import { type PreparedWill, prepareWill, type WillOwner, willRecord } from './wills.js';
 
@@ -37,7 +38,8 @@ export function receiveConnect(
   const packet = decodePacket(buffer, start, bodyStart, end, connection.version, 'client');
   if (packet instanceof PacketError) {
     if (packet.connackCode !== undefined) {
-      sendRefusal(connection, packet.version ?? connection.version, packet.connackCode);
+      const { version = connection.version, connackCode, packetSizeMax } = packet;
+      sendRefusal(connection, version, connackCode, packetSizeMax);
     }
     connection.refusePacket(packet);
     return;
@@ -55,8 +57,26 @@ export function receiveConnect(
   connection.holdInput();
   logIn(connection, packet, (admission) => {
     packet.clientId = admission.clientId;
+    if (refusesConnack(connection, packet, assignedId)) return;
     claim(connection, packet, frame, assignedId);
   });
+}
+
+/**
+ * Closes a connection whose client does not take a packet as large as its CONNACK [MQTT-3.1.2-24]: before it displaces
+ * an older connection, or its will the will of that one.
+ */
+function refusesConnack(connection: Connection, packet: ConnectPacket, assignedId: boolean): boolean {
+  const { maximumPacketSize } = packet.properties;
+  if (maximumPacketSize === undefined) return false;
+  const properties = connackProperties(connection, packet, assignedId);
+  const connack = { type: 'connack', sessionPresent: false, reasonCode: 0, properties } as const;
+  const { length } = encodePacket(connack, packet.version);
+  if (length <= maximumPacketSize) return false;
+  const text = lines.protocolFault.connackTooLarge(length, maximumPacketSize);
+  connection.broker.log.write('information', lines.protocolError(packet.clientId, text));
+  connection.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.oversizePacket });
+  return true;
 }
 
 interface Refusal {
@@ -246,19 +266,29 @@ function refuseFull(connection: Connection, packet: ConnectPacket): void {
 }
 
 function refuse(connection: Connection, packet: ConnectPacket, reasonCode: number, why: string): void {
-  if (reasonCode !== 0) sendRefusal(connection, packet.version, reasonCode);
+  const { maximumPacketSize } = packet.properties;
+  if (reasonCode !== 0) sendRefusal(connection, packet.version, reasonCode, maximumPacketSize);
   connection.close({ kind: 'refused', reasonCode: 0, reason: why });
 }
 
-/** The CONNACK of a refusal; the session present flag is 0 [MQTT-3.2.2-6]. */
-function sendRefusal(connection: Connection, version: ProtocolVersion, reasonCode: number): void {
+/**
+ * The CONNACK of a refusal; the session present flag is 0 [MQTT-3.2.2-6].
+ * @param packetSizeMax bytes; a client that takes less gets none [MQTT-3.1.2-24]
+ */
+function sendRefusal(
+  connection: Connection,
+  version: ProtocolVersion,
+  reasonCode: number,
+  packetSizeMax = Number.MAX_SAFE_INTEGER,
+): void {
   const v5 = version === 5;
   const code = v5 || reasonCode < 0x80 ? reasonCode : toConnectReturnCode(reasonCode);
   const properties: Properties = {};
   if (v5 && connection.listener.maxQos < 2) properties.maximumQos = connection.listener.maxQos as 0 | 1;
-  connection.out.append(
-    encodePacket({ type: 'connack', sessionPresent: false, reasonCode: code, properties }, version),
-  );
+  const connack = { type: 'connack', sessionPresent: false, reasonCode: code, properties } as const;
+  const bytes = encodePacket(connack, version);
+  if (bytes.length > packetSizeMax) return;
+  connection.out.append(bytes);
   if (connection.broker.logs('debug')) {
     connection.broker.log.write('debug', lines.sendingConnack(refusedName(connection), false, code));
   }
@@ -296,7 +326,7 @@ function accept(
   if (!packet.cleanStart) broker.changed();
   connection.connected(resultOf(connection, packet, session, will));
   logConnected(connection, packet);
-  const properties = connection.version === 5 ? connackProperties(connection, packet, assignedId) : {};
+  const properties = connackProperties(connection, packet, assignedId);
   const sessionPresent = resumed !== null && packet.version !== 3;
   connection.sender.send({ type: 'connack', sessionPresent, reasonCode: 0, properties });
   if (broker.logs('debug')) {
@@ -313,17 +343,20 @@ function takeOver(connection: Connection, packet: ConnectPacket): Session | null
   const { broker } = connection;
   const session = broker.sessions.get(packet.clientId);
   if (session === undefined) return null;
+  if (broker.hasExpired(session)) {
+    removeExpired(broker, session);
+    return null;
+  }
   const goesOn = !packet.cleanStart && session.outlivesConnection;
   session.peer?.takenOver(goesOn);
-  // That it is sent now is only because the client comes before the next second.
-  const isDue = broker.delayedWills.isDue(packet.clientId, broker.now);
+  // A delay that is over, and a session that is, are seen here if the client comes before the next second.
+  const isDue = !goesOn || broker.delayedWills.isDue(packet.clientId, broker.now);
   const delayed = broker.delayedWills.take(packet.clientId);
-  if (goesOn) {
-    if (delayed !== undefined && isDue) publishWill(broker, packet.clientId, delayed);
-    else if (delayed !== undefined) broker.directory.willDone(packet.clientId, delayed.claim);
-    return session;
+  if (delayed !== undefined) {
+    if (isDue) publishWill(broker, packet.clientId, delayed);
+    else broker.directory.willDone(packet.clientId, delayed.claim);
   }
-  if (delayed !== undefined) publishWill(broker, packet.clientId, delayed);
+  if (goesOn) return session;
   removeSession(broker, session);
   return null;
 }
@@ -335,17 +368,16 @@ function resultOf(
   session: Session,
   will: PreparedWill | null,
 ): ConnectResult {
-  const { maxInflightMessages, maxKeepalive } = connection.broker.settings;
-  const { version, clientId, bridge: isBridge, keepAlive, properties } = packet;
-  const window = maxInflightMessages <= 0 ? UNLIMITED : maxInflightMessages;
-  const isTooLong = maxKeepalive > 0 && (keepAlive === 0 || keepAlive > maxKeepalive);
+  const { settings } = connection.broker;
+  const { version, clientId, bridge: isBridge, properties } = packet;
+  const window = windowOf(settings);
   return {
     version,
     clientId,
     session,
     will,
     isBridge,
-    keepAlive: isTooLong ? maxKeepalive : keepAlive,
+    keepAlive: keepAliveOf(settings, packet),
     receiveMaximum: version === 5 ? window : UNLIMITED,
     limits: {
       sendMaximum: properties.receiveMaximum ?? window,
@@ -355,16 +387,30 @@ function resultOf(
   };
 }
 
+/** How many QoS 1 and 2 messages may be unacknowledged, in each direction. */
+function windowOf({ maxInflightMessages }: Settings): number {
+  return maxInflightMessages <= 0 ? UNLIMITED : maxInflightMessages;
+}
+
+/** Seconds; 0 = off. */
+function keepAliveOf({ maxKeepalive }: Settings, { keepAlive }: ConnectPacket): number {
+  const isTooLong = maxKeepalive > 0 && (keepAlive === 0 || keepAlive > maxKeepalive);
+  return isTooLong ? maxKeepalive : keepAlive;
+}
+
 function connackProperties(connection: Connection, packet: ConnectPacket, assignedId: boolean): Properties {
   const { listener } = connection;
   const { settings } = connection.broker;
   const properties: Properties = {};
-  if (connection.keepAlive !== packet.keepAlive) properties.serverKeepAlive = connection.keepAlive;
+  if (packet.version !== 5) return properties;
+  const keepAlive = keepAliveOf(settings, packet);
+  if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive;
   if (listener.maxTopicAlias > 0) properties.topicAliasMaximum = listener.maxTopicAlias;
   if (assignedId) properties.assignedClientIdentifier = packet.clientId;
   if (!settings.retainAvailable) properties.retainAvailable = 0;
   if (settings.maxPacketSize > 0) properties.maximumPacketSize = settings.maxPacketSize;
-  if (connection.receiveMaximum !== UNLIMITED) properties.receiveMaximum = connection.receiveMaximum;
+  const receiveMaximum = windowOf(settings);
+  if (receiveMaximum !== UNLIMITED) properties.receiveMaximum = receiveMaximum;
   if (listener.maxQos < 2) properties.maximumQos = listener.maxQos as 0 | 1;
   return properties;
 }

@@ -77,16 +77,18 @@ export function leaveSession(connection: EndingConnection, cause: CloseCause): v
   connection.will = null;
   if (session.outlivesConnection) storeDisconnected(broker, session);
   if (will !== null) {
-    if (willIsDue(cause, session)) sendWill(broker, session, will);
+    if (willIsDue(cause)) sendWill(broker, session, will);
     else broker.directory.willDone(clientId, will.claim);
   }
   if (cause.kind === 'taken over') return; // whoever takes over sees to the session
   if (!session.outlivesConnection) endSession(broker, session);
 }
 
-/** Whether the end of a connection releases its will [mosq: wills]. */
-function willIsDue(cause: CloseCause, session: Session): boolean {
+/**
+ * Whether the end of a connection releases its will [MQTT-3.1.2-8]. Another connection that takes over does, too
+ * [MQTT-3.1.4-3]: it drops the will only if its delay is still running then [MQTT-3.1.3-9].
+ */
+function willIsDue(cause: CloseCause): boolean {
   if (cause.kind === 'disconnect packet') return cause.withWill;
-  if (cause.kind === 'taken over') return !cause.sessionGoesOn || !session.outlivesConnection;
   return true;
 }

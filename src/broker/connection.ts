@@ -57,6 +57,10 @@ interface Excess {
   since: number;
   /** How many messages the session had seen released by then. */
   released: number;
+  /** How often more messages came that the client sent after it had the answers to all before. */
+  repeated: number;
+  /** Bytes that had been sent to the client when they last came. */
+  sent: number;
 }
 
 export type FrameReceiver = (
@@ -121,6 +125,8 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   /** It has more QoS 2 messages unreleased than it may. */
   #excess: Excess | null = null;
   #hasReceived = false;
+  /** Bytes that had been sent to the client when it reached its receive maximum. */
+  #sentAtMaximum = 0;
   /** Of the packet that came last. */
   #packetType = 0;
 
@@ -414,14 +420,33 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   }
 
   /**
-   * More QoS 2 messages unreleased than CONNACK allowed [MQTT-3.3.4-7]. Clients that never look at that send a burst,
-   * and release it as it is answered. Were they closed, they would send all of it again, at best; so a burst is
-   * taken, and only who stays beyond the maximum is closed.
+   * A QoS 2 message that takes the client to its receive maximum, or beyond [MQTT-3.3.4-7]. Clients that never look at
+   * that send a burst, and release it as it is answered. Were they closed, they would send all of it again, at best; so
+   * a burst is taken. A client is closed if it goes on sending after the answers, as soon as it has sent twice its
+   * maximum that way, or if it stays beyond the maximum.
+   * @returns false where it is closed
    */
-  exceedsReceiveMaximum(): void {
-    if (this.#excess !== null) return;
-    this.broker.log.write('warning', lines.receiveMaximumExceeded(this.clientId));
-    this.#excess = { since: this.broker.now, released: this.session.inbound.releasedCount };
+  staysWithinReceiveMaximum(): boolean {
+    const { receivedCount, releasedCount } = this.session.inbound;
+    if (receivedCount + 1 === this.receiveMaximum) this.#sentAtMaximum = this.out.bytesWritten;
+    if (receivedCount < this.receiveMaximum) return true;
+    if (this.#excess === null) {
+      this.broker.log.write('warning', lines.receiveMaximumExceeded(this.clientId));
+      const since = this.broker.now;
+      this.#excess = { since, released: releasedCount, repeated: 0, sent: this.#sentAtMaximum };
+    }
+    const excess = this.#excess;
+    if (excess.released !== releasedCount) {
+      excess.released = releasedCount;
+      excess.since = this.broker.now;
+      excess.repeated = 0;
+    }
+    // What waits to be stored is not answered yet.
+    if (excess.sent !== this.out.bytesWritten && this.acknowledgements.isEmpty) excess.repeated += 1;
+    excess.sent = this.out.bytesWritten;
+    if (excess.repeated < this.receiveMaximum) return true;
+    this.refuse(ReasonCode.receiveMaximumExceeded);
+    return false;
   }
 
   #refuseLastingExcess(excess: Excess, now: number): void {

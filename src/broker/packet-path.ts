@@ -112,6 +112,7 @@ function receiveAck(
     case 'puback':
       connection.broker.store.mark(); // a queue that is emptied must not become one transaction
       if (session.outbound.puback(packetId)) connection.sender.pump();
+      else refuseWrongAck(connection, type, packetId);
       return;
     case 'pubrec':
       receivePubrec(connection, packetId, reasonCode);
@@ -122,6 +123,7 @@ function receiveAck(
     case 'pubcomp':
       connection.broker.store.mark();
       if (session.outbound.pubcomp(packetId)) connection.sender.pump();
+      else refuseWrongAck(connection, type, packetId);
       return;
     default:
       assertNever(type);
@@ -132,10 +134,27 @@ function receiveAck(
 function receivePubrec(connection: Connection, packetId: number, reasonCode: number): void {
   const { session, broker } = connection;
   const mark = broker.store.mark();
-  // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
-  const known = session.outbound.pubrec(packetId, reasonCode);
-  if (known && reasonCode >= 0x80) connection.sender.pump();
-  else connection.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
+  if (!session.outbound.pubrec(packetId, reasonCode) && session.outbound.isInFlight(packetId)) {
+    refuseWrongAck(connection, 'pubrec', packetId);
+  } else if (reasonCode >= 0x80) {
+    connection.sender.pump(); // no PUBREL follows, whether the packet id is known or not [MQTT-4.3.3-4]
+  } else {
+    // An unknown id is answered all the same, so that the client can go on [MQTT-4.3.3-5].
+    connection.acknowledgements.acknowledge(mark, 0, 'pubrel', packetId, 0);
+  }
+}
+
+/**
+ * An acknowledgement that no message waits for. If one in flight waits for another kind, the client has lost count:
+ * ignored, the message would stay in flight for ever [mosq: protocol fault table]. Unknown packet ids are ignored.
+ */
+function refuseWrongAck(
+  connection: Connection,
+  type: 'puback' | 'pubrec' | 'pubcomp',
+  packetId: number,
+): void {
+  if (!connection.session.outbound.isInFlight(packetId)) return;
+  connection.fault(ReasonCode.protocolError, lines.protocolFault.wrongAck(type, packetId));
 }
 
 function handle(connection: Connection, packet: Packet): void {

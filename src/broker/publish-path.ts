@@ -185,8 +185,8 @@ function refusalOf(connection: Connection, publication: Publication, route: Rout
 
 /**
  * A QoS 2 message waits for its PUBREL, and is routed then. The same packet again is answered and not doubled
- * [MQTT-4.3.3-10]. The same packet id with other content is refused in MQTT 5.0; in older versions the new message
- * replaces the one that waits, as with Mosquitto.
+ * [MQTT-4.3.3-10]. The same packet id with other content replaces the one that waits, as with Mosquitto: a device that
+ * has restarted, and whose session goes on, begins with its first packet id again.
  */
 function receiveQos2(connection: Connection, publication: Publication, refusal: number): void {
   const { broker, session } = connection;
@@ -198,14 +198,14 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   const mark = broker.store.mark();
   const waiting = session.inbound.find(packetId);
   if (waiting === undefined) {
-    if (session.inbound.receivedCount >= connection.receiveMaximum) connection.exceedsReceiveMaximum();
-    session.inbound.receive(packetId, publication);
-  } else if (!sameMessage(waiting, publication)) {
-    if (connection.version === 5) {
-      broker.log.write('warning', lines.messageIdInUse(packetId, connection.clientId));
-      connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, ReasonCode.packetIdentifierInUse);
+    if (
+      session.inbound.receivedCount + 1 >= connection.receiveMaximum &&
+      !connection.staysWithinReceiveMaximum()
+    ) {
       return;
     }
+    session.inbound.receive(packetId, publication);
+  } else if (!sameMessage(waiting, publication)) {
     broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
     session.inbound.receive(packetId, publication);
   }

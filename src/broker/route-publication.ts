@@ -54,19 +54,22 @@ export function deliverLocally(
   const { subscriptions } = route;
   const { upgradeOutgoingQos, allowDuplicateMessages } = broker.settings;
   const { once } = publication;
-  if (!allowDuplicateMessages) findHighestQos(broker, subscriptions);
+  if (!allowDuplicateMessages) findMatches(broker, subscriptions, from);
   for (let i = 0; i < subscriptions.length; i += 1) {
     const subscription = subscriptions[i]!;
     const { session } = subscription;
     if (subscription.noLocal && session === from) continue;
-    if (!allowDuplicateMessages && session.version !== 5) {
+    let { retainAsPublished, identifiers } = subscription;
+    if (!allowDuplicateMessages) {
       if (session.lastSerial !== broker.serial || session.highestQos !== subscription.qos) continue;
       session.lastSerial = 0; // has its copy
+      retainAsPublished = session.matchedRetain;
+      identifiers = session.matchedIdentifiers;
     }
     const qos = subscription.deliveredQos(publication.qos, upgradeOutgoingQos);
-    const retain = publication.retain && subscription.retainAsPublished;
+    const retain = publication.retain && retainAsPublished;
     if (once !== null && qos === 2 && !isNewTo(broker, subscription, once)) continue;
-    session.deliver(publication, qos, retain, subscription.identifiers, null);
+    session.deliver(publication, qos, retain, identifiers, null);
   }
 }
 
@@ -76,15 +79,26 @@ function isNewTo(broker: Broker, { session, filter }: Subscription, once: Once):
 }
 
 /**
- * A client with several subscriptions that match gets one copy, with the highest QoS of them
- * [MQTT 3.1.1, MQTT-3.3.5-1] [mosq: allow_duplicate_messages].
+ * A client with several subscriptions that match gets one copy, with the highest QoS of them [MQTT 3.1.1, MQTT-3.3.5-1]
+ * [MQTT-3.3.4-2] and the identifiers of all [MQTT-3.3.4-4] [mosq: allow_duplicate_messages].
  */
-function findHighestQos(broker: Broker, subscriptions: readonly Subscription[]): void {
+function findMatches(broker: Broker, subscriptions: readonly Subscription[], from: Session | null): void {
   broker.serial += 1;
   for (let i = 0; i < subscriptions.length; i += 1) {
-    const { session, qos } = subscriptions[i]!;
-    if (session.lastSerial !== broker.serial || qos > session.highestQos) session.highestQos = qos;
-    session.lastSerial = broker.serial;
+    const { session, qos, identifiers, retainAsPublished, noLocal } = subscriptions[i]!;
+    if (noLocal && session === from) continue;
+    if (session.lastSerial !== broker.serial) {
+      session.lastSerial = broker.serial;
+      session.highestQos = qos;
+      session.matchedRetain = retainAsPublished;
+      session.matchedIdentifiers = identifiers === null ? null : identifiers.slice();
+      continue;
+    }
+    if (qos > session.highestQos) session.highestQos = qos;
+    if (retainAsPublished) session.matchedRetain = true;
+    if (identifiers === null) continue;
+    if (session.matchedIdentifiers === null) session.matchedIdentifiers = identifiers.slice();
+    else session.matchedIdentifiers.push(identifiers[0]!);
   }
 }
 

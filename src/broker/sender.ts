@@ -11,6 +11,7 @@ import { type Packet, PacketType, type ProtocolVersion, type Qos } from '../mqtt
 import type { Publication } from '../mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
 import { SentAliases } from '../mqtt/topic-aliases.js';
+import { varintLength } from '../mqtt/varint.js';
 import type { Peer } from '../session/outbound.js';
 import type { Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
@@ -75,6 +76,11 @@ export class Sender implements Peer {
   /** The kernel does not take more bytes at the moment; `Connection.drained` is called when it does again. */
   get isBlocked(): boolean {
     return this.out.blocked;
+  }
+
+  /** Whether the client takes a packet of so many bytes behind its remaining length [MQTT-3.1.2-24]. */
+  takes(remainingLength: number): boolean {
+    return 1 + varintLength(remainingLength) + remainingLength <= this.#packetSizeMax;
   }
 
   // ----------------------------------------------------------------- messages

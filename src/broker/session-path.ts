@@ -113,10 +113,23 @@ export function discardSession(broker: Broker, clientId: string): void {
 
 /** Its client has been away for longer than the session lasts. */
 export function expireSession(broker: Broker, session: Session): void {
+  removeExpired(broker, session);
+  broker.directory.sessionEnded(session.clientId);
+}
+
+/** Sessions whose time was over while the broker was not running must not be served. */
+export function expireSessions(broker: Broker): void {
+  for (const session of broker.sessions.values()) {
+    if (broker.hasExpired(session)) expireSession(broker, session);
+  }
+}
+
+/** An expired session goes; the claim to its client id stays with the connection that has come too late for it. */
+export function removeExpired(broker: Broker, session: Session): void {
   publishDelayedWill(broker, session.clientId);
   broker.counters[Counter.sessionsExpired]! += 1;
   if (broker.settings.connectionMessages) {
     broker.log.write('notice', lines.expiringClient(session.clientId));
   }
-  endSession(broker, session);
+  removeSession(broker, session);
 }

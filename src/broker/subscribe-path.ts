@@ -15,12 +15,18 @@ import { subscribe, unsubscribe } from './subscription-path.js';
 export function receiveSubscribe(connection: Connection, packet: SubscribePacket): void {
   const { broker } = connection;
   if (broker.logs('debug')) broker.log.write('debug', lines.receivedSubscribe(connection.clientId));
+  if (!takesAnswer(connection, 'SUBSCRIBE', packet.subscriptions.length)) return;
   const changes: Interest[] = [];
   const wantRetained: Subscription[] = [];
   const reasonCodes: number[] = [];
   const mark = broker.store.mark();
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
   for (const request of packet.subscriptions) {
+    if (hasUnnamedGroup(request.filter)) {
+      reasonCodes.push(ReasonCode.topicFilterInvalid);
+      broker.log.write('information', lines.unnamedShareGroup(connection.clientId, request.filter));
+      continue;
+    }
     const filter = withMountPoint(connection, request.filter);
     if (filter === null) {
       reasonCodes.push(ReasonCode.topicFilterInvalid);
@@ -47,6 +53,25 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   connection.acknowledgements.add(mark, 0, answer, (done) => broker.cluster.barrier(changes, done));
 }
 
+/** SUBACK and UNSUBACK of MQTT 5.0 in front of their reason codes: packet id, and the length of no properties. */
+const ANSWER_HEAD = 3;
+
+/** A client that does not take the answer is disconnected before anything is changed for it [MQTT-3.1.2-24]. */
+function takesAnswer(
+  connection: Connection,
+  type: 'SUBSCRIBE' | 'UNSUBSCRIBE',
+  reasonCodes: number,
+): boolean {
+  if (connection.sender.takes(ANSWER_HEAD + reasonCodes)) return true;
+  connection.fault(ReasonCode.packetTooLarge, lines.protocolFault.answerTooLarge(type));
+  return false;
+}
+
+/** A share name has at least one character [MQTT-4.8.2-1]; Mosquitto takes none, too. */
+function hasUnnamedGroup(filter: string): boolean {
+  return filter.startsWith('$share//');
+}
+
 function subscribeClient(
   connection: Connection,
   filter: string,
@@ -70,6 +95,7 @@ function wantsRetained({ retainHandling }: SubscriptionRequest, isNew: boolean):
 export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePacket): void {
   const { broker, session } = connection;
   if (broker.logs('debug')) broker.log.write('debug', lines.receivedUnsubscribe(connection.clientId));
+  if (!takesAnswer(connection, 'UNSUBSCRIBE', packet.filters.length)) return;
   const mark = broker.store.mark();
   const changes: Interest[] = [];
   const reasonCodes: number[] = [];

@@ -2,7 +2,7 @@
 import type { Settings } from '../config/settings.js';
 import type { Broker } from './broker.js';
 import { gauge } from './gauges.js';
-import { expireSession } from './session-path.js';
+import { expireSessions } from './session-path.js';
 import { publishWill } from './will-path.js';
 
 /** Once a second: keepalives, delayed wills, the ends of sessions. */
@@ -10,9 +10,7 @@ export function tickBroker(broker: Broker): void {
   const now = broker.refreshNow();
   for (const connection of broker.connections) connection.tick(now);
   publishDueWills(broker, now);
-  for (const session of broker.sessions.values()) {
-    if (session.peer === null && broker.sessionEndsAt(session) <= now) expireSession(broker, session);
-  }
+  expireSessions(broker);
   broker.denials.tick(now);
   gauge(broker);
 }

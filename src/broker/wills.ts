@@ -83,17 +83,17 @@ export class DelayedWills {
     this.#wills.set(clientId, { will, dueAt });
   }
 
+  /** Whether the delay of the will that is waiting is over. @param now milliseconds since the epoch */
+  isDue(clientId: string, now: number): boolean {
+    const delayed = this.#wills.get(clientId);
+    return delayed !== undefined && delayed.dueAt <= now;
+  }
+
   /** The client is back, or its session ended. @returns the will that was waiting */
   take(clientId: string): PreparedWill | undefined {
     const delayed = this.#wills.get(clientId);
     this.#wills.delete(clientId);
     return delayed?.will;
-  }
-
-  /** Whether there is one whose delay is over, as after the death of a worker. */
-  isDue(clientId: string, now: number): boolean {
-    const delayed = this.#wills.get(clientId);
-    return delayed !== undefined && delayed.dueAt <= now;
   }
 
   /** Takes out the wills that are due. @param now milliseconds since the epoch */

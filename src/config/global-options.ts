@@ -11,7 +11,7 @@ export const generalOptions = {
     since: '1.4',
     deprecated: '',
     effective: true,
-    doc: 'When false, an MQTT 3 client whose subscriptions overlap gets one copy of a message instead of one for each matching subscription. MQTT 5 clients always get one for each.',
+    doc: 'When false, a client whose subscriptions overlap gets one copy of a message instead of one for each matching subscription; an MQTT 5 client gets the identifiers of all of them with it.',
   },
   auth_plugin_deny_special_chars: {
     type: { kind: 'bool' },

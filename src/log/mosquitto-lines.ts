@@ -337,6 +337,10 @@ export const inputFault = (from: string, what: string, stack: string, unwritten:
   `Error: Midge failed over ${what} of ${from}, and goes on without it: ${stack}${unwritten === 0 ? '' : ` (${unwritten} more of these were not written)`}`;
 
 /** I; our own. */
+export const unnamedShareGroup = (clientId: string, filter: string) =>
+  `A filter of ${clientId} is refused: ${filter} names no group between $share/ and the next /.`;
+
+/** I; our own. */
 export const subscriptionTooLong = (clientId: string) =>
   `A filter of ${clientId} is refused: with mount_point before it, it is too long or has too many levels.`;
 
@@ -381,6 +385,13 @@ export const protocolFault = {
   firstPacketNotConnect: (firstByte: number) =>
     `First packet not CONNECT (${firstByte.toString(16).toUpperCase().padStart(2, '0')}).`,
   emptyClientIdForbidden: () => 'CONNECT with zero length clientid when forbidden.',
+  wrongAck: (type: string, packetId: number) =>
+    `${type.toUpperCase()} for message ID ${packetId}, which waits for another acknowledgement.`,
+  connackTooLarge: (bytes: number, packetSizeMax: number) =>
+    `CONNECT with maximum-packet-size ${packetSizeMax}, less than the ${bytes} bytes of its CONNACK.`,
+  /** @param packet that is not answered */
+  answerTooLarge: (packet: 'SUBSCRIBE' | 'UNSUBSCRIBE') =>
+    `${packet} packet whose answer is larger than the client's maximum-packet-size.`,
   invalidTopicAlias: (alias: number) => `PUBLISH invalid topic alias (${alias}).`,
   /** @param disconnect seconds, as DISCONNECT has them @param connect seconds, as CONNECT had them */
   sessionExpiryMismatch: (disconnect: number, connect: number) =>
@@ -397,10 +408,6 @@ export const tooHighQos = (clientId: string) => `Too high QoS in PUBLISH from ${
 /** W; the same packet id with another message before PUBREL. */
 export const reusedMessageId = (packetId: number, clientId: string) =>
   `Reused message ID ${packetId} from ${clientId} detected. Clearing from storage.`;
-
-/** W; Midge's own: the same in MQTT 5.0, if the client can be told. */
-export const messageIdInUse = (packetId: number, clientId: string) =>
-  `Client ${clientId} has used message ID ${packetId} for another message before its PUBREL: refused.`;
 
 /** W */
 export const receiveMaximumExceeded = (clientId: string) =>

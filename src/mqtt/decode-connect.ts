@@ -33,13 +33,16 @@ export function decodeConnect(
   end: number,
 ): ConnectPacket | PacketError {
   const first = buffer[start]!;
-  if (first !== 0x10) return firstPacketNotConnect(first); // also a CONNECT with flags [MQTT-2.1.3-1]
   const reader = new PacketReader(buffer, bodyStart, end, 'CONNECT');
   const level = readProtocolLevel(reader);
+  // A CONNECT with flags [MQTT-2.1.3-1]; MQTT 3.1 does not use them there [MQTT 3.1, 3.1].
+  if (first !== 0x10 && (reader.error !== undefined || (level & ~BRIDGE_BIT) !== 3))
+    return firstPacketNotConnect(first);
   if (reader.error !== undefined) return closing(reader.error);
   const version = (level & ~BRIDGE_BIT) as ProtocolVersion;
   const packet = readConnect(reader, version, (level & BRIDGE_BIT) !== 0);
-  return reader.error === undefined ? packet : withAnswer(reader.error, version);
+  if (reader.error === undefined) return packet;
+  return withAnswer(reader.error, version, packet.properties.maximumPacketSize);
 }
 
 /** A client must begin with CONNECT [MQTT-3.1.0-1]. */
@@ -49,15 +52,19 @@ function firstPacketNotConnect(firstByte: number): PacketError {
 }
 
 /** No fault of a CONNECT is answered with DISCONNECT [MQTT-3.14.0-1]. */
-function closing({ reasonCode, message, version, connackCode }: PacketError): PacketError {
-  return new PacketError(reasonCode, message, { version, connackCode, silent: true });
+function closing({ reasonCode, message, version, connackCode, packetSizeMax }: PacketError): PacketError {
+  return new PacketError(reasonCode, message, { version, connackCode, packetSizeMax, silent: true });
 }
 
 /** What the client is told: in MQTT 5.0 the reason of any fault that is not silent, before it only a refused id. */
-function withAnswer(error: PacketError, version: ProtocolVersion): PacketError {
+function withAnswer(
+  error: PacketError,
+  version: ProtocolVersion,
+  packetSizeMax: number | undefined,
+): PacketError {
   const { reasonCode, message, silent } = error;
   const connackCode = error.connackCode ?? (version === 5 && !silent ? reasonCode : undefined);
-  return closing(new PacketError(reasonCode, message, { version, connackCode }));
+  return closing(new PacketError(reasonCode, message, { version, connackCode, packetSizeMax }));
 }
 
 /** Protocol name and level, which decide the version [MQTT-3.1.2-1, MQTT-3.1.2-2]. */

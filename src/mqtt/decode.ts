@@ -7,7 +7,7 @@
 import { hasTooManyLevels, isValidTopicNameText } from '../topic/topic-name.js';
 import { decodeConnect } from './decode-connect.js';
 import { readSubscribe, readUnsubscribe } from './decode-subscribe.js';
-import { PacketError } from './packet-error.js';
+import { PacketError, reservedPacket } from './packet-error.js';
 import { PacketReader } from './packet-reader.js';
 import {
   type AckPacket,
@@ -65,7 +65,7 @@ export function decodePacket(
   const refusal = refuseType(type, version, origin);
   if (refusal !== undefined) return refusal;
   if (type === PacketType.connect) return decodeConnect(buffer, start, bodyStart, end);
-  const wrongFlags = checkFlags(type, first & 0x0f);
+  const wrongFlags = checkFlags(type, first & 0x0f, version);
   if (wrongFlags !== undefined) return wrongFlags;
   const reader = new PacketReader(buffer, bodyStart, end, PACKET_NAMES[type]!);
   const packet = readPacket(reader, first, version, origin);
@@ -76,7 +76,7 @@ export function decodePacket(
 /** Packets that this origin must not send, or not in this version. */
 function refuseType(type: number, version: ProtocolVersion, origin: PacketOrigin): PacketError | undefined {
   if (type === 0 || (type === PacketType.auth && version !== 5)) {
-    return new PacketError(ReasonCode.protocolError, 'RESERVED packet.');
+    return reservedPacket();
   }
   const refused = origin === 'client' ? SERVER_ONLY : CLIENT_ONLY;
   const disconnectedByOldServer = type === PacketType.disconnect && origin === 'server' && version !== 5;
@@ -84,16 +84,23 @@ function refuseType(type: number, version: ProtocolVersion, origin: PacketOrigin
   return new PacketError(ReasonCode.protocolError, `${PACKET_NAMES[type]} packet from a ${origin}.`);
 }
 
+/** Set in MQTT 3.1, where it is sent again, on PUBREL, SUBSCRIBE and UNSUBSCRIBE too [MQTT 3.1, 2.1]. */
+const DUP = 0x08;
+
 /** The lower four bits of the first byte [MQTT-2.1.3-1]; those of PUBLISH mean something. */
-function checkFlags(type: number, flags: number): PacketError | undefined {
+function checkFlags(type: number, flags: number, version: ProtocolVersion): PacketError | undefined {
   if (type === PacketType.publish) return undefined;
+  // Mosquitto does not look at them.
+  if (type === PacketType.pubrel && version === 3) return undefined;
   const withFlags =
     type === PacketType.pubrel || type === PacketType.subscribe || type === PacketType.unsubscribe;
   if (flags === (withFlags ? 0x02 : 0)) return undefined;
-  // [MQTT-3.6.1-1], where Mosquitto answers with another code than for the others.
-  const reasonCode = type === PacketType.pubrel ? ReasonCode.protocolError : ReasonCode.malformedPacket;
+  if (withFlags && version === 3 && flags === (0x02 | DUP)) return undefined;
   const firstByte = ((type << 4) | flags).toString(16).toUpperCase();
-  return new PacketError(reasonCode, `${PACKET_NAMES[type]} with non-zero reserved flags (${firstByte}).`);
+  return new PacketError(
+    ReasonCode.malformedPacket,
+    `${PACKET_NAMES[type]} with non-zero reserved flags (${firstByte}).`,
+  );
 }
 
 function readPacket(

@@ -8,7 +8,7 @@
 
 import { returnChunk, takeChunk } from '../base/chunk-pool.js';
 import { NO_BYTES } from '../base/no-bytes.js';
-import { PacketError } from './packet-error.js';
+import { PacketError, reservedPacket } from './packet-error.js';
 import { ReasonCode } from './reason-codes.js';
 
 /**
@@ -60,7 +60,7 @@ export class Framer {
    * Takes the first `length` bytes of the buffer, which may be used again afterwards.
    *
    * @returns what is wrong with the stream, from where on it cannot be read: a remaining length of more than four
-   * bytes, or a packet that is too large
+   * bytes, a packet that is too large, or one of type 0
    */
   push(buffer: Uint8Array, length: number): PacketError | undefined {
     if (this.#stopped) {
@@ -145,6 +145,8 @@ export class Framer {
    * @returns where its body begins, INCOMPLETE or INVALID
    */
   #readHeader(buffer: Uint8Array, at: number, length: number): number {
+    // Type 0: what follows is no packet either, and may never be complete.
+    if (buffer[at]! < 0x10) return this.#fail(reservedPacket());
     let bodyStart = at + 1;
     let remainingLength = 0;
     for (let shift = 0; bodyStart < length; shift += 7) {

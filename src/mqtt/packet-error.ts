@@ -1,5 +1,6 @@
 /** What is wrong with a packet that a peer sent: an expected failure, so it is returned and never thrown. */
 import type { ProtocolVersion } from './packets.js';
+import { ReasonCode } from './reason-codes.js';
 
 export class PacketError {
   /** An MQTT 5.0 reason code, whatever version the peer speaks. */
@@ -12,6 +13,8 @@ export class PacketError {
   readonly version: ProtocolVersion | undefined;
   /** Of a CONNECT: the code for the CONNACK in that version; `undefined` = close without one. */
   readonly connackCode: number | undefined;
+  /** Of a CONNECT of MQTT 5.0: bytes of the largest packet that the client takes, if it has said so before the fault. */
+  readonly packetSizeMax: number | undefined;
 
   /** @param message the text after "Protocol error from ID: ", or a whole line with `{id}` or `{address}` in it */
   constructor(reasonCode: number, message: string, details: PacketErrorDetails = {}) {
@@ -20,6 +23,7 @@ export class PacketError {
     this.silent = details.silent ?? false;
     this.version = details.version;
     this.connackCode = details.connackCode;
+    this.packetSizeMax = details.packetSizeMax;
   }
 
   /**
@@ -37,6 +41,12 @@ interface PacketErrorDetails {
   silent?: boolean;
   version?: ProtocolVersion | undefined;
   connackCode?: number | undefined;
+  packetSizeMax?: number | undefined;
+}
+
+/** A packet of type 0, or of one that the version does not have. */
+export function reservedPacket(): PacketError {
+  return new PacketError(ReasonCode.protocolError, 'RESERVED packet.');
 }
 
 export function isPacketError(value: unknown): value is PacketError {

@@ -63,12 +63,13 @@ export class PacketReader {
     return ((buffer[at]! << 24) | (buffer[at + 1]! << 16) | (buffer[at + 2]! << 8) | buffer[at + 3]!) >>> 0;
   }
 
-  /** A variable byte integer. One in more bytes than needed is taken, as Mosquitto does. */
+  /** A variable byte integer, in as few bytes as it needs [MQTT-1.5.5-1]. */
   varint(): number {
     let value = 0;
     for (let shift = 0; shift <= 21; shift += 7) {
       const byte = this.byte();
       value |= (byte & 0x7f) << shift;
+      if (byte === 0 && shift > 0) break;
       if (byte < 0x80) return value;
     }
     this.malformed('overlong variable byte integer');

@@ -278,7 +278,7 @@ export function readPublish(
   }
   into.reset();
   into.buffer = buffer;
-  // A remaining length in more bytes than needed is not passed on [MQTT-1.5.5-1].
+  // A remaining length in more bytes than needed is taken, as Mosquitto does, but not passed on [MQTT-1.5.5-1].
   into.frameStart = bodyStart - start - 1 === varintLength(end - bodyStart) ? start : -1;
   into.frameEnd = end;
   into.version = version;
@@ -320,18 +320,16 @@ function publishPropertiesEnd(buffer: Uint8Array, position: number): number {
 /** Walks the property block, checks it, and finds what is to be forwarded. */
 function readPublishProperties(into: Publication, position: number, end: number, now: number): number {
   const { buffer } = into;
-  const lengthAt = position;
   let length = 0;
   for (let shift = 0; ; shift += 7) {
     if (shift > 21 || position >= end) return ReasonCode.malformedPacket;
     const byte = buffer[position]!;
     position += 1;
     length += (byte & 0x7f) << shift;
+    if (byte === 0 && shift > 0) return ReasonCode.malformedPacket; // more bytes than needed [MQTT-1.5.5-1]
     if (byte < 0x80) break;
   }
   const start = position;
-  // As with the remaining length: taken, but not passed on [MQTT-1.5.5-1].
-  if (start - lengthAt !== varintLength(length)) into.frameStart = -1;
   const stop = start + length;
   if (stop > end) return ReasonCode.malformedPacket;
   let seen = 0;

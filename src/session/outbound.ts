@@ -181,18 +181,27 @@ export class Outbound {
     }
   }
 
-  /** PUBACK received. @returns false for a packet id that is not in flight */
+  /** Whether a message waits for an acknowledgement of any kind under this packet id. */
+  isInFlight(packetId: number): boolean {
+    return this.#inflight.has(packetId);
+  }
+
+  /** PUBACK received. @returns false where no message waits for it */
   puback(packetId: number): boolean {
     if (this.#inflight.get(packetId)?.state !== 'awaiting PUBACK') return false;
     this.#complete(packetId);
     return true;
   }
 
-  /** PUBREC received, PUBREL is due; a reason code of 0x80 or more ends the message [MQTT-4.3.3-4]. */
+  /**
+   * PUBREC received, PUBREL is due; a reason code of 0x80 or more ends the message [MQTT-4.3.3-4].
+   * @returns false where no message waits for it
+   */
   pubrec(packetId: number, reasonCode: number): boolean {
     const message = this.#inflight.get(packetId);
     if (message === undefined || message.state === 'awaiting PUBACK') return false;
     if (reasonCode >= 0x80) {
+      if (message.state === 'awaiting PUBCOMP') return false; // the client has taken it before
       this.#complete(packetId);
       return true;
     }
@@ -202,7 +211,7 @@ export class Outbound {
     return true;
   }
 
-  /** PUBCOMP received. */
+  /** PUBCOMP received. @returns false where no message waits for it */
   pubcomp(packetId: number): boolean {
     if (this.#inflight.get(packetId)?.state !== 'awaiting PUBCOMP') return false;
     this.#complete(packetId);

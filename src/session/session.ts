@@ -44,6 +44,8 @@ export class Session implements SubscribedSession, OutboundOwner {
   lastSerial = 0;
   /** The highest QoS of the subscriptions that match that message. */
   highestQos: Qos = 0;
+  matchedIdentifiers: number[] | null = null;
+  matchedRetain = false;
   readonly outbound: Outbound;
   readonly inbound = new Inbound();
   readonly drops = new Drops();

@@ -21,6 +21,10 @@ export interface SubscribedSession {
   lastSerial: number;
   /** The highest QoS of the subscriptions that match that message. */
   highestQos: Qos;
+  /** The identifiers of the subscriptions that match that message; `null` = none. */
+  matchedIdentifiers: number[] | null;
+  /** Whether one of the subscriptions that match that message wants its retain flag. */
+  matchedRetain: boolean;
   /** @param shared the subscription, if it is a shared one: another member may get the message instead */
   deliver(
     publication: Publication,

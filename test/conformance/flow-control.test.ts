@@ -1,7 +1,12 @@
 /** Receive maximum in both directions: how much is on its way unacknowledged. */
 import assert from 'node:assert/strict';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
+import { packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, statement } from './statement.js';
+
+function hex16(value: number): string {
+  return value.toString(16).padStart(4, '0');
+}
 
 statement(
   { v5: '3.3.4-9 4.9.0-1 4.9.0-2' },
@@ -125,6 +130,22 @@ statement(
 );
 
 statement(
+  { v5: '4.9.0-1 4.13.1-1' },
+  'a client that goes on sending without releasing is closed when it has sent twice its maximum',
+  async (scene) => {
+    for (const client of [await scene.connect(), await scene.connectLasting(scene.id)]) {
+      for (let packetId = 1; packetId <= 9; packetId += 1) {
+        client.sendPublish(scene.id, 'x', { qos: 2, packetId });
+        await client.expectPacket('pubrec', { packetId, reasonCode: 0 });
+      }
+      client.sendPublish(scene.id, 'x', { qos: 2, packetId: 10 });
+      await scene.expectFault(client, ReasonCode.receiveMaximumExceeded);
+    }
+  },
+  { config: 'max_inflight_messages 5' },
+);
+
+statement(
   { v5: '4.9.0-1' },
   'a burst beyond what the broker announced, which the client goes on to release, is served',
   async (scene) => {
@@ -132,7 +153,10 @@ statement(
     await watcher.subscribe(scene.id, 0);
     const client = await scene.connect();
     const ids = Array.from({ length: 40 }, (_, i) => i + 1);
-    for (const packetId of ids) client.sendPublish(scene.id, `${packetId}`, { qos: 2, packetId });
+    const burst = ids.map((packetId) =>
+      packetBytes(0x34, `"${scene.id}" ${hex16(packetId)} 00 '${packetId}'`),
+    );
+    client.send(Buffer.concat(burst));
     for (const packetId of ids) await client.expectPacket('pubrec', { packetId, reasonCode: 0 });
     for (const packetId of ids) client.sendAck('pubrel', packetId);
     for (const packetId of ids) await client.expectPacket('pubcomp', { packetId, reasonCode: 0 });

@@ -1,7 +1,10 @@
 /** Properties of MQTT 5.0: what is passed on, and what the broker makes of those that are meant for it. */
 import assert from 'node:assert/strict';
+import { encodePacket } from '../../src/mqtt/encode.js';
 import type { Properties } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
+import type { ConnectOptions } from '../support/clients/packet-socket.js';
+import type { RawClient } from '../support/clients/raw-client.js';
 import { packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
@@ -281,6 +284,84 @@ statement(
     await back.expectSilence();
   },
 );
+
+statement(
+  { v5: '3.1.2-24' },
+  'a client that takes no packet as large as its CONNACK is closed, and displaces nobody',
+  async (scene) => {
+    const clientId = scene.id;
+    const watcher = await scene.connect();
+    await watcher.subscribe(`${scene.id}/#`, 0);
+    const will = {
+      topic: `${scene.id}/will`,
+      payload: Buffer.of(),
+      qos: 0,
+      retain: false,
+      properties: {},
+    } as const;
+    const running = await scene.connectLasting(clientId, { will });
+    for (const maximumPacketSize of [1, 2, 7]) {
+      for (const cleanStart of [false, true]) {
+        const small = await scene.openWith({ clientId, cleanStart, properties: { maximumPacketSize } });
+        await small.expectClosed();
+        await running.expectSilence();
+      }
+    }
+    await watcher.expectSilence();
+    const { length } = await connackBytes(scene, { properties: { maximumPacketSize: 100 } });
+    await (await scene.openWith({ properties: { maximumPacketSize: length - 1 } })).expectClosed();
+    await scene.connect({ properties: { maximumPacketSize: length } });
+  },
+);
+
+statement({ v5: '3.1.2-24' }, 'a refusal that is too large for the client is not sent', async (scene) => {
+  for (const [bytes, refusal] of [
+    // A faulty CONNECT: an authentication method that is not known, and a client id that is no UTF-8.
+    [`"MQTT" 05 02 003c 09 2700000004 15 "m" "${scene.id}"`, undefined],
+    ['"MQTT" 05 02 003c 05 2700000004 0001ff', undefined],
+    ['"MQTT" 05 02 003c 05 2700000005 0001ff', ReasonCode.clientIdentifierNotValid],
+  ] as const) {
+    const client = await scene.openWith(packetBytes(0x10, bytes));
+    if (refusal !== undefined) await client.expectPacket('connack', { reasonCode: refusal });
+    await client.expectClosed();
+  }
+});
+
+statement(
+  { v5: '3.1.2-24 4.13.1-1' },
+  'a SUBSCRIBE or UNSUBSCRIBE whose answer is too large for the client ends the connection and changes nothing',
+  async (scene) => {
+    const filters = Array.from({ length: 40 }, (_, i) => `${scene.id}/${i}`);
+    const options = { clientId: scene.id, properties: { maximumPacketSize: 44 } };
+    const request = { qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+    const subscribe = (client: RawClient, some: string[]) =>
+      client.send({
+        type: 'subscribe',
+        packetId: 1,
+        subscriptions: some.map((filter) => ({ filter, ...request })),
+        properties: {},
+      });
+    const client = await scene.connectLasting(scene.id, options);
+    subscribe(client, filters.slice(1));
+    await client.expectPacket('suback', { packetId: 1 });
+    subscribe(client, filters);
+    await scene.expectFault(client, ReasonCode.packetTooLarge);
+    const again = await scene.connectLasting(scene.id, options);
+    again.send({ type: 'unsubscribe', packetId: 2, filters, properties: {} });
+    await scene.expectFault(again, ReasonCode.packetTooLarge);
+    const last = await scene.connectLasting(scene.id, options);
+    const publisher = await scene.connect();
+    await publisher.publish(filters[0]!, 'not subscribed');
+    await publisher.publish(filters[1]!, 'x');
+    await last.expectPublish(filters[1]!, 'x');
+  },
+);
+
+/** The CONNACK as it was sent. */
+async function connackBytes(scene: Scene, options: ConnectOptions): Promise<Uint8Array> {
+  const { connack } = await scene.connect(options);
+  return encodePacket(connack!, 5);
+}
 
 statement(
   { v5: '3.1.2-24 3.3.2-17' },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Qos } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
+import type { RawClient } from '../support/clients/raw-client.js';
 import { bytes, packetBytes } from '../support/packets/packet-bytes.js';
 import { runStatements, type Scene, statement } from './statement.js';
 
@@ -106,7 +107,7 @@ statement(
 );
 
 statement(
-  { v3: '', v4: '3.3.5-1' },
+  { v3: '', v4: '3.3.5-1', v5: '3.3.4-2' },
   'overlapping subscriptions: one copy where it is configured so',
   async (scene) => {
     const filters = ['#', 'a', '+', 'a/#', '+/#'];
@@ -120,6 +121,30 @@ statement(
       await subscriber.expectPublish(`${scene.id}/a`, 'x', { qos: 2 });
       await subscriber.expectSilence();
     }
+  },
+  { config: 'allow_duplicate_messages false' },
+);
+
+statement(
+  { v5: '3.3.4-4' },
+  'overlapping subscriptions: the one copy has the identifiers of all, live and from the queue',
+  async (scene) => {
+    const publisher = await scene.connect();
+    const subscriber = await scene.connectLasting(scene.id);
+    await subscriber.subscribe(`${scene.id}/#`, 0, { identifier: 7 });
+    await subscriber.subscribe(`${scene.id}/+`, 1, { identifier: 268_435_455 });
+    await subscriber.subscribe(`${scene.id}/a`, 1);
+    const expectCopy = async (client: RawClient, payload: string): Promise<void> => {
+      const { packetId, properties } = await client.expectPublish(`${scene.id}/a`, payload, { qos: 1 });
+      assert.deepEqual(properties.subscriptionIdentifiers!.toSorted(), [268_435_455, 7]);
+      client.sendAck('puback', packetId);
+      await client.expectSilence();
+    };
+    await publisher.publish(`${scene.id}/a`, 'live');
+    await expectCopy(subscriber, 'live');
+    await subscriber.disconnect();
+    await publisher.publish(`${scene.id}/a`, 'queued');
+    await expectCopy(await scene.connectLasting(scene.id), 'queued');
   },
   { config: 'allow_duplicate_messages false' },
 );
@@ -415,11 +440,11 @@ statement(
   { v5: '1.5.5-1 2.2.2-1' },
   'what the broker sends has its lengths in as few bytes as possible',
   async (scene) => {
-    // Remaining length and property length come in more bytes than needed, and must not go out like that.
+    // The remaining length comes in more bytes than needed, and must not go out like that.
     const subscriber = await scene.connect();
     await subscriber.subscribe(scene.id);
     const publisher = await scene.connect();
-    const body = bytes(`"${scene.id}" 8000 'x'`);
+    const body = bytes(`"${scene.id}" 00 'x'`);
     publisher.send(Buffer.concat([Buffer.of(0x30, 0x80 | body.length, 0), body]));
     const { properties } = await subscriber.expectPublish(scene.id, 'x');
     assert.deepEqual(properties, {});

@@ -83,6 +83,67 @@ statement(
   },
 );
 
+statement(
+  { v5: '4.3.3-4' },
+  'PUBREC of 0x80 or more for what the broker does not know is not answered',
+  async (scene) => {
+    const client = await scene.connect();
+    client.send('50 03 0001 80');
+    await client.expectSilence();
+  },
+);
+
+for (const { qos, answers, wrong } of [
+  { qos: 1, answers: [], wrong: '50 02' },
+  { qos: 1, answers: [], wrong: '70 02' },
+  { qos: 2, answers: [], wrong: '40 02' },
+  { qos: 2, answers: [], wrong: '70 02' },
+  { qos: 2, answers: ['pubrec'], wrong: '40 02' },
+] as const) {
+  statement(
+    {
+      v3: '',
+      v4: qos === 1 ? '4.3.2-1' : '4.3.3-1',
+      v5: qos === 1 ? '4.3.2-3 4.13.1-1' : '4.3.3-3 4.13.1-1',
+    },
+    `${wrong} is not the answer to QoS ${qos}${answers.length > 0 ? ' after PUBREC' : ''}: the connection ends, and the message is sent again`,
+    async (scene) => {
+      const { subscriber, publisher } = await pair(scene);
+      await publisher.publish(scene.id, 'x', { qos });
+      const { packetId } = await subscriber.expectPublish(scene.id, 'x', { qos });
+      for (const answer of answers) {
+        subscriber.sendAck(answer, packetId);
+        await subscriber.expectPacket('pubrel', { packetId });
+      }
+      subscriber.send(`${wrong} ${packetId.toString(16).padStart(4, '0')}`);
+      await scene.expectFault(subscriber, ReasonCode.protocolError);
+      const again = await scene.connectLasting(scene.id);
+      if (answers.length > 0) await again.expectPacket('pubrel', { packetId });
+      else await again.expectPublish(scene.id, 'x', { qos, dup: true, packetId });
+    },
+  );
+}
+
+statement(
+  { v5: '4.3.3-4 4.13.1-1' },
+  'PUBREC of 0x80 or more is no answer to QoS 1, or to PUBREL',
+  async (scene) => {
+    for (const qos of [1, 2] as const) {
+      const subscriber = await scene.connect();
+      await subscriber.subscribe(`${scene.id}/${qos}`, 2);
+      const publisher = await scene.connect();
+      await publisher.publish(`${scene.id}/${qos}`, 'x', { qos });
+      const { packetId } = await subscriber.expectPublish(`${scene.id}/${qos}`, 'x', { qos });
+      if (qos === 2) {
+        subscriber.sendAck('pubrec', packetId);
+        await subscriber.expectPacket('pubrel', { packetId });
+      }
+      subscriber.sendAck('pubrec', packetId, ReasonCode.unspecifiedError);
+      await scene.expectFault(subscriber, ReasonCode.protocolError);
+    }
+  },
+);
+
 statement({ v5: '4.4.0-2 4.3.3-4' }, 'a message that the client refuses is not sent again', async (scene) => {
   const { subscriber, publisher } = await pair(scene);
   await publisher.publish(scene.id, 'one', { qos: 1 });
@@ -134,38 +195,73 @@ statement(
 );
 
 statement(
-  { v5: '4.3.3-10' },
-  'QoS 2: another message under the id of one that waits for its PUBREL is refused, and the first one stays',
-  async (scene) => {
-    const { subscriber, publisher } = await pair(scene);
-    for (const [payload, reasonCode] of [
-      ['first', 0],
-      ['second', ReasonCode.packetIdentifierInUse],
-      ['first', 0],
-    ] as const) {
-      publisher.sendPublish(scene.id, payload, { qos: 2, packetId: 3 });
-      await publisher.expectPacket('pubrec', { packetId: 3, reasonCode });
-    }
-    publisher.sendAck('pubrel', 3);
-    await publisher.expectPacket('pubcomp', { packetId: 3, reasonCode: 0 });
-    await subscriber.expectPublish(scene.id, 'first');
-    await subscriber.expectSilence();
-  },
-);
-
-statement(
-  { v3: '', v4: '4.3.3-2' },
-  'QoS 2: before MQTT 5.0, where nothing can be refused, the later message takes the place of the first',
+  { v3: '', v4: '4.3.3-2', v5: '4.3.3-8' },
+  'QoS 2: another message under the id of one that waits for its PUBREL takes its place',
   async (scene) => {
     const { subscriber, publisher } = await pair(scene);
     for (const payload of ['first', 'second']) {
       publisher.sendPublish(scene.id, payload, { qos: 2, packetId: 3 });
-      await publisher.expectPacket('pubrec', { packetId: 3 });
+      await publisher.expectPacket('pubrec', { packetId: 3, reasonCode: 0 });
     }
     publisher.sendAck('pubrel', 3);
     await publisher.expectPacket('pubcomp', { packetId: 3 });
     await subscriber.expectPublish(scene.id, 'second');
     await subscriber.expectSilence();
+  },
+);
+
+statement(
+  { v3: '', v4: '4.3.3-2', v5: '4.3.3-8 4.4.0-1' },
+  'QoS 2: the first message of a device that has restarted is not lost to one of its session',
+  async (scene) => {
+    const watcher = await scene.connect();
+    await watcher.subscribe(scene.id, 2);
+    const device = await scene.connectLasting(`${scene.id}d`);
+    device.sendPublish(scene.id, 'before', { qos: 2, packetId: 1 });
+    await device.expectPacket('pubrec', { packetId: 1, reasonCode: 0 });
+    device.destroy();
+    const restarted = await scene.connectLasting(`${scene.id}d`);
+    assert.equal(await restarted.publish(scene.id, 'after', { qos: 2, packetId: 1 }), 0);
+    await watcher.expectPublish(scene.id, 'after');
+    await watcher.expectSilence();
+  },
+);
+
+statement(
+  { v3: '' },
+  'MQTT 3.1: PUBREL, SUBSCRIBE and UNSUBSCRIBE sent again have the DUP bit',
+  async (scene) => {
+    const client = await scene.connect();
+    client.sendPublish(scene.id, 'x', { qos: 2, packetId: 1 });
+    await client.expectPacket('pubrec', { packetId: 1 });
+    client.send('6a 02 0001');
+    await client.expectPacket('pubcomp', { packetId: 1 });
+    client.send('8a 08 0001 0003 612f62 00');
+    await client.expectPacket('suback', { packetId: 1, reasonCodes: [0] });
+    client.send('aa 07 0002 0003 612f62');
+    await client.expectPacket('unsuback', { packetId: 2 });
+  },
+);
+
+statement({ v3: '' }, 'MQTT 3.1: bits in the first byte of CONNECT are not looked at', async (scene) => {
+  for (const first of ['11', '18', '1f']) {
+    const client = await scene.openWith(
+      Buffer.from(`${first}10 0006 4d5149736470 03 02 003c 0002 7131`.replaceAll(' ', ''), 'hex'),
+    );
+    await client.expectPacket('connack', { reasonCode: 0 });
+    await client.disconnect();
+  }
+});
+
+statement(
+  { v3: '', v4: '2.2.2-2', v5: '2.1.3-1 4.13.1-1' },
+  'packet type 0 ends the connection at its first byte',
+  async (scene) => {
+    for (const first of ['00', '0f']) {
+      const client = await scene.connect();
+      client.send(first);
+      await scene.expectFault(client, ReasonCode.protocolError);
+    }
   },
 );
 

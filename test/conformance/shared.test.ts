@@ -43,6 +43,19 @@ async function publishAll(scene: Scene, payloads: readonly string[]): Promise<vo
 }
 
 statement(
+  { v4: '', v5: '4.8.2-1' },
+  'a group without a name is refused, the other filters are not',
+  async (scene) => {
+    const client = await scene.connect();
+    const request = { qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+    const subscriptions = [`$share//${scene.id}`, scene.id].map((filter) => ({ filter, ...request }));
+    client.send({ type: 'subscribe', packetId: 1, subscriptions, properties: {} });
+    const refused = scene.isV5 ? ReasonCode.topicFilterInvalid : 0x80;
+    await client.expectPacket('suback', { packetId: 1, reasonCodes: [refused, 1] });
+  },
+);
+
+statement(
   { v3: '', v4: '4.5.0-1', v5: '4.8.2-1' },
   'each message goes to one member, and fairly',
   async (scene) => {

@@ -130,7 +130,7 @@ export const statementsV5: readonly StatementRow[] = [
   ['3.3.4-1', 'both', 'A PUBLISH is answered as its QoS asks.'],
   ['3.3.4-2', 'server', 'Overlapping subscriptions: the highest QoS of them is respected.'],
   ['3.3.4-3', 'server', 'A message carries the identifier of the subscription it came by.'],
-  ['3.3.4-4', 'server', 'One copy for several subscriptions carries the identifiers of all.', 'The broker sends a copy for each subscription, which the next statement is about.'],
+  ['3.3.4-4', 'server', 'One copy for several subscriptions carries the identifiers of all.'],
   ['3.3.4-5', 'server', 'A copy for each subscription carries the identifier of that one.'],
   ['3.3.4-6', 'client', 'No subscription identifier in a PUBLISH of a client.'],
   ['3.3.4-7', 'client', 'A client has no more unacknowledged than the server\'s receive maximum.'],

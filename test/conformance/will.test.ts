@@ -1,4 +1,5 @@
 /** Wills: when they are published, how, and when not. */
+import assert from 'node:assert/strict';
 import type { DisconnectPacket, Properties, Will } from '../../src/mqtt/packets.js';
 import { ReasonCode } from '../../src/mqtt/reason-codes.js';
 import type { RawClient } from '../support/clients/raw-client.js';
@@ -176,6 +177,22 @@ statement({ v5: '3.1.3-9' }, 'a client that is back within the delay: no will', 
   await expectNothingFor(scene, watcher);
   await back.expectSilence();
 });
+
+statement(
+  { v3: '', v4: '3.1.2-8 3.1.4-2', v5: '3.1.2-8 3.1.4-3' },
+  'another connection ends the first one, whose will is due though the session goes on',
+  async (scene) => {
+    const watcher = await watch(scene);
+    const options = scene.lasting(scene.id);
+    const old = await scene.connect({ ...options, will: will(`${scene.id}/w`) });
+    const taking = await scene.connect(options);
+    await scene.expectFault(old, ReasonCode.sessionTakenOver);
+    await watcher.expectPublish(`${scene.id}/w`, 'gone');
+    assert.equal(taking.connack!.sessionPresent, scene.version !== 3);
+    await taking.disconnect();
+    await expectNothingFor(scene, watcher);
+  },
+);
 
 statement(
   { v5: '3.1.3-9' },

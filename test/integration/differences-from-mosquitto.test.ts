@@ -40,6 +40,21 @@ const differences: readonly Difference[] = [
     mosquitto: '50020007 50020007 e00182 closed',
   },
   {
+    what: 'a shared subscription without a share name',
+    packets: [CONNECT, packetBytes(0x82, "00 01 00 00 09 '$share//a' 00")],
+    midge: '90040001008f',
+    mosquitto: '900400010000',
+  },
+  {
+    what: 'a SUBACK larger than the client takes',
+    packets: [
+      packetBytes(0x10, "00 04 'MQTT' 05 02 00 3c 05 27 00 00 00 14 00 02 'ab'"),
+      packetBytes(0x82, `00 01 00 ${"00 01 'a' 00 ".repeat(20)}`),
+    ],
+    midge: '200e00000b22000a27001e8480210014 e00195 closed',
+    mosquitto: `200900000622000a210014 9017000100${'00'.repeat(20)}`,
+  },
+  {
     what: 'a topic with more than 200 levels',
     packets: [CONNECT, packetBytes(0x32, `01 f5 '${deepTopic}' 00 01 00 'x'`)],
     midge: '4003000190',

@@ -520,7 +520,7 @@ describe('limits', { concurrency: 3 }, () => {
   );
 
   withBrokers(
-    'allow_duplicate_messages false: one copy for MQTT 3, one for each subscription for MQTT 5.0',
+    'allow_duplicate_messages false: one copy, in MQTT 5.0 too',
     async (t, broker) => {
       for (const version of versions) {
         const client = await RawClient.connect(t, broker, version);
@@ -528,7 +528,6 @@ describe('limits', { concurrency: 3 }, () => {
         await client.subscribe(`dup/${version}/+`, 1);
         const publisher = await RawClient.connect(t, broker, version);
         await publisher.publish(`dup/${version}/a`, 'x');
-        if (version === 5) await client.expectPublish('dup/5/a', 'x');
         await client.expectPublish(`dup/${version}/a`, 'x');
         await client.expectSilence();
       }

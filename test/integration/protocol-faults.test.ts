@@ -135,7 +135,7 @@ const faults: readonly Fault[] = [
     v3Bytes: null,
   },
   { what: 'UNSUBSCRIBE without a filter', bytes: 'a2 03 00 01 00', v5: malformed, v3Bytes: 'a2 02 00 01' },
-  { what: 'PUBREL with wrong flags', bytes: '60 02 00 01', v5: protocolError },
+  { what: 'PUBREL with wrong flags', bytes: '60 02 00 01', v5: malformed },
   { what: 'a reserved packet type', bytes: '00 00', v5: protocolError },
   { what: 'CONNACK from a client', bytes: '20 03 00 00 00', v5: protocolError, v3Bytes: '20 02 00 00' },
   { what: 'SUBACK from a client', bytes: '90 04 00 01 00 00', v5: protocolError },

@@ -111,7 +111,7 @@ const wills: readonly [
   sent: boolean,
 ][] = [
   ['a clean session', 4, { cleanStart: true }, { cleanStart: false }, true],
-  ['a lasting session that goes on', 4, { cleanStart: false }, { cleanStart: false }, false],
+  ['a lasting session that goes on', 4, { cleanStart: false }, { cleanStart: false }, true],
   ['a lasting session that ends', 4, { cleanStart: false }, { cleanStart: true }, true],
   ['5.0, a session that ends with its connection', 5, { cleanStart: true }, { cleanStart: false }, true],
   [
@@ -119,7 +119,7 @@ const wills: readonly [
     5,
     { properties: { sessionExpiryInterval: 60 } },
     { cleanStart: false },
-    false,
+    true,
   ],
   ['5.0, a clean start', 5, { properties: { sessionExpiryInterval: 60 } }, { cleanStart: true }, true],
 ];

@@ -73,6 +73,8 @@ const connects: ConnectRow[] = [
   ['3.1.2.11 no properties', '"MQTT" 05 02 003c', 'v5 129', MALFORMED, /incomplete/],
   ['3.1.2.11 properties longer than the packet', '"MQTT" 05 02 003c 7f 210005', 'v5 129', MALFORMED, /incomplete/],
   ['1.5.5 property length of five bytes', '"MQTT" 05 02 003c ffffffff7f "p"', 'v5 129', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] property length in more bytes than it needs', '"MQTT" 05 02 003c 8000 "p"', 'v5 129', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] property length of the will in more bytes than it needs', '"MQTT" 05 06 003c 00 "p" 8000 "w" "x"', 'v5 129', MALFORMED, /overlong variable byte integer/],
   ['2.2.2.2 unknown property', '"MQTT" 05 02 003c 02 7f00 "p"', 'v5 129', MALFORMED, /invalid property 0x7f/],
   ['2.2.2.2 property above the table', '"MQTT" 05 02 003c 03 ff0100 "p"', 'v5 129', MALFORMED, /invalid property 0xff/],
   ['2.2.2.2 property of PUBLISH', '"MQTT" 05 02 003c 02 0101 "p"', 'v5 129', MALFORMED, /invalid property 0x01/],
@@ -150,8 +152,8 @@ const fromClientV5: Row[] = [
   ['[MQTT-2.1.3-1] flags on PINGREQ', 0xc1, '', MALFORMED, /PINGREQ with non-zero reserved flags \(C1\)/],
   ['[MQTT-3.14.1-1] flags on DISCONNECT', 0xe1, '', MALFORMED, /DISCONNECT with non-zero reserved flags \(E1\)/],
   ['[MQTT-3.15.1-1] flags on AUTH', 0xf1, '18 04 15 "m"', MALFORMED, /AUTH with non-zero reserved flags \(F1\)/],
-  ['[MQTT-3.6.1-1] PUBREL without its flags', 0x60, '0001', PROTOCOL_ERROR, /^PUBREL with non-zero reserved flags \(60\)\.$/],
-  ['[MQTT-3.6.1-1] PUBREL with DUP', 0x6a, '0001', PROTOCOL_ERROR, /^PUBREL with non-zero reserved flags \(6A\)\.$/],
+  ['[MQTT-3.6.1-1] PUBREL without its flags', 0x60, '0001', MALFORMED, /^PUBREL with non-zero reserved flags \(60\)\.$/],
+  ['[MQTT-3.6.1-1] PUBREL with DUP', 0x6a, '0001', MALFORMED, /^PUBREL with non-zero reserved flags \(6A\)\.$/],
   ['[MQTT-3.8.1-1] SUBSCRIBE without its flags', 0x80, '0001 00 "a" 00', MALFORMED, /SUBSCRIBE with non-zero reserved flags \(80\)/],
   ['[MQTT-3.8.1-1] SUBSCRIBE with DUP', 0x8a, '0001 00 "a" 00', MALFORMED, /SUBSCRIBE with non-zero reserved flags \(8A\)/],
   ['[MQTT-3.10.1-1] UNSUBSCRIBE without its flags', 0xa0, '0001 00 "a"', MALFORMED, /UNSUBSCRIBE with non-zero reserved flags \(A0\)/],
@@ -210,6 +212,13 @@ const fromClientV5: Row[] = [
   ['3.8.2.1 SUBSCRIBE without properties', 0x82, '0001', MALFORMED, /incomplete/],
   ['3.8.2.1.2 subscription identifier 0', 0x82, '0001 02 0b00 "a" 00', PROTOCOL_ERROR, /subscription-identifier = 0/],
   ['3.8.2.1.2 subscription identifier twice', 0x82, '0001 04 0b01 0b02 "a" 00', PROTOCOL_ERROR, /duplicate subscription-identifier/],
+  ['[MQTT-1.5.5-1] SUBSCRIBE with a property length in more bytes than it needs', 0x82, '0001 8000 "p" 00', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] subscription identifier in more bytes than it needs', 0x82, '0001 03 0b8100 "a" 00', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] PUBLISH with a property length in more bytes than it needs', 0x30, '"a" 8000', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] PUBLISH with properties whose length has more bytes than it needs', 0x30, '"a" 828000 0101', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] PUBACK with a property length in more bytes than it needs', 0x40, '0001 00 8000', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] UNSUBSCRIBE with a property length in more bytes than it needs', 0xa2, '0001 8000 "a"', MALFORMED, /overlong variable byte integer/],
+  ['[MQTT-1.5.5-1] DISCONNECT with a property length in more bytes than it needs', 0xe0, '00 8000', MALFORMED, /overlong variable byte integer/],
   ['3.8.2.1.2 subscription identifier of five bytes', 0x82, '0001 06 0bffffffff7f "a" 00', MALFORMED, /overlong variable byte integer/],
   ['[MQTT-3.8.3-2] SUBSCRIBE without a filter', 0x82, '0001 00', MALFORMED, /no topic filter/],
   ['[MQTT-3.8.3-1] SUBSCRIBE with a filter that is no UTF-8', 0x82, '0001 00 0002c080 00', MALFORMED, /UTF-8 in topic filter/],
@@ -256,8 +265,6 @@ const fromClientV4: Row[] = [
   ['2.2.1 packet type 0', 0x00, '', PROTOCOL_ERROR, /^RESERVED packet\.$/],
   ['2.2.1 packet type 15', 0xf0, '', PROTOCOL_ERROR, /^RESERVED packet\.$/],
   ['[MQTT-2.2.2-2] flags on PUBACK', 0x42, '0001', MALFORMED, /reserved flags/],
-  ['[MQTT-3.6.1-1] PUBREL with DUP', 0x6a, '0001', PROTOCOL_ERROR, /reserved flags/],
-  ['[MQTT-3.8.1-1] SUBSCRIBE with DUP', 0x8a, '0001 "a" 00', MALFORMED, /reserved flags/],
   ['[MQTT-3.10.1-1] UNSUBSCRIBE without its flags', 0xa0, '0001 "a"', MALFORMED, /reserved flags/],
   ['[MQTT-3.14.1-1] flags on DISCONNECT', 0xe2, '', MALFORMED, /reserved flags/],
   ['[MQTT-3.3.1-4] PUBLISH with QoS 3', 0x36, '"a" 0001', MALFORMED, /^Invalid QoS/],
@@ -283,6 +290,9 @@ const fromClientV4: Row[] = [
 
 // biome-ignore format: one packet a line
 const onlyFromClientV4: Row[] = [
+  ['[MQTT-3.6.1-1] PUBREL with DUP', 0x6a, '0001', MALFORMED, /reserved flags/],
+  ['[MQTT-3.8.1-1] SUBSCRIBE with DUP', 0x8a, '0001 "a" 00', MALFORMED, /reserved flags/],
+  ['[MQTT-3.10.1-1] UNSUBSCRIBE with DUP', 0xaa, '0001 "a"', MALFORMED, /reserved flags/],
   ['[MQTT-3.8.3-3] SUBSCRIBE without a filter', 0x82, '0001', MALFORMED, /no topic filter/],
   ['[MQTT-3.10.3-2] UNSUBSCRIBE without a filter', 0xa2, '0001', MALFORMED, /no topic filter/],
 ];
@@ -366,6 +376,16 @@ export const malformedConnects: readonly MalformedPacket[] = [
       /^First packet not CONNECT \(11\)/,
     ]),
     bytes: packetBytes(0x11, '"MQTT" 05 02 003c 00 "p"'),
+  },
+  {
+    ...connectRow([
+      '2.2.2 flags on a CONNECT of 3.1.1',
+      '"MQTT" 04 02 003c "p"',
+      'closed',
+      PROTOCOL_ERROR,
+      /^First packet not CONNECT \(1F\)/,
+    ]),
+    bytes: packetBytes(0x1f, '"MQTT" 04 02 003c "p"'),
   },
 ];
 

@@ -1,8 +1,11 @@
 /** Clients that keep more QoS 2 messages unreleased than CONNACK allowed: a burst is taken, a habit is not. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { NO_BYTES } from '../../../src/base/no-bytes.js';
+import { encodePacket } from '../../../src/mqtt/encode.js';
 import type { BrokerClient } from '../../support/brokers/broker-client.js';
 import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { publishPacket } from '../../support/packets/publication.js';
 
 const options = { settings: { maxInflightMessages: 2 } };
 const warning =
@@ -13,6 +16,15 @@ function publish(client: BrokerClient, ...packetIds: number[]): void {
     client.publish('t', 'x', { qos: 2, packetId });
     client.expectPacket('pubrec', { packetId, reasonCode: 0 });
   }
+}
+
+/** All in one piece, as they arrive from a client that does not wait for answers. */
+function burst(client: BrokerClient, packetIds: readonly number[]): void {
+  const publishes = packetIds.map((packetId) =>
+    publishPacket({ topic: 't', payload: NO_BYTES, qos: 2, packetId }),
+  );
+  client.send(Buffer.concat(publishes.map((packet) => encodePacket(packet, 5))));
+  for (const packetId of packetIds) client.expectPacket('pubrec', { packetId, reasonCode: 0 });
 }
 
 function release(client: BrokerClient, packetId: number): void {
@@ -36,10 +48,38 @@ describe('beyond the receive maximum', () => {
     assert.equal(fixture.takeLog(/disconnected: receive maximum exceeded\.$/).length, 1);
   });
 
+  test('a client that sends twice its maximum, each after the answer to the one before, is closed at once', async () => {
+    const fixture = new BrokerFixture(options);
+    const client = await fixture.connect(5, { clientId: 'c' });
+    publish(client, 1, 2, 3);
+    client.publish('t', 'x', { qos: 2, packetId: 4 });
+    client.expectClosed(0x93);
+  });
+
+  test('a burst that goes on after the first answers is taken once', async () => {
+    const fixture = new BrokerFixture(options);
+    const client = await fixture.connect(5, { clientId: 'c' });
+    burst(client, [1, 2, 3, 4]);
+    burst(client, [5, 6, 7]);
+    client.publish('t', 'x', { qos: 2, packetId: 8 });
+    client.expectClosed(0x93);
+  });
+
+  test('a client that releases some of them has its room again', async () => {
+    const fixture = new BrokerFixture(options);
+    const client = await fixture.connect(5, { clientId: 'c' });
+    publish(client, 1, 2, 3);
+    for (let packetId = 4; packetId < 20; packetId += 1) {
+      release(client, packetId - 3);
+      publish(client, packetId);
+    }
+    assert.equal(client.isClosed, false);
+  });
+
   test('a client that goes on to release is served, however long it takes', async () => {
     const fixture = new BrokerFixture(options);
     const client = await fixture.connect(5, { clientId: 'c' });
-    publish(client, 1, 2, 3, 4, 5, 6, 7);
+    burst(client, [1, 2, 3, 4, 5, 6, 7]);
     for (let packetId = 1; packetId <= 7; packetId += 1) {
       fixture.advance(4);
       release(client, packetId);

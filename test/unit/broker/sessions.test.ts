@@ -144,6 +144,28 @@ describe('session expiry', () => {
     });
   }
 
+  for (const [name, version, interval, persistentClientExpiration] of [
+    ['v5', 5, 10, undefined],
+    ['v5, persistent_client_expiration', 5, NEVER, 10],
+    ['v4, persistent_client_expiration', 4, NEVER, 10],
+  ] as const) {
+    test(`${name}: one that has ended is not taken up, be it in the same second`, async () => {
+      const fixture = new BrokerFixture({ settings: { persistentClientExpiration } });
+      const client = await fixture.connect(version, staying(version, interval));
+      client.subscribe('t', 1);
+      client.disconnect();
+      (await fixture.connect()).publish('t', 'old', { qos: 1 });
+      fixture.now += 10_000;
+      const again = await fixture.connect(version, staying(version, interval));
+      assert.equal(again.connack!.sessionPresent, false);
+      again.expectNothing();
+      assert.equal(fixture.broker.routes.subscriptionCount, 0);
+      assert.equal(fixture.count('sessionsExpired'), 1);
+      assert.deepEqual(fixture.directory.ended, []);
+      assert.match(fixture.log.join('\n'), /^notice Expiring client c due to timeout\.$/m);
+    });
+  }
+
   test('begins when the client goes, each time anew', async () => {
     const fixture = new BrokerFixture();
     let client = await fixture.connect(5, staying(5, 10));

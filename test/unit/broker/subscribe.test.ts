@@ -94,26 +94,63 @@ describe('overlapping subscriptions', () => {
   const filters = ['a/#', 'a/+', 'a/b'] as const;
 
   test('MQTT 5.0 gets one copy for each, with its identifier [MQTT-3.3.4-3]', async () => {
-    for (const allowDuplicateMessages of [true, false]) {
-      const fixture = new BrokerFixture({ settings: { allowDuplicateMessages } });
-      const client = await fixture.connect(5);
-      for (const [i, filter] of filters.entries())
-        client.subscribe(filter, i as 0 | 1 | 2, { identifier: 10 + i });
-      (await fixture.connect()).publish('a/b', 'x', { qos: 1 });
-      const copies = client.take() as PublishPacket[];
-      assert.deepEqual(
-        copies.map(({ qos, properties }) => [qos, ...properties.subscriptionIdentifiers!]),
-        [
-          [1, 12],
-          [1, 11],
-          [0, 10],
-        ],
-      );
-    }
+    const fixture = new BrokerFixture();
+    const client = await fixture.connect(5);
+    for (const [i, filter] of filters.entries())
+      client.subscribe(filter, i as 0 | 1 | 2, { identifier: 10 + i });
+    (await fixture.connect()).publish('a/b', 'x', { qos: 1 });
+    const copies = client.take() as PublishPacket[];
+    assert.deepEqual(
+      copies.map(({ qos, properties }) => [qos, ...properties.subscriptionIdentifiers!]),
+      [
+        [1, 12],
+        [1, 11],
+        [0, 10],
+      ],
+    );
   });
 
-  test('older clients get one for each, or with allow_duplicate_messages false one', async () => {
-    for (const version of [3, 4] as const) {
+  test('MQTT 5.0 gets one copy with all identifiers with allow_duplicate_messages false [MQTT-3.3.4-4]', async () => {
+    const fixture = new BrokerFixture({ settings: { allowDuplicateMessages: false } });
+    const client = await fixture.connect(5);
+    client.subscribe('a/#', 0, { identifier: 10 });
+    client.subscribe('a/+', 2);
+    client.subscribe('+/b', 1, { identifier: 12, retainAsPublished: true });
+    client.subscribe('a/b', 1, { identifier: 10 });
+    const publisher = await fixture.connect();
+    for (const retain of [false, true]) {
+      publisher.publish('a/b', 'x', { qos: 2, packetId: 1, retain });
+      publisher.ack('pubrel', 1);
+      const copies = (client.take() as PublishPacket[]).filter(({ type }) => type === 'publish');
+      assert.deepEqual(
+        copies.map(({ qos, retain, properties }) => [
+          qos,
+          retain,
+          properties.subscriptionIdentifiers!.toSorted(),
+        ]),
+        [[2, retain, [10, 10, 12]]],
+      );
+    }
+    publisher.publish('a/c', 'x');
+    const [single] = client.take() as PublishPacket[];
+    assert.deepEqual(single!.properties.subscriptionIdentifiers, [10]);
+  });
+
+  test('a subscription with no local has no say in the one copy of what the client publishes', async () => {
+    const fixture = new BrokerFixture({ settings: { allowDuplicateMessages: false } });
+    const client = await fixture.connect(5);
+    client.subscribe('a/#', 2, { identifier: 10, noLocal: true });
+    client.subscribe('a/b', 0, { identifier: 11 });
+    client.publish('a/b', 'x');
+    const copies = client.take() as PublishPacket[];
+    assert.deepEqual(
+      copies.map(({ qos, properties }) => [qos, properties.subscriptionIdentifiers]),
+      [[0, [11]]],
+    );
+  });
+
+  test('clients get one for each, or with allow_duplicate_messages false one', async () => {
+    for (const version of [3, 4, 5] as const) {
       for (const allowDuplicateMessages of [true, false]) {
         const fixture = new BrokerFixture({ settings: { allowDuplicateMessages } });
         const clients = [await fixture.connect(version), await fixture.connect(version)];

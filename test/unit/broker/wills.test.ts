@@ -104,15 +104,15 @@ describe('a will', () => {
   });
 });
 
-describe('the will of a connection that is taken over [mosq: takeover]', () => {
+describe('the will of a connection that is taken over [MQTT-3.1.2-8] [MQTT-3.1.4-3]', () => {
   // biome-ignore format: one case a line
   const rows: [name: string, version: ProtocolVersion, old: ConnectOptions, cleanStart: boolean, sent: boolean][] = [
     ['v4 clean session', 4, { cleanStart: true }, false, true],
     ['v4 clean session, by a clean start', 4, { cleanStart: true }, true, true],
-    ['v4 session that stays', 4, { cleanStart: false }, false, false],
+    ['v4 session that stays', 4, { cleanStart: false }, false, true],
     ['v4 session that stays, by a clean start', 4, { cleanStart: false }, true, true],
     ['v5 expiry 0', 5, {}, false, true],
-    ['v5 session that stays', 5, staying, false, false],
+    ['v5 session that stays', 5, staying, false, true],
     ['v5 session that stays, by a clean start', 5, staying, true, true],
   ];
   for (const [name, version, old, cleanStart, sent] of rows) {
@@ -124,6 +124,15 @@ describe('the will of a connection that is taken over [mosq: takeover]', () => {
       assert.deepEqual(fixture.directory.willsDone, [['c', 2]]);
     });
   }
+});
+
+test('[MQTT-3.1.3-9] a takeover that goes on with the session drops a will with a delay', async () => {
+  const will = willOf({ properties: { willDelayInterval: 10 } });
+  const { fixture, watcher, client } = await scene(5, will, staying);
+  await fixture.connect(5, { clientId: 'c', ...staying, cleanStart: false });
+  client.expectClosed(0x8e);
+  fixture.advance(20);
+  watcher.expectNothing();
 });
 
 describe('the will delay [MQTT 5.0, 3.1.3.2.2]', () => {
@@ -156,6 +165,15 @@ describe('the will delay [MQTT 5.0, 3.1.3.2.2]', () => {
     const { fixture, watcher, client } = await scene(5, delayed(5), staying);
     client.breakOff();
     fixture.advance(300);
+    assert.equal(watcher.take().length, 1);
+    assert.deepEqual(fixture.directory.willsDone, [['c', 2]]);
+  });
+
+  test('a client that comes back when the delay is over, be it in the same second, does not take its will back', async () => {
+    const { fixture, watcher, client } = await scene(5, delayed(10), staying);
+    client.breakOff();
+    fixture.now += 10_000;
+    await fixture.connect(5, { clientId: 'c', ...staying });
     assert.equal(watcher.take().length, 1);
     assert.deepEqual(fixture.directory.willsDone, [['c', 2]]);
   });

@@ -255,17 +255,29 @@ test('protocol faults', () => {
     [lines.protocolError('c', 'RESERVED packet.'), 'Protocol error from c: RESERVED packet.'],
     [protocolFault.firstPacketNotConnect(0xc0), 'First packet not CONNECT (C0).'],
     [protocolFault.emptyClientIdForbidden(), 'CONNECT with zero length clientid when forbidden.'],
+    [
+      protocolFault.wrongAck('pubrec', 3),
+      'PUBREC for message ID 3, which waits for another acknowledgement.',
+    ],
+    [
+      protocolFault.connackTooLarge(11, 2),
+      'CONNECT with maximum-packet-size 2, less than the 11 bytes of its CONNACK.',
+    ],
+    [
+      protocolFault.answerTooLarge('SUBSCRIBE'),
+      "SUBSCRIBE packet whose answer is larger than the client's maximum-packet-size.",
+    ],
     [protocolFault.invalidTopicAlias(11), 'PUBLISH invalid topic alias (11).'],
     [
       protocolFault.sessionExpiryMismatch(60, 0),
       'DISCONNECT packet with mismatched session-expiry-interval (60:0).',
     ],
+    [
+      lines.unnamedShareGroup('c', '$share//a'),
+      'A filter of c is refused: $share//a names no group between $share/ and the next /.',
+    ],
     [lines.tooHighQos('c'), 'Too high QoS in PUBLISH from c, disconnecting.'],
     [lines.reusedMessageId(3, 'c'), 'Reused message ID 3 from c detected. Clearing from storage.'],
-    [
-      lines.messageIdInUse(3, 'c'),
-      'Client c has used message ID 3 for another message before its PUBREL: refused.',
-    ],
     [
       lines.receiveMaximumExceeded('c'),
       'Client c has exceeded its receive-maximum quota. This behaviour must be fixed on the client.',

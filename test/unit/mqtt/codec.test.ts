@@ -23,7 +23,6 @@ describe('bytes that are taken, though one would not send them', () => {
     ['an acknowledgement with no properties spelled out', 5, bytes('62 04 0001 00 00'), { properties: {} }],
     ['a DISCONNECT with everything spelled out', 5, bytes('e0 02 00 00'), { type: 'disconnect', properties: {} }],
     ['a remaining length in four bytes', 4, bytes('c0 80808000'), { type: 'pingreq' }],
-    ['a property length in two bytes', 5, bytes('30 07 "a" 8200 0101'), { properties: { payloadFormatIndicator: 1 } }],
     ['v3.1 reserved connect flag', 3, packetBytes(0x10, '"MQIsdp" 03 03 003c "p"'), { clientId: 'p' }],
     ['v3.1 will retain without a will', 3, packetBytes(0x10, '"MQIsdp" 03 22 003c "p"'), { clientId: 'p' }],
     ['v3.1 user name missing', 3, packetBytes(0x10, '"MQIsdp" 03 82 003c "p"'), { clientId: 'p' }],

@@ -118,6 +118,7 @@ describe('limits', () => {
   const rows: [name: string, stream: string, maximumPacketSize: number | undefined, reasonCode: number | undefined][] = [
     ['a remaining length of five bytes', 'c0 8080808000', undefined, 0x81],
     ['a fourth length byte that announces a fifth', '30 ffffffff', undefined, 0x81],
+    ['packet type 0 at its first byte', '00', undefined, 0x82],
     ['a length in more bytes than needed', 'c0 80808000', undefined, undefined],
     ['a packet of just the maximum', '3003 "a"', 5, undefined],
     ['a packet above it', '3004 "a"', 5, 0x95],
