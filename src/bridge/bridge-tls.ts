@@ -36,9 +36,7 @@ const HASHED_NAME = /^[0-9a-f]{8}\.\d+$/;
 /** @returns `undefined` for a bridge without TLS @throws Error whose message is a clause for people */
 export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarget | undefined> {
   const { bridgeIdentity: identity, bridgePsk: psk, bridgeAlpn, bridgeRequireOcsp: requireOcsp } = settings;
-  const { bridgeCafile, bridgeCapath, bridgeTlsUseOsCerts } = settings;
-  const hasAuthorities = bridgeCafile !== undefined || bridgeCapath !== undefined || bridgeTlsUseOsCerts;
-  if (psk === undefined && !hasAuthorities) return undefined;
+  if (!usesTls(settings)) return undefined;
   const isKeyed = psk !== undefined && identity !== undefined;
   const secureContext = contextOf(await (isKeyed ? keyedOptions(settings) : certificateOptions(settings)));
   const options = { secureContext, ...(bridgeAlpn !== undefined && { ALPNProtocols: [bridgeAlpn] }) };
@@ -47,11 +45,33 @@ export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarg
   return { options, requireOcsp, preSharedKey: { identity, key } };
 }
 
+function usesTls(settings: BridgeSettings): boolean {
+  const { bridgePsk, bridgeCafile, bridgeCapath, bridgeTlsUseOsCerts } = settings;
+  return (
+    bridgePsk !== undefined || bridgeCafile !== undefined || bridgeCapath !== undefined || bridgeTlsUseOsCerts
+  );
+}
+
+function hasKey({ bridgePsk, bridgeIdentity }: BridgeSettings): boolean {
+  return bridgePsk !== undefined && bridgeIdentity !== undefined;
+}
+
+/** @returns why OpenSSL refuses the lists of ciphers of a bridge; `null` if it takes them, or there is no TLS */
+export function cipherFaultOf(settings: BridgeSettings): string | null {
+  if (!usesTls(settings)) return null;
+  try {
+    cipherList(settings, hasKey(settings) ? KEYED : USUAL);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 const minVersion = ({ bridgeTlsVersion = 'tlsv1.2' }: BridgeSettings): SecureVersion =>
   VERSIONS[bridgeTlsVersion];
 
 function keyedOptions(settings: BridgeSettings): SecureContextOptions {
-  const ciphers = cipherList(settings, { ciphers: PSK_CIPHERS, suites: '' });
+  const ciphers = cipherList(settings, KEYED);
   return { minVersion: minVersion(settings), ciphers };
 }
 
@@ -110,6 +130,9 @@ const USUAL = {
   /** Of TLS 1.3. */
   suites: DEFAULT_CIPHERS.split(':').filter(isSuite).join(':'),
 };
+
+/** The same for a bridge with a pre-shared key. */
+const KEYED = { ciphers: PSK_CIPHERS, suites: '' };
 
 /**
  * Node takes the suites of TLS 1.3 and the ciphers of older versions as one list, and leaves out a version of which

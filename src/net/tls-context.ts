@@ -41,7 +41,17 @@ const MIN_VERSIONS = { 'tlsv1.1': 'TLSv1.1', 'tlsv1.2': 'TLSv1.2', 'tlsv1.3': 'T
  * @returns the error line of the first part that cannot be used
  */
 export function tlsOptions(listener: TlsListener, files: TlsFiles): TlsOptions | { fault: string } {
-  const parts = partsOf(listener, files);
+  const options = joined([...partsWithoutFiles(listener), ...partsOfFiles(listener, files)]);
+  return 'fault' in options ? options : { ...options, ...handshakeOptions(listener) };
+}
+
+/** @returns the error line of the first option that OpenSSL refuses, as far as no file is needed to know it */
+export function tlsFaultWithoutFiles(listener: TlsListener): string | null {
+  const options = joined(partsWithoutFiles(listener));
+  return 'fault' in options ? options.fault : null;
+}
+
+function joined(parts: readonly Part[]): SecureContextOptions | { fault: string } {
   let options: SecureContextOptions = {};
   for (const { part, fault, unusable } of parts) {
     options = { ...options, ...part };
@@ -49,7 +59,7 @@ export function tlsOptions(listener: TlsListener, files: TlsFiles): TlsOptions |
     if (reason === KEY_MISMATCH) return { fault: 'Error: Server certificate/key are inconsistent.' };
     if (reason !== null) return { fault: `${fault} (${reason})` };
   }
-  return { ...options, ...handshakeOptions(listener) };
+  return options;
 }
 
 interface Part {
@@ -62,12 +72,12 @@ interface Part {
 
 const KEY_MISMATCH = 'key values mismatch';
 
-function partsOf(listener: TlsListener, files: TlsFiles): Part[] {
-  const { cafile, capath, certfile, keyfile, crlfile, pskHint } = listener;
+function partsWithoutFiles(listener: TlsListener): Part[] {
+  const { pskHint } = listener;
   const ciphers = listener.ciphers ?? DEFAULT_CIPHERS;
   const suites = listener.ciphersTls13 ?? DEFAULT_SUITES;
   const oldVersions = listener.tlsVersion === 'tlsv1.1' ? WITH_OLD_VERSIONS : '';
-  const parts: Part[] = [
+  return [
     {
       part: {
         minVersion: MIN_VERSIONS[listener.tlsVersion ?? 'tlsv1.2'],
@@ -86,6 +96,10 @@ function partsOf(listener: TlsListener, files: TlsFiles): Part[] {
       unusable: suites.split(':').every((suite) => suite.startsWith('TLS_')) ? null : 'no cipher match',
     },
   ];
+}
+
+function partsOfFiles({ cafile, capath, certfile, keyfile, crlfile }: TlsListener, files: TlsFiles): Part[] {
+  const parts: Part[] = [];
   if (certfile === undefined || keyfile === undefined) return parts;
   // Without a list of authorities Node would trust those of the Web.
   const ca = [cafile, capath].flatMap((file) => (file === undefined ? [] : certificatesIn(files.get(file)!)));

@@ -1,6 +1,7 @@
 /** The command that runs a broker, and the one that only checks its configuration. */
 import { hostname } from 'node:os';
 import { configIsGood, type RunCommand } from '../../config/cli-args.js';
+import { isTls } from '../../config/listener-tls.js';
 import { configExitCode, loadConfig } from '../../config/load-config.js';
 import type { Settings } from '../../config/settings.js';
 import { bootstrapLogOptions, Logger } from '../../log/logger.js';
@@ -15,10 +16,27 @@ import { BrokerProcess } from './broker-process.js';
 export async function testConfig(configFile: string): Promise<number> {
   const logger = new Logger(bootstrapLogOptions);
   const settings = read({ configFile, ports: [], verbose: false, quiet: false }, logger);
+  const faults = settings === undefined ? [] : await cipherFaults(settings);
+  for (const fault of faults) logger.write('error', fault);
   await logger.close();
-  if (settings === undefined) return configExitCode;
+  if (settings === undefined || faults.length > 0) return configExitCode;
   process.stdout.write(`${configIsGood}\n`);
   return 0;
+}
+
+/**
+ * Lists of ciphers that OpenSSL refuses. A start finds those of listeners with the certificates, a bridge its own if it
+ * connects; neither needs a file or a connection.
+ */
+async function cipherFaults({ listeners, bridges }: Settings): Promise<string[]> {
+  const { tlsFaultWithoutFiles } = await import('../../net/tls-context.js');
+  const { cipherFaultOf } = await import('../../bridge/bridge-tls.js');
+  const faults = listeners.filter(isTls).flatMap((listener) => tlsFaultWithoutFiles(listener) ?? []);
+  for (const bridge of bridges) {
+    const why = cipherFaultOf(bridge);
+    if (why !== null) faults.push(`Error: Bridge ${bridge.name} cannot connect: ${why}.`);
+  }
+  return faults;
 }
 
 /** @returns the exit code, or `undefined` while the broker runs */
