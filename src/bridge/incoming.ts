@@ -151,8 +151,8 @@ export class Incoming implements Releaser {
   /** The same packet again is answered and not doubled [MQTT-4.3.3-10]. */
   #receive(packetId: number, publication: Publication): void {
     const kept = this.session.inbound.find(packetId);
-    if (kept !== undefined && isSame(kept, publication)) return;
-    this.session.inbound.receive(packetId, publication);
+    if (kept !== undefined && isSame(kept, publication)) this.session.inbound.relyOn(packetId);
+    else this.session.inbound.receive(packetId, publication);
   }
 
   /** @returns the workers that may store the message */

@@ -5,7 +5,7 @@
  */
 import type { Broker } from '../broker/broker.js';
 import type { RetainedCursor } from '../broker/ports.js';
-import { removeSession, storeConnected } from '../broker/session-path.js';
+import { giveUpClientId, removeSession, storeConnected } from '../broker/session-path.js';
 import { subscribe, unsubscribe } from '../broker/subscription-path.js';
 import type { BridgeSettings } from '../config/settings.js';
 import { doingLocalSubscribe } from '../log/bridge-lines.js';
@@ -112,7 +112,7 @@ export class LocalEnd {
   end(): void {
     const { session } = this;
     if (session !== undefined) removeSession(this.#broker, session);
-    this.#broker.directory.sessionEnded(this.clientId);
+    giveUpClientId(this.#broker, this.clientId);
   }
 
   /** The retained messages that go out, without those that the bridge itself has brought in. */

@@ -326,8 +326,27 @@ function accept(
   if (!packet.cleanStart) broker.changed();
   connection.connected(resultOf(connection, packet, session, will));
   logConnected(connection, packet);
+  const mark = broker.store.markWithin();
+  if (resumed === null) broker.store.relyOnEnd(packet.clientId);
+  if (broker.store.changedSince(mark)) {
+    // Another connection of the client finds this one meanwhile, and ends it.
+    session.attach(connection.sender, broker.now);
+    broker.store.whenSettled(mark, () => answer(connection, packet, false, assignedId));
+  } else {
+    answer(connection, packet, resumed !== null && packet.version !== 3, assignedId);
+  }
+}
+
+/** CONNACK, once it is stored that an earlier session of the client is over: it must not come back after a kill. */
+function answer(
+  connection: Connection,
+  packet: ConnectPacket,
+  sessionPresent: boolean,
+  assignedId: boolean,
+): void {
+  if (!connection.isConnected) return;
+  const { broker } = connection;
   const properties = connackProperties(connection, packet, assignedId);
-  const sessionPresent = resumed !== null && packet.version !== 3;
   connection.sender.send({ type: 'connack', sessionPresent, reasonCode: 0, properties });
   if (broker.logs('debug')) {
     broker.log.write('debug', lines.sendingConnack(connection.clientId, sessionPresent, 0));

@@ -115,6 +115,8 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   /** Another broker's bridge [mosq: try_private]. */
   isBridge = false;
   #state: State = 'new';
+  /** CONNACK is sent; a connected client waits for that until the end of its earlier session is stored. */
+  #isAnswered = false;
   #session: Session | null = null;
   readonly #framer: Framer;
   /** Milliseconds since the epoch. */
@@ -282,8 +284,9 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
 
   /** After the CONNACK: what was missed, then what the client sent meanwhile. */
   start(): void {
+    this.#isAnswered = true;
     this.broker.reportDrops(this.session, 'while it was away');
-    this.session.attach(this.sender, this.broker.now);
+    if (this.session.peer === null) this.session.attach(this.sender, this.broker.now);
     this.transport.resume();
     const fault = this.#framer.resume();
     if (fault !== undefined) this.#framingFault(fault);
@@ -334,7 +337,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
 
   /** Once a second. @param now milliseconds since the epoch */
   tick(now: number): void {
-    if (this.#state === 'connected') {
+    if (this.#isAnswered) {
       if (this.#excess !== null) this.#refuseLastingExcess(this.#excess, now);
       if (this.keepAlive === 0) return;
       // One and a half times the keep alive [MQTT-3.1.2-22]
@@ -471,7 +474,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
     const { broker } = this;
     const wasConnected = this.isConnected;
     this.#state = 'closed';
-    if (wasConnected) sendDisconnect(this, cause);
+    if (this.#isAnswered) sendDisconnect(this, cause);
     this.out.flush();
     this.sender.countSent();
     this.transport.end();

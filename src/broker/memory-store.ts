@@ -36,6 +36,8 @@ export class MemoryStore implements BrokerStore {
   createSession(): null {
     return null;
   }
+
+  relyOnEnd(_clientId: string): void {}
 }
 
 class RetainedInMemory implements RetainedMessages {

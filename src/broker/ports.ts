@@ -69,6 +69,8 @@ export interface Directory {
  *     const mark = store.mark();
  *     …changes…
  *     if (store.changedSince(mark)) store.whenSettled(mark, acknowledge); else acknowledge();
+ *
+ * Whoever finds the wanted state in memory calls the `relyOn…` of what it found, in place of the changes.
  */
 export interface BrokerStore {
   /** False if stored sessions cannot be read at present: then it is not known whether a client has one. */
@@ -94,6 +96,8 @@ export interface BrokerStore {
   refresh(): void;
   /** @returns `null` if sessions are in memory only */
   createSession(record: SessionRecord): SessionStorage | null;
+  /** What is acknowledged in this turn relies on the end of an earlier session of this client: it waits for that. */
+  relyOnEnd(clientId: string): void;
   readonly retained: RetainedMessages;
 }
 

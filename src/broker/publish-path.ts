@@ -208,6 +208,8 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   } else if (!sameMessage(waiting, publication)) {
     broker.log.write('warning', lines.reusedMessageId(packetId, connection.clientId));
     session.inbound.receive(packetId, publication);
+  } else {
+    session.inbound.relyOn(packetId);
   }
   connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, 0);
 }

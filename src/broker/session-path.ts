@@ -83,7 +83,26 @@ export function restoreSession(broker: Broker, restored: RestoredSession): void 
 export function endSession(broker: Broker, session: Session): void {
   if (broker.sessions.get(session.clientId) !== session) return;
   removeSession(broker, session);
-  broker.directory.sessionEnded(session.clientId);
+  giveUpClientId(broker, session.clientId);
+}
+
+/** This worker's claim to the client id is over, once it is stored that the session is. */
+export function giveUpClientId(broker: Broker, clientId: string): void {
+  whenEnded(broker, clientId, () => {
+    if (!broker.sessions.has(clientId)) broker.directory.sessionEnded(clientId);
+  });
+}
+
+/**
+ * Calls back once it is stored that earlier sessions of the client id are over. Before that no other worker may begin
+ * one: this worker's transaction would remove it, or a kill bring the old one back.
+ */
+export function whenEnded(broker: Broker, clientId: string, callback: () => void): void {
+  const { store } = broker;
+  const mark = store.markWithin();
+  store.relyOnEnd(clientId);
+  if (store.changedSince(mark)) store.whenSettled(mark, callback);
+  else callback();
 }
 
 /** Its subscriptions go; shared messages that it had not acknowledged go to other members. */
@@ -114,7 +133,7 @@ export function discardSession(broker: Broker, clientId: string): void {
 /** Its client has been away for longer than the session lasts. */
 export function expireSession(broker: Broker, session: Session): void {
   removeExpired(broker, session);
-  broker.directory.sessionEnded(session.clientId);
+  giveUpClientId(broker, session.clientId);
 }
 
 /** Sessions whose time was over while the broker was not running must not be served. */

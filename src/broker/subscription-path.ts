@@ -43,7 +43,10 @@ export function subscribe(
  */
 export function unsubscribe(broker: Broker, session: Session, filter: string, changes: Interest[]): boolean {
   const subscription = session.subscriptions.get(filter);
-  if (subscription === undefined) return false;
+  if (subscription === undefined) {
+    session.storage?.relyOnSubscriptions();
+    return false;
+  }
   session.subscriptions.delete(filter);
   session.storage?.unsubscribe(filter);
   const change = broker.routes.remove(subscription);

@@ -74,10 +74,18 @@ export class Inbound {
     this.#put(packetId, { publication, entry });
   }
 
-  /** PUBREL received. @returns the message to route, `undefined` if there is none */
+  /** The message is there already: what is acknowledged in this turn waits until it is stored. */
+  relyOn(packetId: number): void {
+    this.findEntry(packetId)?.relyOn();
+  }
+
+  /** PUBREL received; if nothing is there, what answers it waits for an earlier release. @returns the message to route, `undefined` if there is none */
   release(packetId: number): Publication | undefined {
     const message = this.#messages.get(packetId);
-    if (message === undefined) return undefined;
+    if (message === undefined) {
+      this.storage?.relyOnRemovals();
+      return undefined;
+    }
     this.#messages.delete(packetId);
     this.#bytes -= message.publication.payloadLength;
     assert(this.#bytes >= 0, 'the bytes of released messages were counted when they came');

@@ -199,7 +199,10 @@ export class Outbound {
    */
   pubrec(packetId: number, reasonCode: number): boolean {
     const message = this.#inflight.get(packetId);
-    if (message === undefined || message.state === 'awaiting PUBACK') return false;
+    if (message === undefined || message.state === 'awaiting PUBACK') {
+      this.#storage?.relyOnRemovals(); // the PUBREL that answers may say that it was completed before
+      return false;
+    }
     if (reasonCode >= 0x80) {
       if (message.state === 'awaiting PUBCOMP') return false; // the client has taken it before
       this.#complete(packetId);
@@ -266,7 +269,7 @@ export class Outbound {
     for (let packetId = this.#unsent[0]; packetId !== undefined; packetId = this.#unsent[0]) {
       const { state, publication, qos, retain, identifiers, sent } = this.#inflight.get(packetId)!;
       if (state === 'awaiting PUBCOMP') {
-        peer.sendPubrel(packetId);
+        this.#resendPubrel(peer, packetId);
       } else if (publication !== null && sent) {
         if (!this.#mayRead(publication)) {
           this.#complete(packetId);
@@ -281,6 +284,20 @@ export class Outbound {
       }
       this.#unsent.shift();
     }
+  }
+
+  /** If PUBREC came just before the connection was lost, PUBREL waits until that is stored, as it would have there. */
+  #resendPubrel(peer: Peer, packetId: number): void {
+    const message = this.#inflight.get(packetId)!;
+    if (message.entry === null) {
+      peer.sendPubrel(packetId);
+      return;
+    }
+    const mark = this.#events.markWithin();
+    message.entry.relyOn();
+    this.#events.whenSettled(mark, () => {
+      if (this.peer === peer && this.#inflight.get(packetId) === message) peer.sendPubrel(packetId);
+    });
   }
 
   /** As `Session.restore`. */

@@ -37,6 +37,8 @@ export interface StoredDelivery extends Readonly<DeliveryFields> {
   /** It is about to be sent to other workers. @returns its name for them, as long as it is stored */
   nameForOthers(): string;
   update(change: Partial<Pick<DeliveryFields, 'state' | 'packetId' | 'dup'>>): void;
+  /** What is acknowledged in this turn relies on the message's being stored as it is now: it waits for that. */
+  relyOn(): void;
   /** Changes the state without writing it, because the message is likely to be removed soon. */
   updateLater(state: DeliveryState, packetId: number): void;
   /** Writes what `updateLater` has changed. */
@@ -50,6 +52,8 @@ export interface MessageStorage {
   append(publication: Publication, delivery: DeliveryFields, residence: Residence): StoredDelivery;
   /** The messages in state `queued` behind `sequence`, oldest first. */
   read(sequence: number, limit: number): StoredDelivery[];
+  /** What is acknowledged in this turn relies on a message's having been removed: it waits for that. */
+  relyOnRemovals(): void;
 }
 
 export interface SessionStorage {
@@ -60,6 +64,8 @@ export interface SessionStorage {
   update(fields: Partial<Omit<SessionRecord, 'clientId'>>): void;
   subscribe(subscription: SubscriptionRecord): void;
   unsubscribe(filter: string): void;
+  /** What is acknowledged in this turn relies on an earlier `unsubscribe`: it waits for that. */
+  relyOnSubscriptions(): void;
   /** The session is over. */
   end(): void;
 }

@@ -63,6 +63,10 @@ export class LmdbBrokerStore implements BrokerStore {
     return new StoredSessionStorage(this.#store.sessions.create(record));
   }
 
+  relyOnEnd(clientId: string): void {
+    this.#store.sessions.relyOnEnd(clientId);
+  }
+
   /** Takes up a session that was stored before. */
   loadSession(clientId: string): RestoredSession | undefined {
     const loaded = this.#store.sessions.load(clientId);
@@ -114,6 +118,10 @@ class StoredSessionStorage implements SessionStorage {
     this.#stored.unsubscribe(filter);
   }
 
+  relyOnSubscriptions(): void {
+    this.#stored.relyOnSubscriptions();
+  }
+
   end(): void {
     this.#stored.end();
   }
@@ -140,6 +148,10 @@ class StoredQueue implements MessageStorage {
 
   read(sequence: number, limit: number): StoredDelivery[] {
     return this.#queue.read(sequence, limit);
+  }
+
+  relyOnRemovals(): void {
+    this.#queue.relyOnRemovals();
   }
 }
 

@@ -15,7 +15,7 @@
  */
 
 import type { StoredMessage } from '../model/message.js';
-import type { StoreMode } from '../model/store-mode.js';
+import type { StandIn, StoreMode } from '../model/store-mode.js';
 import { Publication } from '../mqtt/publication.js';
 import { DamagedRecords, type DamageListener } from './damaged-records.js';
 import { Environment, type TableName } from './environment.js';
@@ -30,6 +30,8 @@ export interface StoreOptions {
   /** The live environment, as `startStore` says. */
   path: string;
   mode: StoreMode;
+  /** What the store stands in for while that cannot be used: nothing that is changed here counts as stored. */
+  standIn?: StandIn | undefined;
   /** Milliseconds since the epoch. */
   now: () => number;
   /** Durable mode: milliseconds that acknowledgements may wait for others, to write less often; 0 = none. */
@@ -58,6 +60,7 @@ export class Store {
     const batcher = new WriteBatcher(environment, {
       windowMs: mode === 'deferred' ? Number.POSITIVE_INFINITY : Math.max(WINDOW_MS, groupCommitMs),
       waitedWindowMs: groupCommitMs,
+      neverSettles: options.standIn !== undefined,
       ...(options.onFailure && { onFailure: options.onFailure }),
       ...(options.onRecovery && { onRecovery: options.onRecovery }),
     });

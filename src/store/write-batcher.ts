@@ -12,9 +12,13 @@
  * to a connected client needs no record once that client has acknowledged it. A change nobody waits for follows
  * the last commit at the distance of that window.
  *
+ * Who finds in memory what an earlier change made, and acknowledges because of it, has to wait for that change: `relyOn`
+ * makes it one of the things that `whenSettled` waits for. Each change has a position, and commits keep their order.
+ *
  * A failed commit (disk full) loses nothing: its changes become dirty again and are retried, what waits for them
  * goes on waiting, and `onFailure` and `onRecovery` tell about it.
  */
+import { appendAll } from '../base/append-all.js';
 import { assert } from '../base/assert.js';
 import { RETRY_MS, RETRY_MS_MAX } from './limits.js';
 
@@ -74,6 +78,8 @@ export interface WriteBatcherOptions {
   waitedWindowMs: number;
   /** Milliseconds until a failed commit is tried again, the first time; twice as long each time after that. */
   retryMs?: number;
+  /** Commits prove nothing, because the store stands in for another one: what is added is never settled. */
+  neverSettles?: boolean;
   /** The changes in memory that make a flush necessary, whoever waits. */
   dirtyBytesMax?: number;
   /** A commit failed, the first one in a row. */
@@ -119,6 +125,11 @@ export class WriteBatcher {
   #dirtyBytes = 0;
   /** Places in `#dirty` at which it may be split into transactions. */
   #cuts: number[] = [];
+  /** How many changes were added before the first one of `#dirty`. */
+  #position = 0;
+  /** All changes up to this position are committed or cancelled. */
+  #settledPosition = 0;
+  #reliances: Reliance[] = [];
   /** How many of `#dirty` have been cancelled, about. */
   #cancelled = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -145,6 +156,7 @@ export class WriteBatcher {
     this.#timed = options.windowMs < Number.POSITIVE_INFINITY;
     this.#options = {
       retryMs: RETRY_MS,
+      neverSettles: false,
       dirtyBytesMax: DIRTY_BYTES_MAX,
       onFailure: () => {},
       onRecovery: () => {},
@@ -206,6 +218,23 @@ export class WriteBatcher {
     this.#schedule(change.patient);
   }
 
+  /** The position of the change that was added last. Those of earlier changes are lower. */
+  get position(): number {
+    return this.#position + this.#dirty.length;
+  }
+
+  /**
+   * Whoever waits for the changes of this turn waits for the earlier change at this position, too, because what is
+   * acknowledged relies on it.
+   * @param position 0 for what was committed before this process began
+   */
+  relyOn(position: number): void {
+    if (!this.#timed || position <= this.#settledPosition) return;
+    const reliance = new Reliance(position);
+    this.#reliances.push(reliance);
+    this.#dirty.push(reliance);
+  }
+
   /** Calls `last` when all changes of the transaction being written have had their turn, as part of it. */
   atEnd(last: LastWriter): void {
     this.#lastWriters.push(last);
@@ -221,6 +250,22 @@ export class WriteBatcher {
     change.waiters = null;
     if (waiters !== null) settle(waiters);
     if (!this.#timed) this.#forgetCancelled();
+  }
+
+  /**
+   * Cancels changes because of others that are added in this turn. Who waits for the former waits for the transaction of
+   * the latter.
+   */
+  supersede(changes: Iterable<Change>): void {
+    const waiters: Waiter[] = [];
+    for (const change of changes) {
+      if (change.dirty && change.waiters !== null) appendAll(waiters, change.waiters);
+      if (change.dirty) change.waiters = null;
+      this.cancel(change);
+    }
+    if (waiters.length === 0) return;
+    this.#dirty.push(new Reminder(waiters));
+    this.#scheduleUrgent();
   }
 
   /**
@@ -356,17 +401,20 @@ export class WriteBatcher {
       return;
     }
     const batch = this.#takeBatch(taken);
+    const position = this.#position;
     // What is left over is the next transaction's, and so are those who wait for everything.
     const flushWaiters = this.#dirty.length > 0 ? [] : this.#flushWaiters.splice(0);
     if (batch.length === 0) {
       this.#recover(); // what failed has been cancelled
+      this.#settleReliances(position);
       for (const resolve of flushWaiters) resolve(true);
       return;
     }
+    if (batch.every((change) => change instanceof Reminder)) this.#committer.prepare();
     const waiters = this.#writeBatch(batch);
     this.#lastFlushAt = this.#commitStartedAt = performance.now();
     this.#commit = this.#committer.committed().then(
-      () => this.#succeed(batch, waiters, flushWaiters),
+      () => this.#succeed(batch, waiters, flushWaiters, position),
       (error: Error) => this.#fail(batch, waiters, flushWaiters, error),
     );
   }
@@ -411,13 +459,14 @@ export class WriteBatcher {
     while (this.#cuts[0] !== undefined && this.#cuts[0] <= taken) this.#cuts.shift();
     for (let i = 0; i < taken; i += 1) {
       const change = this.#dirty[i]!;
-      if (!change.dirty) continue;
+      if (!change.dirty || change instanceof Reliance) continue;
       change.dirty = false;
       this.#dirtyBytes -= change.weight;
       batch.push(change);
     }
     if (taken === this.#dirty.length) this.#dirty = [];
     else this.#dirty.splice(0, taken);
+    this.#position += taken;
     this.#moveCuts(-taken);
     assert(this.#dirtyBytes >= 0, 'what is dirty weighs as much when it is written as when it was added');
     return batch;
@@ -445,7 +494,7 @@ export class WriteBatcher {
     return waiters;
   }
 
-  #succeed(batch: Change[], waiters: Waiter[], flushWaiters: FlushWaiter[]): void {
+  #succeed(batch: Change[], waiters: Waiter[], flushWaiters: FlushWaiter[], position: number): void {
     this.#commit = undefined;
     this.#commits += 1;
     this.#written += batch.length;
@@ -456,6 +505,7 @@ export class WriteBatcher {
     }
     this.#recover();
     settle(waiters);
+    this.#settleReliances(position);
     for (const resolve of flushWaiters) resolve(true);
     this.#continue();
   }
@@ -464,6 +514,21 @@ export class WriteBatcher {
     if (!this.failing) return;
     this.#failures = 0;
     this.#options.onRecovery();
+  }
+
+  /** All changes up to `position` are committed or cancelled. */
+  #settleReliances(position: number): void {
+    if (this.#options.neverSettles) return;
+    this.#settledPosition = position;
+    if (this.#reliances.length === 0) return;
+    const settled = this.#reliances.filter((reliance) => reliance.position <= position);
+    this.#reliances = this.#reliances.filter((reliance) => reliance.position > position);
+    for (const reliance of settled) {
+      reliance.dirty = false;
+      const { waiters } = reliance;
+      reliance.waiters = null;
+      if (waiters !== null) settle(waiters);
+    }
   }
 
   #continue(): void {
@@ -482,6 +547,7 @@ export class WriteBatcher {
     }
     const reminders = waiters.length > 0 ? [new Reminder(waiters)] : [];
     this.#moveCuts(batch.length + reminders.length);
+    this.#position -= batch.length + reminders.length;
     this.#dirty = [...batch, ...reminders, ...this.#dirty];
     this.#tryLater(error);
     for (const resolve of flushWaiters) resolve(false);
@@ -509,6 +575,22 @@ class Reminder extends Change {
 
   override get grows(): boolean {
     return false;
+  }
+
+  override write(): void {}
+
+  override committed(): void {}
+}
+
+/** Stands for an earlier change that an acknowledgement relies on, until that change is settled. Is never written. */
+class Reliance extends Change {
+  override readonly weight = 0;
+  readonly position: number;
+
+  constructor(position: number) {
+    super();
+    this.position = position;
+    this.dirty = true;
   }
 
   override write(): void {}

@@ -11,7 +11,7 @@ import { socketUplink } from '../../bridge/socket-uplink.js';
 import { Broker } from '../../broker/broker.js';
 import { receiveRecords } from '../../broker/records-path.js';
 import { RetainedSweep } from '../../broker/retained-sweep.js';
-import { discardSession, restoreSession } from '../../broker/session-path.js';
+import { discardSession, restoreSession, whenEnded } from '../../broker/session-path.js';
 import { describeSubscriptions, reloadBroker, stopBroker, tickBroker } from '../../broker/upkeep.js';
 import { WorkerLog } from '../../log/log.js';
 import { FlushList } from '../../mqtt/outgoing-buffer.js';
@@ -247,9 +247,18 @@ class WorkerHost {
   /** These clients connected to another worker with a clean start. */
   #discard(clientIds: string[]): void {
     this.#broker.refreshNow();
-    for (const clientId of clientIds) discardSession(this.#broker, clientId);
+    const ended: string[] = [];
+    for (const clientId of clientIds) {
+      discardSession(this.#broker, clientId);
+      let isLater = false;
+      whenEnded(this.#broker, clientId, () => {
+        if (isLater) this.#tell({ kind: 'discarded', clientIds: [clientId] });
+        else ended.push(clientId);
+      });
+      isLater = true;
+    }
     this.#directory.flush();
-    this.#tell({ kind: 'discarded', clientIds });
+    if (ended.length > 0) this.#tell({ kind: 'discarded', clientIds: ended });
   }
 
   /** Some link has room again. */

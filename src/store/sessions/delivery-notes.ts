@@ -14,24 +14,30 @@ import { Change, type WriteBatcher } from '../write-batcher.js';
 export class DeliveryNotes {
   readonly #environment: Environment;
   readonly #batcher: WriteBatcher;
-  /** Keys of notes that are not committed yet. */
-  readonly #uncommitted = new Set<string>();
+  /** Positions of notes that are not committed yet, by their keys. */
+  readonly #uncommitted = new Map<string, number>();
 
   constructor(environment: Environment, batcher: WriteBatcher) {
     this.#environment = environment;
     this.#batcher = batcher;
   }
 
+  /** If the note is not committed yet, what is acknowledged in this turn waits for it. */
   has(messageId: string, receiver: string): boolean {
     const key = deliveryNoteKey(messageId, receiver);
-    return this.#uncommitted.has(key.toString('hex')) || this.#environment.tables.deliveries.doesExist(key);
+    const position = this.#uncommitted.get(key.toString('hex'));
+    if (position !== undefined) {
+      this.#batcher.relyOn(position);
+      return true;
+    }
+    return this.#environment.tables.deliveries.doesExist(key);
   }
 
   add(messageId: string, receiver: string): void {
     const key = deliveryNoteKey(messageId, receiver);
     const name = key.toString('hex');
-    this.#uncommitted.add(name);
     this.#batcher.add(new Note(this.#environment, key, () => this.#uncommitted.delete(name)));
+    this.#uncommitted.set(name, this.#batcher.position);
   }
 
   /** Removes all notes about a message, as part of the transaction. */

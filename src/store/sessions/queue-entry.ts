@@ -39,6 +39,8 @@ export interface EntryQueue {
   readonly context: EntryContext;
   readonly table: Table;
   readonly direction: Direction;
+  /** The position of the last removal of a message that the store has. */
+  removedAt: number;
   /** The session is over: nothing is added to what is stored. */
   readonly hasEnded: boolean;
   keyOf(sequence: number): Buffer;
@@ -68,6 +70,8 @@ export class QueueEntry extends Change implements QueuedContent {
   /** The id of the shared message that its record refers to. */
   sharedId: Buffer | null = null;
   publication: Publication;
+  /** The position of its last change; 0 = it was stored before this process began. */
+  changedAt = 0;
   readonly #queue: EntryQueue;
   #phase: 'fresh' | 'recorded' | 'gone' = 'fresh';
   /** Set when it becomes recorded. */
@@ -153,6 +157,10 @@ export class QueueEntry extends Change implements QueuedContent {
     this.#change();
   }
 
+  relyOn(): void {
+    this.#queue.context.batcher.relyOn(this.changedAt);
+  }
+
   /** Has a new state that is worth no write of its own: `save` stores it, if the message is not gone by then. */
   updateLater(state: DeliveryState, packetId: number): void {
     assert(this.#phase !== 'gone', 'a message that is gone has no new state');
@@ -222,8 +230,11 @@ export class QueueEntry extends Change implements QueuedContent {
   }
 
   #change(): void {
-    if (this.#record === null) this.#queue.context.batcher.add(this);
+    const { batcher } = this.#queue.context;
+    if (this.#record === null) batcher.add(this);
     else this.#record.change(this);
+    this.changedAt = batcher.position;
+    if (this.#phase === 'gone') this.#queue.removedAt = this.changedAt;
   }
 
   #dropContent(): void {

@@ -62,6 +62,8 @@ export class SessionQueue implements EntryQueue {
   #open: QueueRecord | null = null;
   /** The first sequence of the record in which the last `read` ended. */
   #readUpTo = 0;
+  /** The position of the last removal of a message that the store has. */
+  removedAt = 0;
   /** The session is over: what is on disk is the sweeper's, and nothing is added to it. */
   hasEnded = false;
 
@@ -89,6 +91,7 @@ export class SessionQueue implements EntryQueue {
     entry.share(shared);
     this.#tail.push(entry);
     this.context.batcher.add(entry, residence === 'passing');
+    entry.changedAt = this.context.batcher.position;
     return entry;
   }
 
@@ -164,6 +167,10 @@ export class SessionQueue implements EntryQueue {
     }
   }
 
+  relyOnRemovals(): void {
+    this.context.batcher.relyOn(this.removedAt);
+  }
+
   keyOf(sequence: number): Buffer {
     return queueKey(this.#sessionKey, this.direction, sequence);
   }
@@ -181,7 +188,9 @@ export class SessionQueue implements EntryQueue {
 
   /** The entry is gone before it was written. */
   forget(entry: QueueEntry): void {
-    this.context.batcher.cancel(entry);
+    // Who has sent a message that is released, before it was stored, waits for it to be stored for its receivers.
+    if (this.direction === 'incoming') this.context.batcher.supersede([entry]);
+    else this.context.batcher.cancel(entry);
     this.settleTail();
   }
 
@@ -195,8 +204,9 @@ export class SessionQueue implements EntryQueue {
   /** Forgets what is not written yet: the session has ended. */
   cancelAll(): void {
     this.hasEnded = true;
-    for (let i = this.#tailHead; i < this.#tail.length; i += 1) this.context.batcher.cancel(this.#tail[i]!);
-    for (const record of this.#inUse.values()) this.context.batcher.cancel(record);
+    const { batcher } = this.context;
+    batcher.supersede(this.#tail.slice(this.#tailHead));
+    batcher.supersede(this.#inUse.values());
     this.#inUse.clear();
   }
 

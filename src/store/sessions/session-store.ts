@@ -22,8 +22,8 @@ export interface LoadedSession {
 export class SessionStore {
   readonly #context: SessionContext;
 
-  constructor(context: SessionContext) {
-    this.#context = context;
+  constructor(context: Omit<SessionContext, 'ends'>) {
+    this.#context = { ...context, ends: new Map() };
   }
 
   /** How many sessions are stored. */
@@ -54,6 +54,12 @@ export class SessionStore {
     });
     this.#context.batcher.add(session);
     return session;
+  }
+
+  /** @see SessionStorage: the `relyOn…` of a session that is over */
+  relyOnEnd(clientId: string): void {
+    const position = this.#context.ends.get(clientId);
+    if (position !== undefined) this.#context.batcher.relyOn(position);
   }
 
   /** Takes up a stored session with all that belongs to it. */

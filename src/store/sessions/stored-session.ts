@@ -9,6 +9,8 @@ import type { SessionSweeper } from './session-sweeper.js';
 
 export interface SessionContext extends QueueContext {
   sweeper: SessionSweeper;
+  /** The positions of ends of sessions that are not committed, by client id. */
+  ends: Map<string, number>;
 }
 
 /** Every method makes changes, for which `Store.whenSettled` waits. */
@@ -27,7 +29,10 @@ export class StoredSession extends Change {
   /** What is on disk of it, or on its way there. */
   #onDisk: 'nothing' | 'session' | 'end';
   readonly #subscriptions = new Map<string, SubscriptionChange>();
-  #ended = false;
+  /** The position of the change that ended the session; 0 = it has not ended. */
+  #endedAt = 0;
+  /** The position of the last change of a subscription. */
+  #subscriptionsChangedAt = 0;
 
   constructor(
     context: SessionContext,
@@ -43,6 +48,10 @@ export class StoredSession extends Change {
     this.#replaced = origin.replaced;
     this.incoming = new SessionQueue(context, key, 'incoming');
     this.outgoing = new SessionQueue(context, key, 'outgoing');
+  }
+
+  relyOnSubscriptions(): void {
+    this.#context.batcher.relyOn(this.#subscriptionsChangedAt);
   }
 
   update(fields: Partial<Omit<SessionRecord, 'clientId'>>): void {
@@ -61,12 +70,18 @@ export class StoredSession extends Change {
 
   /** The session is over; all that belongs to it is removed, a large queue little by little. */
   end(): void {
-    this.#ended = true;
+    const { batcher, ends } = this.#context;
     this.incoming.cancelAll();
     this.outgoing.cancelAll();
-    for (const change of this.#subscriptions.values()) this.#context.batcher.cancel(change);
-    if (this.#onDisk === 'nothing' && this.#replaced === null) this.#context.batcher.cancel(this);
-    else this.#context.batcher.add(this);
+    batcher.supersede(this.#subscriptions.values());
+    if (this.#onDisk === 'nothing' && this.#replaced === null) {
+      batcher.supersede([this]);
+      this.#endedAt = batcher.position;
+      return;
+    }
+    batcher.add(this);
+    this.#endedAt = batcher.position;
+    ends.set(this.record.clientId, this.#endedAt);
   }
 
   override get bytes(): number {
@@ -74,7 +89,7 @@ export class StoredSession extends Change {
   }
 
   override get grows(): boolean {
-    return !this.#ended && this.#onDisk === 'nothing';
+    return this.#endedAt === 0 && this.#onDisk === 'nothing';
   }
 
   override write(): void {
@@ -82,7 +97,7 @@ export class StoredSession extends Change {
     const { sessions, garbage } = environment.tables;
     const key = sessionsKey(this.record.clientId);
     if (this.#replaced !== null) environment.put(garbage, this.#replaced, NO_BYTES);
-    if (this.#ended) {
+    if (this.#endedAt > 0) {
       environment.remove(sessions, key);
       environment.put(garbage, this.#key, NO_BYTES);
       this.#onDisk = 'end';
@@ -93,10 +108,12 @@ export class StoredSession extends Change {
   }
 
   override committed(): void {
-    const { sweeper } = this.#context;
+    const { sweeper, ends } = this.#context;
     if (this.#replaced !== null) sweeper.sweep(this.#replaced);
     this.#replaced = null;
-    if (this.#onDisk === 'end') sweeper.sweep(this.#key);
+    if (this.#onDisk !== 'end') return;
+    sweeper.sweep(this.#key);
+    if (ends.get(this.record.clientId) === this.#endedAt) ends.delete(this.record.clientId);
   }
 
   #changeSubscription(filter: string, subscription: SubscriptionRecord | null): void {
@@ -109,6 +126,7 @@ export class StoredSession extends Change {
     }
     change.subscription = subscription;
     this.#context.batcher.add(change);
+    this.#subscriptionsChangedAt = this.#context.batcher.position;
   }
 }
 

@@ -13,11 +13,17 @@ export class MemoryStorage implements SessionStorage {
   readonly incoming: MemoryQueue;
   readonly #changed: () => void;
 
-  /** @param changed is told of every change */
-  constructor(changed = (): void => {}) {
+  readonly #relyOn: () => void;
+
+  /**
+   * @param changed is told of every change
+   * @param relyOn is told if an acknowledgement relies on an earlier one
+   */
+  constructor(changed = (): void => {}, relyOn = (): void => {}) {
     this.#changed = changed;
-    this.outgoing = new MemoryQueue(changed);
-    this.incoming = new MemoryQueue(changed);
+    this.#relyOn = relyOn;
+    this.outgoing = new MemoryQueue(changed, relyOn);
+    this.incoming = new MemoryQueue(changed, relyOn);
   }
 
   update(): void {
@@ -30,6 +36,10 @@ export class MemoryStorage implements SessionStorage {
 
   unsubscribe(): void {
     this.#changed();
+  }
+
+  relyOnSubscriptions(): void {
+    this.#relyOn();
   }
 
   end(): void {
@@ -58,8 +68,11 @@ class MemoryQueue implements MessageStorage {
   readonly changed: () => void;
   lastSequence = 0;
 
-  constructor(changed: () => void) {
+  readonly relyOnRemovals: () => void;
+
+  constructor(changed: () => void, relyOn: () => void) {
     this.changed = changed;
+    this.relyOnRemovals = relyOn;
   }
 
   append(publication: Publication, delivery: DeliveryFields): StoredDelivery {
@@ -110,6 +123,10 @@ class MemoryEntry implements StoredDelivery {
   update(change: Partial<Pick<DeliveryFields, 'state' | 'packetId' | 'dup'>>): void {
     Object.assign(this, change);
     this.#queue.changed();
+  }
+
+  relyOn(): void {
+    this.#queue.relyOnRemovals();
   }
 
   updateLater(state: DeliveryFields['state'], packetId: number): void {

@@ -18,6 +18,10 @@ class TestStore extends MemoryStore {
     return this.#changes;
   }
 
+  override markWithin(): number {
+    return this.#changes;
+  }
+
   override changedSince(mark = 0): boolean {
     return this.#changes > mark;
   }
