@@ -27,7 +27,7 @@ const VERSIONS: Readonly<Record<NonNullable<BridgeSettings['bridgeTlsVersion']>,
 /** Ciphers with a pre-shared key, which OpenSSL does not offer unasked. */
 const PSK_CIPHERS = 'PSK';
 
-/** OpenSSL 3 keeps TLS 1.1 out by its security level; who asks for it wants it to work. */
+/** Lowers the security level of OpenSSL 3, which does not allow TLS 1.1, if the configuration asks for it. */
 const WITH_OLD_VERSIONS = '@SECLEVEL=0';
 
 /** Names under which OpenSSL finds certificates in a directory, such as `f88ed8fa.0`. */

@@ -342,7 +342,7 @@ export class Bridge {
     end.pump();
   }
 
-  /** Works on what has come; where it went to busy workers nothing more is read for now. */
+  /** Handles the received packets. If they went to busy workers, reads no more for now. */
   #traffic(work: (state: State & { kind: 'connected' }) => void): void {
     const state = this.#state;
     if (state.kind !== 'connected') return;

@@ -115,7 +115,7 @@ export class LocalEnd {
     giveUpClientId(this.#broker, this.clientId);
   }
 
-  /** The retained messages that go out, without those that the bridge itself has brought in. */
+  /** The retained messages that match the outgoing topics, without those that the bridge itself has published here. */
   *retained(session: Session): Generator<{ subscription: Subscription; cursor: RetainedCursor }> {
     for (const subscription of session.subscriptions.values()) {
       const cursor = this.#broker.matchRetained(subscription.filter);

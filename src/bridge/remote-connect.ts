@@ -75,7 +75,7 @@ function connectProperties(settings: BridgeSettings, packetSizeMax: number): Pro
 /** The return code with which brokers before MQTT 5.0 refuse a protocol version. */
 const UNACCEPTABLE_VERSION = 1;
 
-/** @returns what to ask for instead; `null` where asking for less would not help */
+/** @returns the lesser demands to try; `null` if asking for less would not help */
 export function lesserDemands(demands: Demands, { reasonCode }: ConnackPacket): Demands | null {
   const isVersionRefused =
     reasonCode === UNACCEPTABLE_VERSION || reasonCode === ReasonCode.unsupportedProtocolVersion;

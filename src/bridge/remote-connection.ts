@@ -41,7 +41,7 @@ export interface RemoteEvents {
   failed(why: string): void;
 }
 
-/** What this side wants, and what the other side allows from its CONNACK on. */
+/** This side's limits, and from CONNACK on the other side's. */
 export interface RemoteLimits {
   /** Bytes of the largest packet that may be sent. */
   packetSizeMax: number;
@@ -63,7 +63,7 @@ export class RemoteConnection {
   #connected = false;
   #closed = false;
   #nowMs = 0;
-  /** Milliseconds since the epoch, for what expires. */
+  /** Milliseconds since the epoch, for the expiry of messages. */
   #time = 0;
   #sentMs = 0;
   #receivedMs = 0;

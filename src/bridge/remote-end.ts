@@ -46,7 +46,7 @@ export class RemoteEnd implements Peer {
   /** The backlog that was there when the connection came about is not through yet. */
   #isDraining: boolean;
   readonly #retained = new RetainedDelivery();
-  /** Messages sent with a lower QoS than the session has them in: what ends them is not what the session expects. */
+  /** Messages sent with a lower QoS than the session has for them: another packet completes them than it expects. */
   readonly #lowered = new Set<number>();
   #sentUnacknowledged: number[] = [];
   /** When a message or an acknowledgement last passed, in either direction. */

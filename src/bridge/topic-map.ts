@@ -25,7 +25,7 @@ export class TopicMap {
   readonly localFilters: readonly BridgeFilter[];
   /** What the bridge wants to hear of on the other broker. */
   readonly remoteFilters: readonly BridgeFilter[];
-  /** The remote names of what only goes out: nothing of it is wanted back [mosq: bridge_attempt_unsubscribe]. */
+  /** The remote names of topics that only go out, to unsubscribe from [mosq: bridge_attempt_unsubscribe]. */
   readonly unwantedRemoteFilters: readonly string[];
   readonly #toRemote: readonly Rule[];
   readonly #toLocal: readonly Rule[];

@@ -10,7 +10,7 @@ import type { ByteSink } from '../mqtt/outgoing-buffer.js';
 export interface ChannelEvents {
   /** Bytes have arrived; the buffer is the channel's again afterwards. */
   received(buffer: Uint8Array, length: number): void;
-  /** A chunk that the channel had kept is written. */
+  /** The chunk that `write` did not get rid of at once is written. */
   drained(): void;
   /** The other side closed it, or it failed. @param why a clause for people, '' for an ordinary end */
   closed(why: string): void;
@@ -22,7 +22,7 @@ export interface Channel extends ByteSink {
   serve(events: ChannelEvents): void;
   pause(): void;
   resume(): void;
-  /** Sends what was written and closes. */
+  /** Sends the bytes that were written, then closes. */
   end(): void;
   /** Closes at once. */
   destroy(): void;

@@ -38,7 +38,7 @@ const portsMax = 10;
 /** What `--test-config` prints when the file is good. */
 export const configIsGood = 'Configuration file is OK.';
 
-/** Every way to write an option, to what it is. */
+/** From every spelling of an option to the option. */
 const options = {
   '-c': 'config',
   '--config': 'config',

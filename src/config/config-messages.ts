@@ -24,7 +24,7 @@ export interface Place {
 export interface Fault {
   /** Mosquitto's line. */
   readonly error: string;
-  /** The offending word, what is allowed, and a guess at what was meant. */
+  /** The word found, the words allowed, and the nearest of them as a guess. */
   readonly help: string;
 }
 

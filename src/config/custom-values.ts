@@ -32,7 +32,7 @@ export const customValueParsers: {
   workerThreads,
 };
 
-/** [mosq: accept_protocol_versions] Separated by commas, spaces or tabs; what is no version is passed over. */
+/** [mosq: accept_protocol_versions] Separated by commas, spaces or tabs; words that are no version are ignored. */
 function acceptedProtocols(raw: RawValue): Parsed<readonly ProtocolVersion[]> {
   const versions = new Set<ProtocolVersion>();
   const remarks: Remark[] = [];

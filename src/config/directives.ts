@@ -48,7 +48,7 @@ export interface Reading {
   includeDirectory(path: string, place: Place): Fault | undefined;
 }
 
-/** Does what a line says; returns a fault when the line is refused. */
+/** Carries out a line. @returns a fault if the line is refused */
 type Directive = (line: DirectiveLine, reading: Reading) => Fault | undefined;
 
 export const directives: Readonly<Record<DirectiveName, Directive>> = {

@@ -89,7 +89,7 @@ function pluginFile(
   return { file: option.value, refusesSpecialChars: plugin.authPluginDenySpecialChars };
 }
 
-/** [mosq: allow_anonymous] Not given, it is what local-only mode needs, and the safe choice otherwise. */
+/** [mosq: allow_anonymous] The default: `true` in local-only mode, `false` otherwise. */
 function globalSettings(draft: Draft, localOnly: boolean): GlobalSettings {
   return {
     ...defaultsOf('global'),

@@ -26,7 +26,7 @@ const notText = /[\u0000-\u001f\u007f-\u009f\ufdd0-\ufdef\ufffe\uffff]/;
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const lenientUtf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** The lines of a file that carry an option, in order. Never fails: what is odd is left to the parser to report. */
+/** The lines of a file that carry an option, in order. Never fails: the parser reports faults. */
 export function configLines(bytes: Uint8Array): ConfigLine[] {
   const lines: ConfigLine[] = [];
   let number = 0;

@@ -35,7 +35,7 @@ export type ConfigResult =
 /** The exit code if a configuration is refused. [mosq: exit code 3] */
 export const configExitCode = 3;
 
-/** Reads, checks and completes a configuration. Opens and changes nothing but what `source` reads. */
+/** Reads, checks and completes a configuration. Reads files through `source` only, and changes nothing. */
 export function loadConfig(options: LoadOptions): ConfigResult {
   const { source, configFile, ports = [], hostname = 'localhost' } = options;
   const messages = new ConfigMessages();
@@ -96,7 +96,7 @@ function sayWhatIsIgnored(
   }
 }
 
-/** One line for what comes later, and one for each option that never will have an effect. */
+/** One line for all options without an effect yet, and one for each that never will have one. */
 function sayWhatHasNoEffect(draft: Draft, messages: ConfigMessages): void {
   const pending: string[] = [];
   for (const name of draft.used) {

@@ -25,7 +25,7 @@ export function nearestWord(written: string, known: readonly string[]): string |
   return nearest;
 }
 
-/** Case and hyphens are not what makes two names different to a reader. */
+/** Ignores case and hyphens, which a reader does not see as a difference. */
 function fold(word: string): string {
   return word.toLowerCase().replaceAll('-', '_');
 }

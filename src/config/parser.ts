@@ -100,7 +100,7 @@ export class ConfigParser {
     }
   }
 
-  /** The section that an option is kept in, or why there is none. */
+  /** The section that an option belongs to, or why there is none. */
   #sectionOf(option: KnownOption, context: Context, place: Place): Section | Fault {
     const { row, name } = option;
     if (name === 'listener' || name === 'connection') return this.#draft.global;

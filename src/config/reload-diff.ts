@@ -17,7 +17,7 @@ export interface OptionChange {
 export interface SettingsDiff {
   /** Changed options that a reload applies. */
   readonly applied: readonly OptionChange[];
-  /** Changed options that keep their old value until the next start. */
+  /** Changed options whose old value is in force until the next start. */
   readonly needRestart: readonly OptionChange[];
   /** Listeners that only one side has, by `listenerName`. [mosq: reload] Refused: they need a restart. */
   readonly listenersAdded: readonly string[];
@@ -59,7 +59,7 @@ export function compareSettings(before: Settings, after: Settings): SettingsDiff
 }
 
 /**
- * The settings to go on with: those just read, with the old values of what only a restart can change.
+ * The settings that are in force from now on: those just read, with the old values of options that need a restart.
  * @param changes between the two; no listener may have come or gone
  */
 export function untilRestart(before: Settings, read: Settings, { needRestart }: SettingsDiff): Settings {

@@ -23,7 +23,7 @@ export function valueSyntax(type: OptionType): string {
   }
 }
 
-/** Bounds beyond which another number is used are no bounds for who writes the file. */
+/** Leaves out bounds beyond which another number is used: any number may be written then. */
 function integerSyntax(type: IntType): string {
   const min = type.tooSmall !== undefined && 'use' in type.tooSmall ? undefined : type.min;
   const isBound =

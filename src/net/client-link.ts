@@ -37,14 +37,14 @@ export class ClientLink {
     this.flush();
   }
 
-  /** Sends what the connection has to send. To be called after using it, but not inside of its events. */
+  /** Sends the connection's pending bytes. Call it after each use of the connection, but not within its events. */
   flush(): void {
     const bytes = this.#connection.takeOutgoing();
     if (bytes !== undefined && !this.#stream.destroyed) this.#stream.write(bytes, () => this.#sent());
     this.#armTimer();
   }
 
-  /** Whether it has ended, on which side ever. */
+  /** Whether the connection has ended, on either side. */
   get isClosed(): boolean {
     return this.#onClosed === undefined;
   }
@@ -65,7 +65,7 @@ export class ClientLink {
     else this.#whenSent.push(callback);
   }
 
-  /** Sends what is left and closes. `done` is called when that has happened, or was given up. */
+  /** Sends the pending bytes and closes. Calls `done` once that is done or given up. */
   end(done: () => void): void {
     this.#release();
     const bytes = this.#connection.takeOutgoing();

@@ -67,8 +67,8 @@ const makers = new Map<'tcp' | 'unix', new (type: number) => Handle>();
 const HANDLE_SOCKET = 0;
 
 /**
- * Wraps a descriptor in a socket. Node would find out with several system calls what kind of descriptor it is, each
- * time anew.
+ * Wraps a descriptor in a socket. Left to itself, Node finds out with several system calls, each time, which kind of
+ * descriptor it is.
  * @throws if the peer is gone
  */
 export function socketOf(fd: number, kind: 'tcp' | 'unix', options: SocketConstructorOpts = {}): Socket {

@@ -58,7 +58,7 @@ function connectionOptions(stream: Duplex, host: string, target: TlsTarget): Con
   return options;
 }
 
-/** @returns why what the server has stapled is no proof, `null` if it is */
+/** @returns why the stapled OCSP response proves nothing; `null` if it proves that the certificate is valid */
 function stapleFault(socket: TLSSocket, staple: Buffer | null, ocspFault: OcspFault): string | null {
   if (staple === null) return 'it shows no OCSP response for its certificate';
   // `getPeerX509Certificate` would not lead on to an authority that was not sent along.

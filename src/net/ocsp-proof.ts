@@ -73,7 +73,7 @@ function isAbout(answer: OcspAnswer, { certificate, issuer }: OcspQuestion): boo
   );
 }
 
-/** The issuer, and whom it lets sign [RFC 6960, 4.2.2.2]. */
+/** The issuer, and the responders that it lets sign [RFC 6960, 4.2.2.2]. */
 function signers({ certificates }: OcspResponse, { issuer, nowMs }: OcspQuestion): X509Certificate[] {
   const delegates = certificates
     .slice(0, CERTIFICATES_MAX)

@@ -30,7 +30,7 @@ export interface ProxyTls {
 }
 
 export interface ProxyHeader {
-  /** Bytes of it; what follows is the client's. */
+  /** Bytes of the header; the client's bytes follow. */
   length: number;
   /** LOCAL: the proxy itself connects, to see whether we are there. */
   command: 'LOCAL' | 'PROXY';
@@ -227,7 +227,7 @@ function commonNameIn(value: Buffer | undefined): string | undefined {
   return value === undefined || !isUtf8(value) || value.includes(0) ? undefined : value.toString();
 }
 
-/** @param checksum a view of the header, where it counts as zero */
+/** @param checksum a view of the checksum in the header, which counts as zero */
 function isRightChecksum(checksum: Buffer, header: Buffer): boolean {
   if (checksum.length !== 4) return false;
   const start = checksum.byteOffset - header.byteOffset;

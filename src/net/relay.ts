@@ -27,7 +27,7 @@ const WINDOW_BYTES = 256 * 1024;
 
 /** The socket's side of a port, as the pump needs it. */
 export interface PumpedSocket {
-  /** @returns whether the kernel took all of it; `drained` of the pump is called when it has */
+  /** @returns whether the kernel took all bytes; if not, `drained` of the pump is called when it has */
   write(bytes: Uint8Array): boolean;
   pause(): void;
   resume(): void;
@@ -201,7 +201,7 @@ export class RelayTransport implements Transport {
   }
 }
 
-/** A socket in another thread as a stream, for what takes streams only: TLS. */
+/** A socket in another thread as a stream, because TLS takes streams only. */
 export class RelayStream extends Duplex implements TransportUser {
   readonly #transport: RelayTransport;
   #written: (() => void) | null = null;
@@ -247,7 +247,7 @@ export class RelayStream extends Duplex implements TransportUser {
   }
 }
 
-/** A posted view would carry its whole buffer along, so what is posted is an exact copy. */
+/** Posts an exact copy: a view would carry its whole buffer along. */
 function post(port: MessagePort, bytes: Uint8Array): void {
   const copy = new Uint8Array(bytes);
   port.postMessage({ kind: 'bytes', bytes: copy } satisfies RelayMessage, [copy.buffer]);

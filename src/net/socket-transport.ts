@@ -60,7 +60,7 @@ export class SocketTransport implements Transport {
     socket.on('close', onEnd);
   }
 
-  /** From here on what arrives goes to `connection`. */
+  /** Gives all further bytes to `connection`. */
   serve(connection: TransportUser): void {
     this.#connection = connection;
   }
@@ -115,7 +115,7 @@ export class SocketTransport implements Transport {
     this.#connection?.drained();
   }
 
-  /** One of the events that end a socket. @param why '' where it ended in order */
+  /** One of the events that end a socket. @param why '' if the socket ended in order */
   ended(why: string): void {
     this.#connection?.transportEnded(why);
   }

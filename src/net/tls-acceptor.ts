@@ -18,7 +18,7 @@ export interface TlsAcceptorOptions {
   /** Pre-shared keys by identity; `null` for certificates. */
   keys: ReadonlyMap<string, Buffer> | null;
   trust: Trust;
-  /** The handshake is done, and the client has shown what the listener asks for. */
+  /** The handshake is done, and the client has shown the certificate or key that the listener asks for. */
   secured: (socket: TLSSocket, origin: SocketOrigin, session: TlsSession) => void;
   /** @param reason for the line about its end */
   failed: (origin: SocketOrigin, reason: string) => void;

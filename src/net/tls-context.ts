@@ -27,17 +27,17 @@ export type TlsListener = Pick<
 /** Text of a file, or of the certificates of a folder, by its path. */
 export type TlsFiles = ReadonlyMap<string, string>;
 
-/** Mosquitto's own list [mosq: ciphers]; it has the ciphers of pre-shared keys, too. */
+/** Mosquitto's default [mosq: ciphers], which includes the ciphers of pre-shared keys. */
 const DEFAULT_CIPHERS = 'DEFAULT:!aNULL:!eNULL:!LOW:!EXPORT:!SSLv2:@STRENGTH';
 const DEFAULT_SUITES = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
 
-/** OpenSSL 3 keeps TLS 1.1 out by its security level; who asks for it [mosq: tls_version] wants it to work. */
+/** Lowers OpenSSL 3's security level, which does not allow TLS 1.1, if the configuration asks [mosq: tls_version]. */
 const WITH_OLD_VERSIONS = ':@SECLEVEL=0';
 
 const MIN_VERSIONS = { 'tlsv1.1': 'TLSv1.1', 'tlsv1.2': 'TLSv1.2', 'tlsv1.3': 'TLSv1.3' } as const;
 
 /**
- * Options for `tls.createServer`, without what depends on connections.
+ * Options for `tls.createServer`, without those that depend on the connection.
  * @returns the error line of the first part that cannot be used
  */
 export function tlsOptions(listener: TlsListener, files: TlsFiles): TlsOptions | { fault: string } {

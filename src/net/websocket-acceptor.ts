@@ -12,7 +12,7 @@ import type { SocketOrigin } from './socket-transport.js';
 import { HANDSHAKE_MS, LINGER_MS } from './time-limits.js';
 import { WebSocketTransport } from './websocket-transport.js';
 
-/** The first is MQTT's own [MQTT-6.0.0-3]; the other is what clients of MQTT 3.1 offer, and Mosquitto takes. */
+/** The first is MQTT's own [MQTT-6.0.0-3]; clients of MQTT 3.1 offer the other, which Mosquitto accepts. */
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1'];
 
 /** The only version that there is [RFC 6455, 4.1]. */
@@ -175,7 +175,7 @@ export class WebSocketAcceptor {
     this.#options.accepted(new WebSocketTransport({ webSocket, stream, origin, tls, frameSizeMax }));
   }
 
-  /** A browser that looks what is there, a health check, a scanner. */
+  /** A request that is no handshake: a browser, a health check, a scanner. */
   #refuseOrdinary(request: IncomingMessage): void {
     const { method, url = '', socket } = request;
     request.resume();

@@ -49,9 +49,9 @@ export class WebSocketTransport implements Transport {
   #unsent = 0;
   #busy = false;
   #paused = false;
-  /** What came out of the frames while reading was paused: several may lie in what was read before. */
+  /** Payloads of frames that were read in one piece with others, while reading is paused. */
   #held: Buffer[] | null = null;
-  /** What ended the stream below; '' where it ended in order. */
+  /** Why the stream below ended; '' if it ended in order. */
   #fault = '';
 
   constructor({ webSocket, stream, origin, tls, frameSizeMax }: WebSocketTransportOptions) {
@@ -109,7 +109,7 @@ export class WebSocketTransport implements Transport {
     for (const bytes of held ?? []) this.#take(bytes);
   }
 
-  /** The close frame comes behind what was written. The peer is given a while to answer it (`LINGER_MS`). */
+  /** The close frame follows the bytes that were written. The peer is given a while to answer it (`LINGER_MS`). */
   end(): void {
     this.#user = null;
     this.#held = null;

@@ -57,7 +57,7 @@ export class Acceptor {
     this.#isOpen = failed < listeners.length;
   }
 
-  /** Passes connections on from now on, first those that came already. */
+  /** Begins to pass connections on, those that wait already first. */
   serve(pass: (connection: PassedConnection) => void): void {
     this.#pass = pass;
     for (const connection of this.#waiting) pass(connection);
@@ -218,7 +218,7 @@ export class Acceptor {
   }
 }
 
-/** In a folder of root's it has to stay, and is replaced at the next start. */
+/** In a folder of root's the socket's file has to stay; the next start replaces it. */
 function removeSocket(path: string): void {
   try {
     rmSync(path, { force: true });

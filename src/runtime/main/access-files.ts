@@ -40,7 +40,7 @@ const FILE_OPTIONS: readonly FileOption[] = [
 ];
 
 /**
- * Reads and checks every file, and logs what is wrong or doubtful; the texts go into `texts`.
+ * Reads and checks every file, and logs its faults and doubts; the texts go into `texts`.
  * @returns 0, or an exit code: 13 if one cannot be opened, 3 if its content is wrong [mosq: password_file]
  */
 export async function readAccessFiles(

@@ -7,7 +7,7 @@ import type { Arrival } from '../../net/arrival.js';
 /** Longer than an end takes on its way through a worker, and too short for anybody to notice. */
 const PATIENCE_MS = 20;
 
-/** Each has a descriptor; who comes when so many wait is refused at once. */
+/** Each holds a descriptor; beyond this number, a newcomer is refused at once. */
 const WAITING_MAX = 100;
 
 interface WaitingArrival {
@@ -21,7 +21,7 @@ export class ArrivalQueue {
   /** In the order in which they came. */
   #waiting: WaitingArrival[] = [];
 
-  /** @param refuse called with those for whom no place became free */
+  /** @param refuse called with the connections for which no place became free */
   constructor(refuse: (arrival: Arrival) => void) {
     this.#refuse = refuse;
   }

@@ -41,7 +41,7 @@ const NOT_RELOADED = 'Running as before: the new configuration is not in force';
 
 export interface BrokerProcessOptions {
   settings: Settings;
-  /** Reads the configuration again; `undefined` if it has errors, which are logged then. */
+  /** Reads the configuration again. Logs its errors and returns `undefined` if it has any. */
   reread: () => Settings | undefined;
   logging: CommandLineLogging;
   /** `--tls-keylog` */
@@ -72,7 +72,7 @@ export class BrokerProcess {
   readonly #sys: SysPublisher;
   readonly #certificates: CertificateWatch;
   readonly #tlsKeylog: number | null;
-  /** `null` as long as no listener asks for it: brokers without one need not hold what serves it. */
+  /** `null` as long as no listener asks for HTTP, whose code is then not loaded. */
   #http: HttpApi | null = null;
   /** Of inputs that main itself works on. */
   readonly #guard: InputGuard;
@@ -172,7 +172,7 @@ export class BrokerProcess {
     return 0;
   }
 
-  /** Has every worker write what it holds. */
+  /** Makes every worker write its changes to the store. */
   flushStores(): Promise<void> {
     return this.#supervisor.flushStores();
   }
@@ -228,7 +228,7 @@ export class BrokerProcess {
     this.#changing = this.#changeStore().catch((error) => this.#fail(error));
   }
 
-  /** Listeners stay open meanwhile; those who come wait. */
+  /** Listeners stay open meanwhile, and new connections wait. */
   async #changeStore(): Promise<void> {
     this.#logger.write(
       'notice',
@@ -272,7 +272,7 @@ export class BrokerProcess {
     await this.#store.close();
   }
 
-  /** SIGHUP: everything is read first, and only if all of it is right anything changes. */
+  /** SIGHUP: reads everything first, and changes something only if nothing has an error. */
   async reload(): Promise<void> {
     if (this.#stopping) return;
     if (this.#reloading !== 'no') {
@@ -290,7 +290,7 @@ export class BrokerProcess {
     this.#serviceManager.ready(hasReloaded ? RUNNING : NOT_RELOADED);
   }
 
-  /** @returns whether what the configuration says now is in force */
+  /** @returns whether the new configuration is in force */
   async #reload(): Promise<boolean> {
     const read = this.#options.reread();
     if (read === undefined) {

@@ -83,7 +83,7 @@ export class ClientDirectory {
     this.#effects.answer(row.worker, { id, verdict: 'granted' });
   }
 
-  /** The worker has ended the session, as it was told: whoever waits for the id gets it. */
+  /** The worker has ended the session, as main asked: the claim that waits for the client id gets it. */
   discarded(clientId: string): void {
     const row = this.#rows.get(clientId);
     if (row === undefined || row.waiting === null) return;

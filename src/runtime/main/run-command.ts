@@ -59,7 +59,7 @@ export async function runBroker(command: RunCommand, signals: EarlySignals): Pro
   return code === 0 ? undefined : fail(logger, code);
 }
 
-/** Reads the configuration and logs what there is to say about it. @returns `undefined` if it has errors */
+/** Reads the configuration and logs errors, warnings and notices about it. @returns `undefined` if it has errors */
 function read(
   { configFile, ports, verbose, quiet }: Pick<RunCommand, 'configFile' | 'ports' | 'verbose' | 'quiet'>,
   logger: Logger,

@@ -30,11 +30,11 @@ const FILE_LOST =
 const STAND_IN_LOST = 'Error: The store could not be used to the end; what was not acknowledged is lost.';
 
 export interface StoreUsers {
-  /** Has every worker write what it holds. */
+  /** Makes every worker write its changes to the store. */
   flushWorkers: () => Promise<unknown>;
   /** Transactions that the workers have committed. */
   workerCommits: () => number;
-  /** The store could not be used, and can be now: this one is to be closed and opened anew. */
+  /** The store could not be used, and can be now: close this one and open it again. */
   openAnew: () => void;
 }
 
@@ -309,7 +309,10 @@ function persistencePath({ persistenceLocation, persistenceFile }: Settings): st
   return resolve(persistenceLocation, persistenceFile);
 }
 
-/** Also what keeps nothing shares a store among its workers; its listeners tell it from other brokers' here. */
+/**
+ * Names the store of a broker without persistence, which its workers share all the same. The listeners tell it from the
+ * stores of other brokers on this machine.
+ */
 function transientName({ listeners }: Settings): string {
   return listeners.map(listenerName).join(', ');
 }

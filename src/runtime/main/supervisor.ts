@@ -38,7 +38,7 @@ export interface SupervisorOptions {
   tlsKeylog: number | null;
   /** A connection accepted on this listener is gone. */
   connectionClosed: (listener: number) => void;
-  /** The only worker died, and another one has begun, which knows nothing of what was kept in memory. */
+  /** The only worker died, and its replacement has begun, without what the dead one had in memory. */
   begunAnew: () => void;
 }
 
@@ -145,7 +145,7 @@ export class Supervisor {
     for (const handle of this.#pool.living) handle.tell({ kind: 'print-subscriptions' });
   }
 
-  /** Has every worker write what it holds to the store. */
+  /** Makes every worker write its changes to the store. */
   async flushStores(): Promise<void> {
     if (this.#stopping) return; // each closes its own
     const flushed = this.#pool.living.map(
@@ -201,7 +201,7 @@ export class Supervisor {
     return Promise.race([Promise.all(stopped).then(() => true), patience]);
   }
 
-  /** After `stop`: the threads are gone, and what was meant for them waits for those of the next `start`. */
+  /** After `stop`: the threads have ended, and messages and connections for them wait for the next `start`. */
   async clear(): Promise<void> {
     await this.#pool.close();
     appendAll(this.#unserved, this.#mail.takeBackAll());

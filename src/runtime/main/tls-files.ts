@@ -14,11 +14,11 @@ import { ExitCode } from '../process/exit-code.js';
 
 type Texts = Map<string, string>;
 
-/** Names in a folder that `openssl rehash` has made: those are what OpenSSL looks for. */
+/** Names as `openssl rehash` makes them in a folder: OpenSSL looks for no others. */
 const HASHED_NAME = /^[0-9a-f]{8}\.\d+$/;
 
 /**
- * Reads and checks the files of every listener with TLS, and logs what is wrong; the texts go into `texts`.
+ * Reads and checks the files of every listener with TLS, and logs the faults; the texts go into `texts`.
  * @returns 0, or the exit code of a start [mosq: TLS options]
  */
 export function readTlsFiles(settings: Settings, texts: Texts, log: Log): number {
@@ -64,7 +64,7 @@ function readFiles(listener: ListenerSettings, texts: Texts, log: Log): string[]
   return faults;
 }
 
-/** Throws what the system throws. */
+/** @throws the error of the system */
 function readFolder(folder: string, log: Log): string {
   const names = readdirSync(folder).filter((name) => HASHED_NAME.test(name));
   if (names.length === 0) {

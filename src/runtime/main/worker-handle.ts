@@ -17,21 +17,21 @@ export class WorkerHandle {
   readonly #workingRecord: WorkingRecord;
   /** Links to all other workers are established, and this worker has reported so. */
   hasBegun = false;
-  /** Numbers of workers that were being replaced when it began: what they store for, it learns from their successors. */
+  /** Numbers of workers that were being replaced when this one began: which stored sessions they have is yet to come. */
   readonly awaits: Set<number>;
-  /** Connections may come to it. */
+  /** The worker accepts connections. */
   ready = false;
   stopped: (() => void) | null = null;
-  /** Who waits until it has written everything. */
+  /** Called once the worker has written all its changes. */
   flushed: (() => void)[] = [];
   utilisation = 0;
   /** Connections given to it and not yet reported closed. */
   #connections = 0;
   /** The same by the index of their listener. */
   readonly connectionsOf: number[] = [];
-  /** Connections sent to it that it has not accepted yet, as far as is known. */
+  /** Connections sent to the worker that it has not accepted yet, as far as main knows. */
   readonly #handedOver: PassedConnection[] = [];
-  /** How many it has accepted, as far as is known. */
+  /** How many connections the worker has accepted, as far as main knows. */
   #taken = 0;
 
   constructor(
@@ -57,7 +57,7 @@ export class WorkerHandle {
     return this.#workingRecord.clientId;
   }
 
-  /** What it has to do, for comparison: connections count, unless it is hot already. */
+  /** The worker's load, for comparison: its connections, unless it is hot already. */
   get load(): number {
     const isHot = this.utilisation >= HOT_UTILISATION;
     return (isHot ? 1_000_000 * this.utilisation : 0) + this.#connections;

@@ -13,7 +13,7 @@ export class WorkerMail {
   readonly #connections = new Map<number, PassedConnection[]>();
   #scheduled = false;
 
-  /** @param connectionGone told of a connection that has ended before it could go to the worker */
+  /** @param connectionGone called with a connection that ended before it could go to the worker */
   constructor(
     living: () => readonly WorkerHandle[],
     connectionGone: (handle: WorkerHandle, listener: number) => void,

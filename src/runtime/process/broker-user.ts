@@ -52,7 +52,7 @@ function split(text: string): string[][] {
   return text.split('\n').map((line) => line.split(':'));
 }
 
-/** As whom the broker runs now. */
+/** The user and groups that the broker runs as now. */
 export function currentUser(): BrokerUser {
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;

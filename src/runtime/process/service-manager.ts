@@ -22,7 +22,7 @@ export class ServiceManager {
   readonly #datagrams: UnixDatagrams | undefined;
   /** Milliseconds between two signs of life at the least, 0 if none are wanted. */
   readonly #watchdogMs: number;
-  /** Why it cannot be told anything. */
+  /** Why the service manager cannot be reached. */
   #fault = '';
   #extension: NodeJS.Timeout | undefined;
   #watchdog: NodeJS.Timeout | undefined;
@@ -32,7 +32,8 @@ export class ServiceManager {
 
   /**
    * The broker is starting.
-   * @param environment what the service manager says; that is taken out, for the programs that the broker starts
+   * @param environment has the service manager's variables, which are removed, so that programs that the broker starts do
+   * not use them
    */
   constructor(environment: Record<string, string | undefined>, log: Log, timers: Timers = globalThis) {
     this.#log = log;

@@ -49,7 +49,7 @@ export class ClientAccess implements Access {
     return answer instanceof Promise ? this.#inForce(login, access, answer) : answer;
   }
 
-  /** A reload may have come before the answer: what counts is what is in force when the client is let in. */
+  /** Asks again if a reload came before the answer: the rules count that are in force when the client is let in. */
   async #inForce(
     { listener, request }: Login,
     asked: ListenerAccess,

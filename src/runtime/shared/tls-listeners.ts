@@ -74,7 +74,7 @@ export class TlsListeners {
   }
 }
 
-/** A folder may hold what is no certificate; the library passes over it, too. */
+/** Passes over files in a folder that are no certificates, as the library does. */
 function authoritiesIn(text: string): X509Certificate[] {
   return certificatesIn(text).flatMap((block) => {
     try {

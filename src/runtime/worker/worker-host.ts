@@ -46,7 +46,7 @@ const NEWCOMERS_A_TURN = 4;
 
 type FirstMessage = Extract<MainToWorker, { kind: 'peers' }>;
 
-/** Serves until told to stop. */
+/** Serves until main asks the worker to stop. */
 export function runWorker(start: WorkerStart): Promise<void> {
   return new Promise((resolve, reject) => {
     const host = new WorkerHost(start, resolve, reject);

@@ -31,7 +31,7 @@ interface ServableTransport extends Transport {
 export class WorkerIntake {
   readonly #broker: Broker;
   readonly #tls: TlsListeners;
-  /** `null` until the first connection of that kind: brokers without them need not hold what serves them. */
+  /** `null` until the first connection of that kind: their code is loaded with it. */
   #webSockets: Promise<WebSocketAcceptor> | null = null;
 
   constructor(broker: Broker, { settings, files, tlsKeylog }: WorkerStart) {

@@ -23,9 +23,9 @@ export class WorkerLinks {
   readonly #broker: Broker;
   readonly #effects: LinkEffects;
   readonly #ports = new Map<number, MessagePort>();
-  /** Links whose other side has not told all it had yet. */
+  /** Links whose other side has not sent all its filters yet. */
   readonly #catchingUp = new Set<number>();
-  /** All others know what this worker wants to hear of. */
+  /** All other workers have this worker's filters. */
   #isKnown = false;
   #isComplete = false;
 
@@ -44,7 +44,7 @@ export class WorkerLinks {
     }
   }
 
-  /** The others have to send what the stored sessions are waiting for, before anybody publishes. */
+  /** Makes the others send the messages that they hold for this worker's stored sessions, before anybody publishes. */
   introduce(): void {
     const { cluster, routes } = this.#broker;
     cluster.introduce(routes.interests(), () => {
@@ -70,7 +70,7 @@ export class WorkerLinks {
     return link;
   }
 
-  /** The worker died: what is for its stored sessions is held for its successor. */
+  /** The worker died: messages for its stored sessions are held for its replacement. */
   remove(worker: number): void {
     const link = this.#broker.cluster.link(worker)!;
     const port = this.#ports.get(worker)!;
@@ -87,7 +87,7 @@ export class WorkerLinks {
     this.#completeWhenCaughtUp();
   }
 
-  /** A new worker has to know what this one wants to hear of, the `$SYS` tree, and what was held for it. */
+  /** Sends a new worker this one's filters, the `$SYS` tree, and the messages that were held for it. */
   #tellEverything(link: Link): void {
     const { worker } = link;
     const changes = this.#broker.routes.interests();
