@@ -22,6 +22,9 @@ const AHEAD_IN_FLIGHT_MAX = 1024;
 /** The same where neither the client nor `max_inflight_messages` says how many: more only costs memory, and time. */
 const AHEAD_IN_FLIGHT_UNLIMITED = 256;
 
+/** Shared: it is never written to. */
+const NO_PACKET_IDS: number[] = [];
+
 const NO_IDENTIFIERS: readonly number[] = [];
 
 /** Stands for a map with nothing in it, as most clients have: nothing is ever put into this one. */
@@ -106,8 +109,12 @@ export class Outbound {
   /** By packet id; `NONE` until there is one, as with most clients. */
   #inflight: NumberMap<OutgoingMessage> = NONE;
   #inflightBytes = 0;
-  /** Packet ids in flight that are to be sent again on this connection. */
-  #unsent: number[] = [];
+  /** Packet ids that were in flight when the client connected, in their order. */
+  #resendOrder = NO_PACKET_IDS;
+  /** Which of them comes next. */
+  #resendNext = 0;
+  /** Those of them that are to be sent again, and are still in flight. */
+  #unsent: NumberMap<true> = NONE;
   readonly #queue = new OutgoingQueue();
   /** In flight, but not sent before they are stored. */
   readonly #awaitingStore = new RingQueue<UnsentMessage>();
@@ -139,7 +146,7 @@ export class Outbound {
 
   /** How many QoS 1 and 2 messages could be sent at once, and need not wait. */
   get windowRoom(): number {
-    if (this.peer === null || this.#queue.length > 0 || this.#unsent.length > 0) return 0;
+    if (this.peer === null || this.#queue.length > 0 || this.#unsent.size > 0) return 0;
     return Math.max(0, this.peer.sendMaximum - this.#inflight.size);
   }
 
@@ -225,7 +232,7 @@ export class Outbound {
   attach(peer: Peer, now: number): void {
     assert(this.peer === null, 'a session has one connection at a time');
     this.peer = peer;
-    this.#unsent = this.#inflight.keys();
+    this.#prepareResend();
     this.pump(now);
   }
 
@@ -242,7 +249,7 @@ export class Outbound {
   pump(now: number): void {
     const { peer } = this;
     if (peer === null) return;
-    if (this.#unsent.length > 0) this.#resend(peer);
+    if (this.#unsent.size > 0) this.#resend(peer);
     for (let next = this.#queue.peek(); next !== undefined && !peer.isBlocked; next = this.#queue.peek()) {
       const publication = next.publication!;
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
@@ -261,12 +268,22 @@ export class Outbound {
     }
   }
 
+  #prepareResend(): void {
+    this.#resendNext = 0;
+    this.#resendOrder = this.#inflight.size === 0 ? NO_PACKET_IDS : this.#inflight.keys();
+    this.#unsent = this.#inflight.size === 0 ? NONE : new NumberMap();
+    for (const packetId of this.#resendOrder) this.#unsent.set(packetId, true);
+  }
+
   /**
    * Sends again what was in flight, as far as the window allows: it may be smaller than on the connection before
    * [MQTT-3.3.4-9].
    */
   #resend(peer: Peer): void {
-    for (let packetId = this.#unsent[0]; packetId !== undefined; packetId = this.#unsent[0]) {
+    for (; this.#unsent.size > 0; this.#resendNext += 1) {
+      const packetId = this.#resendOrder[this.#resendNext]!;
+      if (!this.#unsent.has(packetId)) continue; // acknowledged meanwhile
+      if (peer.isBlocked) return;
       const { state, publication, qos, retain, identifiers, sent } = this.#inflight.get(packetId)!;
       if (state === 'awaiting PUBCOMP') {
         this.#resendPubrel(peer, packetId);
@@ -275,15 +292,16 @@ export class Outbound {
           this.#complete(packetId);
           continue;
         }
-        if (this.#inflight.size - this.#unsent.length >= peer.sendMaximum) return;
+        if (this.#inflight.size - this.#unsent.size >= peer.sendMaximum) return;
         if (!peer.sendPublish(publication, qos, retain, true, packetId, identifiers)) {
           this.#complete(packetId);
           this.#owner.dropped('too large');
           continue;
         }
       }
-      this.#unsent.shift();
+      this.#unsent.delete(packetId);
     }
+    this.#resendOrder = NO_PACKET_IDS;
   }
 
   /** If PUBREC came just before the connection was lost, PUBREL waits until that is stored, as it would have there. */
@@ -340,7 +358,7 @@ export class Outbound {
   }
 
   #windowIsOpen(peer: Peer, bytes: number): boolean {
-    if (this.#inflight.size >= peer.sendMaximum || this.#unsent.length > 0) return false;
+    if (this.#inflight.size >= peer.sendMaximum || this.#unsent.size > 0) return false;
     const { maxInflightBytes } = this.#limits;
     // One message may always be in flight, however large.
     return (
@@ -467,7 +485,7 @@ export class Outbound {
     this.#inflightBytes -= message.bytes;
     this.#inflight.delete(packetId);
     this.#events.changed();
-    if (this.#unsent.length > 0) this.#unsent = this.#unsent.filter((id) => id !== packetId);
+    if (this.#unsent.size > 0) this.#unsent.delete(packetId);
     message.entry?.remove();
   }
 

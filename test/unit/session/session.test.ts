@@ -6,6 +6,7 @@ import type { SessionLimits } from '../../../src/session/outbound.js';
 import type { Session } from '../../../src/session/session.js';
 import { subscriptionTo, type TestSession, testSession } from '../../support/brokers/sessions.js';
 import { TestPeer } from '../../support/brokers/test-peer.js';
+import { assertGrowsLinearly } from '../../support/growth.js';
 
 const now = Date.UTC(2024, 0);
 
@@ -32,6 +33,48 @@ function reconnect(session: Session, sendMaximum = 20): TestPeer {
   session.attach(peer, now);
   return peer;
 }
+
+describe('a client with very many messages in flight that comes back and takes one at a time', () => {
+  test('costs in proportion to their number', () => {
+    assertGrowsLinearly(2000, (count) => {
+      const { session } = connected({ maxQueuedMessages: 0 }, 0xffff);
+      for (let i = 0; i < count; i += 1) deliver(session, 1, 'x');
+      return () => {
+        const peer = reconnect(session, 1);
+        for (let id = 1; id <= count; id += 1) {
+          assert.deepEqual(peer.takeShort(), [`x#${id}!`]);
+          assert.ok(session.outbound.puback(id));
+          session.outbound.pump(now);
+        }
+        assert.equal(session.outbound.inflightCount, 0);
+      };
+    });
+  });
+
+  test('may acknowledge what has not been sent again', () => {
+    const { session } = connected({}, 10);
+    deliver(session, 1, 'a', 'b', 'c', 'd');
+    const peer = reconnect(session, 1);
+    assert.deepEqual(peer.takeShort(), ['a#1!']);
+    assert.ok(session.outbound.puback(2));
+    assert.ok(session.outbound.puback(1));
+    session.outbound.pump(now);
+    assert.deepEqual(peer.takeShort(), ['c#3!']);
+  });
+
+  test('is sent no more than it takes from its socket', () => {
+    const { session } = connected({}, 10);
+    deliver(session, 1, 'a', 'b');
+    const peer = new TestPeer();
+    peer.isBlocked = true;
+    session.detach(now);
+    session.attach(peer, now);
+    assert.deepEqual(peer.takeShort(), []);
+    peer.isBlocked = false;
+    session.outbound.pump(now);
+    assert.deepEqual(peer.takeShort(), ['a#1!', 'b#2!']);
+  });
+});
 
 describe('delivery', () => {
   test('sends at once while the window is open, with packet ids from 1', () => {
