@@ -62,15 +62,9 @@ class RetainedInMemory implements RetainedMessages {
   sweep(now: number): RetainedCursor {
     const messages: Publication[] = [];
     this.#tree.all((message) => messages.push(message));
-    return {
-      get done() {
-        return messages.length === 0;
-      },
-      next: (limit, found) => {
-        for (const message of messages.splice(0, limit))
-          if (!this.#removeExpired(message, now)) found(message);
-      },
-    };
+    return listCursor(messages, (message, found) => {
+      if (!this.#removeExpired(message, now)) found(message);
+    });
   }
 
   #removeExpired({ topic, expiresAt }: Publication, now: number): boolean {
@@ -82,10 +76,27 @@ class RetainedInMemory implements RetainedMessages {
 export function retainedCursor(tree: RetainedTree<Publication>, filter: string): RetainedCursor {
   const matched: Publication[] = [];
   tree.match(filter, (message) => matched.push(message));
+  return listCursor(matched, (message, found) => found(message));
+}
+
+function listCursor(
+  messages: readonly Publication[],
+  each: (message: Publication, found: (message: Publication) => void) => void,
+): RetainedCursor {
+  let at = 0;
   return {
     get done() {
-      return matched.length === 0;
+      return at === messages.length;
     },
-    next: (limit, found) => matched.splice(0, limit).forEach(found),
+    get touched() {
+      return at;
+    },
+    next: (limit, found) => {
+      const end = Math.min(messages.length, at + limit);
+      while (at < end) {
+        at += 1;
+        each(messages[at - 1]!, found);
+      }
+    },
   };
 }

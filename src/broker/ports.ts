@@ -114,6 +114,8 @@ export interface RetainedMessages {
 
 export interface RetainedCursor {
   readonly done: boolean;
+  /** How many stored messages and index keys it has looked at so far: what it has cost. */
+  readonly touched: number;
   /**
    * Finds at most `limit` messages; fewer, even none, do not mean that it is done.
    * @param found is given an object that describes the next message soon, and must not read from the store itself

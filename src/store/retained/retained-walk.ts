@@ -19,8 +19,11 @@ import type { Environment, Table } from '../environment.js';
 import { isCutKey, LEVEL_END, prefixEnd, retainedKey, topicOfKey } from '../keys.js';
 import { TOPIC_KEY_LENGTH_MAX } from '../limits.js';
 
-/** The keys that one call of `next` may touch. */
-const TOUCHES_MAX = 20_000;
+/** The keys that one call of `next` may touch: about a millisecond's work. */
+const TOUCHES_MAX = 512;
+
+/** Keys that are looked at to find out which of the two indexes has fewer for a filter. */
+const PROBES_MAX = 256;
 
 /** Going to the next key costs an eighth of a jump: so many steps are tried before one. */
 const STEPS_BEFORE_JUMP = 8;
@@ -52,8 +55,10 @@ export class RetainedWalk {
   readonly #filter: string;
   readonly #plan: WalkPlan;
   readonly #unsettled: Buffer[];
+  #nextUnsettled = 0;
   /** Topics to look at that the tails may not have. */
   readonly #noted: string[];
+  #nextNoted = 0;
   /** Topics whose state on disk is old. */
   readonly #skipped: Set<string>;
   /** Number of levels of the topics that are being walked; `undefined` when all are done. */
@@ -83,7 +88,11 @@ export class RetainedWalk {
   }
 
   get done(): boolean {
-    return this.#unsettled.length === 0 && this.#noted.length === 0 && this.#levels === undefined;
+    return (
+      this.#nextUnsettled === this.#unsettled.length &&
+      this.#nextNoted === this.#noted.length &&
+      this.#levels === undefined
+    );
   }
 
   /**
@@ -102,20 +111,27 @@ export class RetainedWalk {
   }
 
   #takeUnsettled(limit: number, found: (message: Publication) => void): number {
-    const records = this.#unsettled.splice(0, limit);
-    for (const record of records) {
-      if (this.#source.read(record, this.#message)) found(this.#message);
+    const begin = this.#nextUnsettled;
+    const end = Math.min(this.#unsettled.length, begin + limit);
+    for (let i = begin; i < end; i += 1) {
+      this.#nextUnsettled = i + 1;
+      if (this.#source.read(this.#unsettled[i]!, this.#message)) found(this.#message);
     }
-    return records.length;
+    this.#touched += end - begin;
+    return end - begin;
   }
 
   #takeNoted(limit: number, found: (message: Publication) => void): number {
-    const topics = this.#noted.splice(0, limit);
-    for (const topic of topics) {
+    const begin = this.#nextNoted;
+    const end = Math.min(this.#noted.length, begin + limit);
+    for (let i = begin; i < end; i += 1) {
+      this.#nextNoted = i + 1;
+      const topic = this.#noted[i]!;
       if (this.#plan.guardDollar && topic.startsWith('$')) continue; // [MQTT-4.7.2-1]
       if (this.#source.readStored(retainedKey(topic), this.#message)) found(this.#message);
     }
-    return topics.length;
+    this.#touched += end - begin;
+    return end - begin;
   }
 
   /**
@@ -205,7 +221,8 @@ function planWalk({ tables }: Environment, filter: string, everything: boolean):
   const first = pattern[0] ?? null;
   const leading = literalsAtStart(pattern);
   const trailing = hash ? 0 : literalsAtStart(pattern.toReversed());
-  const tails = trailing > leading;
+  const isTie = trailing === leading && leading > 0 && leading < pattern.length;
+  const tails = isTie ? tailsAreFewer(tables, pattern, leading) : trailing > leading;
   const literals = tails ? trailing : leading;
   const ordered = tails ? pattern.toReversed() : pattern;
   return {
@@ -221,6 +238,25 @@ function planWalk({ tables }: Environment, filter: string, everything: boolean):
   };
 }
 
+/**
+ * Whether fewer keys end like a filter than begin like it: `x/+/y` where there are many topics below `x`, but few that
+ * end in `y`. If both are many, the beginning decides.
+ */
+function tailsAreFewer(tables: Environment['tables'], pattern: (Buffer | null)[], literals: number): boolean {
+  const fromStart = rangeOf({ pattern, literals }, pattern.length);
+  const fromEnd = rangeOf({ pattern: pattern.toReversed(), literals }, pattern.length);
+  const starts = new TableCursor(tables.retained, fromStart.start, fromStart.end);
+  const ends = new TableCursor(tables.retainedTails, fromEnd.start, fromEnd.end);
+  while (starts.key !== undefined && ends.key !== undefined && starts.touched < PROBES_MAX) {
+    starts.step();
+    ends.step();
+  }
+  const fewer = ends.key === undefined && starts.key !== undefined;
+  starts.close();
+  ends.close();
+  return fewer;
+}
+
 function literalsAtStart(pattern: (Buffer | null)[]): number {
   const count = pattern.indexOf(null);
   return count < 0 ? pattern.length : count;
@@ -234,7 +270,7 @@ interface KeyRange {
 }
 
 /** The keys with `levels` levels that begin with the plan's literal levels. */
-function rangeOf({ pattern, literals }: WalkPlan, levels: number): KeyRange {
+function rangeOf({ pattern, literals }: Pick<WalkPlan, 'pattern' | 'literals'>, levels: number): KeyRange {
   const parts: Uint8Array[] = [Buffer.from([levels])];
   for (let i = 0; i < literals; i += 1) {
     parts.push(pattern[i]!);
