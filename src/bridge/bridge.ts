@@ -335,8 +335,8 @@ export class Bridge {
     this.#isErrorLogged = false;
     this.#reportState(0);
     end.introduce();
-    for (const { subscription, cursor } of this.#local.retained(session)) {
-      end.addRetained(subscription, cursor);
+    for (const { subscription, match } of this.#local.retained(session)) {
+      end.addRetained(subscription, match);
     }
     this.#local.attach(session, end);
     end.pump();

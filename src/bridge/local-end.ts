@@ -116,23 +116,27 @@ export class LocalEnd {
   }
 
   /** The retained messages that match the outgoing topics, without those that the bridge itself has published here. */
-  *retained(session: Session): Generator<{ subscription: Subscription; cursor: RetainedCursor }> {
+  *retained(session: Session): Generator<{ subscription: Subscription; match: () => RetainedCursor }> {
     for (const subscription of session.subscriptions.values()) {
-      const cursor = this.#broker.matchRetained(subscription.filter);
-      const { clientId } = this;
-      yield {
-        subscription,
-        cursor: {
-          get done() {
-            return cursor.done;
-          },
-          next: (limit, found) =>
-            cursor.next(limit, (message) => {
-              if (message.origin !== clientId) found(message);
-            }),
-        },
-      };
+      yield { subscription, match: () => this.#retainedOfOthers(subscription.filter) };
     }
+  }
+
+  #retainedOfOthers(filter: string): RetainedCursor {
+    const cursor = this.#broker.matchRetained(filter);
+    const { clientId } = this;
+    return {
+      get done() {
+        return cursor.done;
+      },
+      get touched() {
+        return cursor.touched;
+      },
+      next: (limit, found) =>
+        cursor.next(limit, (message) => {
+          if (message.origin !== clientId) found(message);
+        }),
+    };
   }
 
   #subscribe(session: Session): void {

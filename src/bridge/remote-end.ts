@@ -158,8 +158,8 @@ export class RemoteEnd implements Peer {
   }
 
   /** Takes on the retained messages of a subscription. */
-  addRetained(...[subscription, cursor]: Parameters<RetainedDelivery['add']>): void {
-    this.#retained.add(subscription, cursor);
+  addRetained(...[subscription, match]: Parameters<RetainedDelivery['add']>): void {
+    this.#retained.add(subscription, match);
   }
 
   /** Sends what waits, as far as the other broker takes it. */
@@ -171,9 +171,15 @@ export class RemoteEnd implements Peer {
       this.#options.drained();
     }
     if (!this.#retained.isEmpty && !this.#isDraining) {
-      this.#retained.pump(retainedPace(broker, session, remote.out));
+      const pumpNextTurn = () => broker.nextTurn(this.#pumpRetained);
+      this.#retained.pump(retainedPace(broker, session, remote.out, pumpNextTurn));
     }
   }
+
+  readonly #pumpRetained = (): void => {
+    this.#retained.beginTurn();
+    if (this.#options.session.peer === this) this.pump();
+  };
 
   tick(nowMs: number): void {
     this.#pace.grant(nowMs);

@@ -49,6 +49,8 @@ export interface BrokerWorld {
   workingRecord?: { begin(clientId: string): void; end(): void };
   /** Milliseconds since the epoch. */
   clock: () => number;
+  /** Calls back in the next turn of the event loop, after other clients have been read from. */
+  nextTurn: (callback: () => void) => void;
   /** For the ids of clients that bring none: they are not to be guessed. */
   randomBytes: (length: number) => Uint8Array;
 }
@@ -76,6 +78,8 @@ export class Broker implements SessionEvents {
   readonly access: Access;
   readonly flushList: FlushList;
   readonly randomBytes: (length: number) => Uint8Array;
+  /** Calls back in the next turn of the event loop, after other clients have been read from. */
+  readonly nextTurn: (callback: () => void) => void;
   readonly #clock: () => number;
   readonly #changes: { add(): void } | undefined;
   readonly #workingRecord: BrokerWorld['workingRecord'];
@@ -116,6 +120,7 @@ export class Broker implements SessionEvents {
     this.access = world.access;
     this.flushList = world.flushList;
     this.randomBytes = world.randomBytes;
+    this.nextTurn = world.nextTurn;
     this.store = world.store ?? new MemoryStore();
     this.denials = new DenialLog(world.log);
     this.guard = new InputGuard({

@@ -31,7 +31,7 @@ import {
   sendDisconnect,
 } from './connection-end.js';
 import type { AdmittedLogin, Transport } from './ports.js';
-import { Sender, type SendLimits } from './sender.js';
+import { Sender, type SendingConnection, type SendLimits } from './sender.js';
 import { publishWill } from './will-path.js';
 import type { PreparedWill } from './wills.js';
 
@@ -46,6 +46,22 @@ export const CONNECT_SIZE_MAX = 100_000;
 
 /** The first byte of a TLS record that begins a handshake. */
 const TLS_HANDSHAKE = 0x16;
+
+/**
+ * What one client's packets may cost in a turn of the event loop, beside PUBLISH and acknowledgements: about a
+ * millisecond. A PINGREQ costs one unit.
+ */
+const UNITS_A_TURN = 256;
+
+/** Why nothing is read from a client. */
+const Hold = {
+  /** A link to another worker is congested. */
+  congestion: 1,
+  /** The client does not read the answers to what it sends. */
+  answers: 2,
+  /** It has used up its share of this turn. */
+  turn: 4,
+} as const;
 
 const NO_MOUNT_POINT = new Uint8Array(0);
 
@@ -87,7 +103,7 @@ export interface ConnectResult {
   limits: SendLimits;
 }
 
-export class Connection implements OpenConnection, AckTarget, EndingConnection {
+export class Connection implements OpenConnection, AckTarget, EndingConnection, SendingConnection {
   /** In `Broker.connections`. */
   slot = -1;
   readonly broker: Broker;
@@ -123,7 +139,16 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   #lastReceivedAt: number;
   readonly #connectDeadline: number;
   readonly acknowledgements: Acknowledgements;
+  /** Why nothing is read at the moment: bits of `Hold`. */
+  #holds = 0;
+  /** Bit n: the link to worker n was congested when reading stopped. */
   #pausedFor = 0;
+  /** What the packets of this turn have cost, in the units of `UNITS_A_TURN`. */
+  #spent = 0;
+  /** Nothing more of this client is worked on in this turn. */
+  #waitsForTurn = false;
+  /** The rest of a packet's work; see `inSteps`. */
+  #step: (() => boolean) | null = null;
   /** It has more QoS 2 messages unreleased than it may. */
   #excess: Excess | null = null;
   #hasReceived = false;
@@ -140,9 +165,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
     const { mountPoint } = this.listener;
     this.mountPoint = mountPoint === undefined ? NO_MOUNT_POINT : Buffer.from(mountPoint);
     this.out = new OutgoingBuffer(transport, broker.flushList);
-    this.sender = new Sender(broker, this.out, this.mountPoint, (sessionGoesOn) =>
-      this.close({ kind: 'taken over', sessionGoesOn }),
-    );
+    this.sender = new Sender(broker, this.out, this.mountPoint, this);
     this.#framer = new Framer((buffer, start, bodyStart, end) => {
       this.#packetType = buffer[start]! >> 4;
       return receiveFrame(this, buffer, start, bodyStart, end);
@@ -223,7 +246,12 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   drained(): void {
     try {
       this.out.written();
-      if (this.isConnected) this.sender.pump();
+      if (!this.isConnected) return;
+      if (!this.out.blocked) {
+        this.sender.drained();
+        this.#readAgain(Hold.answers);
+      }
+      this.sender.pump();
     } catch (error) {
       this.failed(error);
     }
@@ -323,15 +351,85 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   heedCongestion(workers: number): void {
     if (this.#pausedFor !== 0 || !this.broker.cluster.congested(workers)) return;
     this.#pausedFor = workers;
-    this.transport.pause();
+    this.#stopReading(Hold.congestion);
   }
 
   /** Some link has room again. */
   relieve(): void {
     if (this.#pausedFor === 0 || this.broker.cluster.congested(this.#pausedFor)) return;
     this.#pausedFor = 0;
-    this.transport.resume();
+    this.#readAgain(Hold.congestion);
   }
+
+  answersPileUp(): void {
+    this.#stopReading(Hold.answers);
+  }
+
+  #stopReading(hold: number): void {
+    if (this.#holds === 0) this.transport.pause();
+    this.#holds |= hold;
+  }
+
+  #readAgain(hold: number): void {
+    if ((this.#holds & hold) === 0) return;
+    this.#holds &= ~hold;
+    if (this.#holds === 0) this.transport.resume();
+  }
+
+  // ----------------------------------------------------------------- turns
+
+  /** Whether the client's next packet may be worked on in this turn. */
+  get goesOn(): boolean {
+    return this.#state === 'connected' && !this.#waitsForTurn;
+  }
+
+  /** A packet has cost so much. If that was this turn's share, the next packet has to wait for the next turn. */
+  spend(units: number): void {
+    this.#spent += units;
+    if (this.#spent >= UNITS_A_TURN) this.#waitForTurn();
+  }
+
+  /**
+   * Work for a packet that may be long: one step now and one in each of the following turns, until one returns true.
+   * The client's next packet waits for that.
+   */
+  inSteps(step: () => boolean): void {
+    if (step()) return;
+    this.#step = step;
+    this.#waitForTurn();
+  }
+
+  inNextTurn(work: () => void): void {
+    const { broker } = this;
+    broker.nextTurn(() => {
+      this.guarded(() => {
+        if (!this.isConnected) return;
+        broker.refreshNow();
+        work();
+      });
+    });
+  }
+
+  #waitForTurn(): void {
+    if (this.#waitsForTurn || this.isClosed) return;
+    this.#waitsForTurn = true;
+    this.#stopReading(Hold.turn);
+    this.inNextTurn(this.#beginTurn);
+  }
+
+  readonly #beginTurn = (): void => {
+    this.#waitsForTurn = false;
+    this.#spent = 0;
+    const step = this.#step;
+    if (step !== null) {
+      this.#step = null;
+      this.inSteps(step);
+      if (!this.goesOn) return;
+    }
+    const fault = this.#framer.resume();
+    if (fault !== undefined) this.#framingFault(fault);
+    if (this.goesOn) this.#readAgain(Hold.turn);
+  };
 
   // ----------------------------------------------------------------- time
 
@@ -383,6 +481,10 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection {
   }
 
   // ----------------------------------------------------------------- the end
+
+  takenOver(sessionGoesOn: boolean): void {
+    this.close({ kind: 'taken over', sessionGoesOn });
+  }
 
   /** The client broke the protocol. @param reasonCode of the DISCONNECT; 0 = none is sent */
   fault(reasonCode: number, text: string): void {

@@ -44,9 +44,12 @@ function receiveFrame(
   const { broker } = connection;
   broker.counters[Counter.packetsReceived]! += 1;
   if (connection.isConnected) {
-    if (buffer[start]! >> 4 === PacketType.publish) receivePublish(connection, buffer, start, bodyStart, end);
-    else receivePacket(connection, buffer, start, bodyStart, end);
-    return connection.isConnected;
+    if (buffer[start]! >> 4 === PacketType.publish) {
+      receivePublish(connection, buffer, start, bodyStart, end);
+      return connection.isConnected;
+    }
+    receivePacket(connection, buffer, start, bodyStart, end);
+    return connection.goesOn;
   }
   if (connection.beginConnect()) receiveConnect(connection, buffer, start, bodyStart, end);
   return connection.isConnected;
@@ -172,6 +175,7 @@ function handle(connection: Connection, packet: Packet): void {
       receiveUnsubscribe(connection, packet);
       return;
     case 'pingreq':
+      connection.spend(1);
       if (connection.broker.logs('debug'))
         connection.broker.log.write('debug', lines.receivedPingreq(connection.clientId));
       connection.sender.send({ type: 'pingresp' });

@@ -198,6 +198,10 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
   const mark = broker.store.mark();
   const waiting = session.inbound.find(packetId);
   if (waiting === undefined) {
+    if (!hasRoomForUnreleased(connection)) {
+      refuseUnreleased(connection, mark, packetId);
+      return;
+    }
     if (
       session.inbound.receivedCount + 1 >= connection.receiveMaximum &&
       !connection.staysWithinReceiveMaximum()
@@ -212,6 +216,25 @@ function receiveQos2(connection: Connection, publication: Publication, refusal: 
     session.inbound.relyOn(packetId);
   }
   connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, 0);
+}
+
+/** Beyond the window as many may wait for their PUBREL as for a client [mosq: max_queued_messages]. */
+function hasRoomForUnreleased({ broker, session }: Connection): boolean {
+  const { maxInflightMessages, maxQueuedMessages } = broker.settings;
+  if (maxInflightMessages === 0 || maxQueuedMessages === 0) return true;
+  return session.inbound.unreleasedCount < maxInflightMessages + maxQueuedMessages;
+}
+
+/** An older client cannot be told: it is closed, as an acknowledgement would be a lie. */
+function refuseUnreleased(connection: Connection, mark: number, packetId: number): void {
+  const { broker } = connection;
+  broker.counters[Counter.publishDropped]! += 1;
+  broker.counters[Counter.dropQueueFull]! += 1;
+  if (connection.version === 5) {
+    connection.acknowledgements.acknowledge(mark, 0, 'pubrec', packetId, ReasonCode.quotaExceeded);
+  } else {
+    connection.refuse(ReasonCode.quotaExceeded);
+  }
 }
 
 function sameMessage(a: Publication, b: Publication): boolean {

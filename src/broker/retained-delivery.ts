@@ -14,9 +14,18 @@ import type { RetainedCursor } from './ports.js';
 /** Messages read at a time. */
 const PIECE = 16;
 
+/** Keys and messages that may be looked at for one client in one turn of the event loop: one or two milliseconds. */
+const TOUCHES_A_TURN = 512;
+
+/** To begin a walk costs as much as so many of them. */
+const WALK_COST = 16;
+
 interface Waiting {
-  cursor: RetainedCursor;
-  subscription: Subscription;
+  readonly subscription: Subscription;
+  /** Begins the walk. */
+  readonly match: () => RetainedCursor;
+  /** `null`: it has not begun. */
+  cursor: RetainedCursor | null;
 }
 
 /** What delivery has to know of the connection at the moment. */
@@ -30,12 +39,19 @@ export interface RetainedPace {
   upgradeQos: boolean;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Has `pump` called in the next turn of the event loop. */
+  pumpNextTurn: () => void;
   /** Whether who published it may still do so, where that is to be asked [mosq: check_retain_source]. */
   sourceMayWrite?: ((message: Publication) => boolean) | undefined;
 }
 
 /** @param out where the client's bytes go */
-export function retainedPace(broker: Broker, session: Session, out: OutgoingBuffer): RetainedPace {
+export function retainedPace(
+  broker: Broker,
+  session: Session,
+  out: OutgoingBuffer,
+  pumpNextTurn: () => void,
+): RetainedPace {
   const { upgradeOutgoingQos, maxQueuedMessages, checkRetainSource } = broker.settings;
   return {
     session,
@@ -45,29 +61,63 @@ export function retainedPace(broker: Broker, session: Session, out: OutgoingBuff
     backlogMax: maxQueuedMessages,
     upgradeQos: upgradeOutgoingQos,
     now: broker.now,
+    pumpNextTurn,
     sourceMayWrite: checkRetainSource ? (message) => broker.sourceMayWrite(message) : undefined,
   };
 }
 
 export class RetainedDelivery {
   readonly #waiting = new RingQueue<Waiting>();
+  /** The same by subscription; `null` until there is one, as with most clients. */
+  #bySubscription: Map<Subscription, Waiting> | null = null;
+  /** This turn's share is used up. */
+  #waitsForTurn = false;
 
-  /** Takes on everything that a subscription is to get. */
-  add(subscription: Subscription, cursor: RetainedCursor): void {
-    this.#waiting.push({ cursor, subscription });
+  /**
+   * Takes on everything that a subscription is to get. If the client subscribes again before it has got it, it gets
+   * everything from the beginning, and once.
+   */
+  add(subscription: Subscription, match: () => RetainedCursor): void {
+    this.#bySubscription ??= new Map();
+    const known = this.#bySubscription.get(subscription);
+    if (known !== undefined) {
+      known.cursor = null;
+      return;
+    }
+    const waiting = { subscription, match, cursor: null };
+    this.#bySubscription.set(subscription, waiting);
+    this.#waiting.push(waiting);
   }
 
-  /** Sends on, as far as the client takes it: it comes again when the socket or the session has room. */
+  /**
+   * Sends on, as far as the client takes it and other clients are not held up: it comes again when the socket or the
+   * session has room, or in the next turn.
+   */
   pump(pace: RetainedPace): void {
+    if (this.#waitsForTurn) return;
+    let touchesLeft = TOUCHES_A_TURN;
     for (let next = this.#waiting.peek(); next !== undefined; next = this.#waiting.peek()) {
-      if (next.cursor.done || isOver(next.subscription)) {
+      if (touchesLeft <= 0) {
+        this.#waitsForTurn = true;
+        pace.pumpNextTurn();
+        return;
+      }
+      if (next.cursor?.done || isOver(next.subscription)) {
         this.#waiting.shift();
+        this.#bySubscription!.delete(next.subscription);
+        touchesLeft -= 1;
         continue;
       }
       const limit = pace.blocked ? 0 : roomFor(next.subscription, pace);
       if (limit === 0) return;
-      deliverPiece(next, limit, pace);
+      touchesLeft -= deliverPiece(next, limit, pace);
     }
+    this.#bySubscription = null;
+  }
+
+  /** Another turn has begun. */
+  beginTurn(): void {
+    this.#waitsForTurn = false;
   }
 
   get isEmpty(): boolean {
@@ -85,12 +135,19 @@ function roomFor({ qos }: Subscription, { session, backlogMax }: RetainedPace): 
   return Math.min(PIECE, qos === 0 ? backlogMax || PIECE : session.outbound.windowRoom);
 }
 
-function deliverPiece({ cursor, subscription }: Waiting, limit: number, pace: RetainedPace): void {
+/** @returns what it has cost */
+function deliverPiece(waiting: Waiting, limit: number, pace: RetainedPace): number {
   const { session, upgradeQos, now, sourceMayWrite } = pace;
+  const { subscription } = waiting;
+  const beginning = waiting.cursor === null ? WALK_COST : 1;
+  waiting.cursor ??= waiting.match();
+  const { cursor } = waiting;
+  const touchedBefore = cursor.touched;
   cursor.next(limit, (message) => {
     if (message.expiresAt !== 0 && message.expiresAt <= now) return;
     if (sourceMayWrite?.(message) === false) return;
     const qos = subscription.deliveredQos(message.qos, upgradeQos);
     session.deliver(message, qos, true, subscription.identifiers, null);
   });
+  return beginning + cursor.touched - touchedBefore;
 }

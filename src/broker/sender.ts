@@ -28,11 +28,24 @@ export interface SendLimits {
   aliasesMax: number;
 }
 
+/** The connection that it sends on. */
+export interface SendingConnection {
+  /** Another connection of the same client takes over. */
+  takenOver(sessionGoesOn: boolean): void;
+  /** Does it in the next turn of the event loop, if the client is still connected then. */
+  inNextTurn(work: () => void): void;
+  /** The client does not read, and much waits for it that it has asked for. */
+  answersPileUp(): void;
+}
+
+/** Bytes of answers that may wait for a client that does not read. */
+const WAITING_ANSWERS_MAX = 256 * 1024;
+
 export class Sender implements Peer {
   readonly broker: Broker;
   readonly out: OutgoingBuffer;
   readonly mountPoint: Uint8Array;
-  readonly takenOver: (sessionGoesOn: boolean) => void;
+  readonly #connection: SendingConnection;
   readonly retainedDelivery = new RetainedDelivery();
   version: ProtocolVersion = 4;
   /** How many QoS 1 and 2 messages the client takes unacknowledged. */
@@ -43,18 +56,14 @@ export class Sender implements Peer {
   #aliases: SentAliases | null = null;
   readonly #delivery = newDelivery(4);
   #bytesCounted = 0;
+  /** Bytes of packets other than PUBLISH since the kernel took none. */
+  #waitingAnswers = 0;
 
-  /** @param takenOver called when another connection of the same client takes over */
-  constructor(
-    broker: Broker,
-    out: OutgoingBuffer,
-    mountPoint: Uint8Array,
-    takenOver: (sessionGoesOn: boolean) => void,
-  ) {
+  constructor(broker: Broker, out: OutgoingBuffer, mountPoint: Uint8Array, connection: SendingConnection) {
     this.broker = broker;
     this.out = out;
     this.mountPoint = mountPoint;
-    this.takenOver = takenOver;
+    this.#connection = connection;
   }
 
   /** The client is connected: this is its session. */
@@ -66,6 +75,10 @@ export class Sender implements Peer {
     this.sendMaximum = sendMaximum;
     this.#packetSizeMax = packetSizeMax;
     if (aliasesMax > 0) this.#aliases = new SentAliases(aliasesMax);
+  }
+
+  takenOver(sessionGoesOn: boolean): void {
+    this.#connection.takenOver(sessionGoesOn);
   }
 
   /** The session of a connected client. */
@@ -157,8 +170,14 @@ export class Sender implements Peer {
     const { broker, session } = this;
     session.outbound.pump(broker.now);
     if (this.retainedDelivery.isEmpty) return;
-    this.retainedDelivery.pump(retainedPace(broker, session, this.out));
+    const nextTurn = () => this.#connection.inNextTurn(this.#pumpRetained);
+    this.retainedDelivery.pump(retainedPace(broker, session, this.out, nextTurn));
   }
+
+  readonly #pumpRetained = (): void => {
+    this.retainedDelivery.beginTurn();
+    this.pump();
+  };
 
   // ----------------------------------------------------------------- other packets
 
@@ -188,11 +207,24 @@ export class Sender implements Peer {
     chunk[at + 2] = packetId >> 8;
     chunk[at + 3] = packetId & 0xff;
     this.broker.counters[Counter.packetsSent]! += 1;
+    if (out.blocked) this.#answerWaits(4);
   }
 
   send(packet: Packet): void {
-    this.out.append(encodePacket(packet, this.version));
+    const bytes = encodePacket(packet, this.version);
+    this.out.append(bytes);
     this.broker.counters[Counter.packetsSent]! += 1;
+    if (this.out.blocked) this.#answerWaits(bytes.length);
+  }
+
+  #answerWaits(bytes: number): void {
+    this.#waitingAnswers += bytes;
+    if (this.#waitingAnswers > WAITING_ANSWERS_MAX) this.#connection.answersPileUp();
+  }
+
+  /** The kernel has taken all that waited. */
+  drained(): void {
+    this.#waitingAnswers = 0;
   }
 
   /** Adds what was sent since the last call to the worker's counter. */

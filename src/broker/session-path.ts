@@ -4,7 +4,7 @@ import type { SessionRecord, SubscriptionRecord } from '../model/session-record.
 import type { Interest } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
 import type { SessionStorage, StoredContents } from '../session/session-storage.js';
-import { Subscription } from '../session/subscription.js';
+import { Subscription, type TopicRights } from '../session/subscription.js';
 import { Counter } from '../sys/counters.js';
 import type { Broker } from './broker.js';
 import { deliverToGroup } from './route-publication.js';
@@ -105,21 +105,37 @@ export function whenEnded(broker: Broker, clientId: string, callback: () => void
   else callback();
 }
 
+/** Subscriptions of one session that end in one turn of the event loop. */
+const REMOVALS_A_TURN = 500;
+
+/** Those of a session that has ended: as long as some of its subscriptions are still there, they are passed over. */
+const NO_RIGHTS: TopicRights = { canRead: () => false };
+
 /** Its subscriptions go; shared messages that it had not acknowledged go to other members. */
 export function removeSession(broker: Broker, session: Session): void {
   broker.sessions.delete(session.clientId);
   broker.reportDrops(session, 'while it was away');
   session.storage?.end();
-  const changes: Interest[] = [];
-  for (const subscription of session.subscriptions.values()) {
-    const change = broker.routes.remove(subscription);
-    if (change !== null) changes.push(change);
-  }
-  broker.cluster.announce(changes);
+  session.rights = NO_RIGHTS;
+  removeSubscriptions(broker, session.subscriptions);
   for (const { publication, subscription } of session.outbound.takeBackShared()) {
     deliverToGroup(broker, publication, subscription.filter);
   }
-  session.subscriptions.clear();
+}
+
+/** Many at once would hold up other clients: the rest goes in the next turns. */
+function removeSubscriptions(broker: Broker, subscriptions: Map<string, Subscription>): void {
+  const changes: Interest[] = [];
+  let removed = 0;
+  for (const [filter, subscription] of subscriptions) {
+    subscriptions.delete(filter);
+    const change = broker.routes.remove(subscription);
+    if (change !== null) changes.push(change);
+    removed += 1;
+    if (removed === REMOVALS_A_TURN) break;
+  }
+  broker.cluster.announce(changes);
+  if (subscriptions.size > 0) broker.nextTurn(() => removeSubscriptions(broker, subscriptions));
 }
 
 /** The client connected to another worker with a clean start: what this worker has of it is over. */

@@ -12,46 +12,64 @@ import { isTopicText } from '../topic/topic-name.js';
 import type { Connection } from './connection.js';
 import { subscribe, unsubscribe } from './subscription-path.js';
 
+/** What a filter costs, in the units of `Connection.spend`. */
+const FILTER_UNITS = 4;
+
+/** Filters of one packet that are worked on in one turn of the event loop. */
+const FILTERS_A_TURN = 64;
+
 export function receiveSubscribe(connection: Connection, packet: SubscribePacket): void {
   const { broker } = connection;
   if (broker.logs('debug')) broker.log.write('debug', lines.receivedSubscribe(connection.clientId));
   if (!takesAnswer(connection, 'SUBSCRIBE', packet.subscriptions.length)) return;
-  const changes: Interest[] = [];
+  const { subscriptions, packetId } = packet;
   const wantRetained: Subscription[] = [];
   const reasonCodes: number[] = [];
-  const mark = broker.store.mark();
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
-  for (const request of packet.subscriptions) {
-    if (hasUnnamedGroup(request.filter)) {
-      reasonCodes.push(ReasonCode.topicFilterInvalid);
-      broker.log.write('information', lines.unnamedShareGroup(connection.clientId, request.filter));
-      continue;
-    }
-    const filter = withMountPoint(connection, request.filter);
-    if (filter === null) {
-      reasonCodes.push(ReasonCode.topicFilterInvalid);
-      broker.log.write('information', lines.subscriptionTooLong(connection.clientId));
-      continue;
-    }
-    const { subscription, isNew } = subscribeClient(connection, filter, request, identifier, changes);
-    reasonCodes.push(subscription.qos);
-    if (parseSharedFilter(subscription.filter) === undefined && wantsRetained(request, isNew))
-      wantRetained.push(subscription);
-    logSubscribed(connection, request, subscription);
-  }
   const answer = (): void => {
     if (!connection.isConnected) return;
-    connection.sender.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties: {} });
+    connection.sender.send({ type: 'suback', packetId, reasonCodes, properties: {} });
     if (broker.logs('debug')) broker.log.write('debug', lines.sendingSuback(connection.clientId));
     for (const subscription of wantRetained) {
-      connection.sender.retainedDelivery.add(subscription, broker.matchRetained(subscription.filter));
+      connection.sender.retainedDelivery.add(subscription, () => broker.matchRetained(subscription.filter));
     }
     connection.sender.pump();
   };
-  broker.changed();
-  // The answer waits until every worker delivers to these filters.
-  connection.acknowledgements.add(mark, 0, answer, (done) => broker.cluster.barrier(changes, done));
+  connection.spend(FILTER_UNITS * Math.min(subscriptions.length, FILTERS_A_TURN));
+  connection.inSteps(() => {
+    const changes: Interest[] = [];
+    const mark = broker.store.mark();
+    const end = Math.min(subscriptions.length, reasonCodes.length + FILTERS_A_TURN);
+    for (let i = reasonCodes.length; i < end; i += 1) {
+      const request = subscriptions[i]!;
+      if (hasUnnamedGroup(request.filter)) {
+        reasonCodes.push(ReasonCode.topicFilterInvalid);
+        broker.log.write('information', lines.unnamedShareGroup(connection.clientId, request.filter));
+        continue;
+      }
+      const filter = withMountPoint(connection, request.filter);
+      if (filter === null) {
+        reasonCodes.push(ReasonCode.topicFilterInvalid);
+        broker.log.write('information', lines.subscriptionTooLong(connection.clientId));
+        continue;
+      }
+      const { subscription, isNew } = subscribeClient(connection, filter, request, identifier, changes);
+      reasonCodes.push(subscription.qos);
+      if (parseSharedFilter(subscription.filter) === undefined && wantsRetained(request, isNew))
+        wantRetained.push(subscription);
+      logSubscribed(connection, request, subscription);
+    }
+    broker.changed();
+    // The answer waits until every worker delivers to these filters.
+    const isLast = end === subscriptions.length;
+    const barrier = (done: () => void) => broker.cluster.barrier(changes, done);
+    connection.acknowledgements.add(mark, 0, isLast ? answer : nothing, barrier);
+    return isLast;
+  });
 }
+
+/** A part of a packet's work is stored: the answer comes behind the last one. */
+function nothing(): void {}
 
 /** SUBACK and UNSUBACK of MQTT 5.0 in front of their reason codes: packet id, and the length of no properties. */
 const ANSWER_HEAD = 3;
@@ -96,23 +114,32 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
   const { broker, session } = connection;
   if (broker.logs('debug')) broker.log.write('debug', lines.receivedUnsubscribe(connection.clientId));
   if (!takesAnswer(connection, 'UNSUBSCRIBE', packet.filters.length)) return;
-  const mark = broker.store.mark();
-  const changes: Interest[] = [];
+  const { filters, packetId } = packet;
   const reasonCodes: number[] = [];
-  for (const filter of packet.filters) {
-    const existed = unsubscribe(broker, session, filter, changes);
-    reasonCodes.push(existed ? ReasonCode.success : ReasonCode.noSubscriptionExisted);
-    if (broker.logs('debug')) broker.log.write('debug', lines.unsubscribeFilter(filter));
-    if (broker.logs('unsubscribe')) {
-      broker.log.write('unsubscribe', lines.unsubscribed(connection.clientId, filter));
-    }
-  }
-  broker.cluster.announce(changes);
-  broker.changed();
-  connection.acknowledgements.add(mark, 0, () => {
+  const answer = (): void => {
     if (!connection.isConnected) return;
-    connection.sender.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: {} });
+    connection.sender.send({ type: 'unsuback', packetId, reasonCodes, properties: {} });
     if (broker.logs('debug')) broker.log.write('debug', lines.sendingUnsuback(connection.clientId));
+  };
+  connection.spend(FILTER_UNITS * Math.min(filters.length, FILTERS_A_TURN));
+  connection.inSteps(() => {
+    const mark = broker.store.mark();
+    const changes: Interest[] = [];
+    const end = Math.min(filters.length, reasonCodes.length + FILTERS_A_TURN);
+    for (let i = reasonCodes.length; i < end; i += 1) {
+      const filter = filters[i]!;
+      const existed = unsubscribe(broker, session, filter, changes);
+      reasonCodes.push(existed ? ReasonCode.success : ReasonCode.noSubscriptionExisted);
+      if (broker.logs('debug')) broker.log.write('debug', lines.unsubscribeFilter(filter));
+      if (broker.logs('unsubscribe')) {
+        broker.log.write('unsubscribe', lines.unsubscribed(connection.clientId, filter));
+      }
+    }
+    broker.cluster.announce(changes);
+    broker.changed();
+    const isLast = end === filters.length;
+    connection.acknowledgements.add(mark, 0, isLast ? answer : nothing);
+    return isLast;
   });
 }
 

@@ -86,7 +86,7 @@ export const limitOptions = {
     reloadable: true,
     since: '1.4',
     effective: true,
-    doc: 'Most QoS 1 and 2 messages queued for one client beyond those on the way; 0 is no limit.',
+    doc: 'Most QoS 1 and 2 messages queued for one client beyond those on the way, and most QoS 2 messages of one client that wait for their PUBREL beyond max_inflight_messages; 0 is no limit.',
   },
   memory_limit: {
     type: { kind: 'int', min: 0, max: Number.MAX_SAFE_INTEGER },

@@ -131,6 +131,7 @@ class WorkerHost {
       flushList: this.#flushList,
       clock: Date.now,
       workingRecord: this.#workingRecord,
+      nextTurn: setImmediate,
       randomBytes,
     });
     this.#intake = new WorkerIntake(this.#broker, start);

@@ -47,6 +47,9 @@ export class BrokerFixture {
   readonly log: string[] = [];
   readonly directory = new TestDirectory();
   readonly counters = new Float64Array(createCounters());
+  /** Turns of the event loop follow one another as long as there is something to do; false: the test ends each. */
+  turnsFollow = true;
+  #turns: (() => void)[] = [];
   readonly #flushList = new FlushList(() => {});
 
   constructor({
@@ -74,6 +77,7 @@ export class BrokerFixture {
       access: new ClientAccess(all, new Map(Object.entries(files))),
       flushList: this.#flushList,
       clock: () => this.now,
+      nextTurn: (callback) => void this.#turns.push(callback),
       randomBytes,
       ...(store !== undefined && { store }),
       ...(changes !== undefined && { changes }),
@@ -121,9 +125,19 @@ export class BrokerFixture {
     stopBroker(this.broker);
   }
 
-  /** The turn of the event loop ends: what was written leaves. */
+  /** The turn of the event loop ends: what was written leaves, and what was put off is done. */
   flush(): void {
     this.#flushList.flushAll();
+    while (this.turnsFollow && this.endTurn());
+  }
+
+  /** @returns whether there was something to do in the next turn */
+  endTurn(): boolean {
+    const turns = this.#turns;
+    this.#turns = [];
+    for (const callback of turns) callback();
+    this.#flushList.flushAll();
+    return turns.length > 0;
   }
 
   /** What main and hashed passwords still owe has come. */
