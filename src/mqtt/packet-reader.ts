@@ -3,7 +3,7 @@
  * after it is empty: a decoder reads straight on and asks once at the end.
  */
 
-import { decodeUtf8 } from '../base/utf8.js';
+import { decodeUtf8, isPlainUtf8 } from '../base/utf8.js';
 import { PacketError } from './packet-error.js';
 import { ReasonCode } from './reason-codes.js';
 
@@ -79,15 +79,16 @@ export class PacketReader {
   /**
    * A UTF-8 string behind its length.
    * @param what its name, for messages
-   * @param reasonCode of a string that is no UTF-8
+   * @param reasonCode of a string that is no UTF-8, or has characters that Mosquitto refuses
    */
   text(what: string, reasonCode: number = ReasonCode.malformedPacket): string {
     const length = this.uint16();
     const at = this.#take(length);
     if (at < 0) return '';
     const text = decodeUtf8(this.#buffer, at, at + length);
-    if (text !== undefined) return text;
-    this.fail(new PacketError(reasonCode, `${this.packetName} packet with malformed UTF-8 in ${what}.`));
+    if (text !== undefined && isPlainUtf8(this.#buffer, at, at + length)) return text;
+    const fault = text === undefined ? 'malformed UTF-8' : 'a control character or non-character';
+    this.fail(new PacketError(reasonCode, `${this.packetName} packet with ${fault} in ${what}.`));
     return '';
   }
 

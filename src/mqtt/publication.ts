@@ -6,7 +6,7 @@
  * `toOwned()` or `toSlab()`. Both have one shape, and everything that sends a message takes a `Publication`.
  */
 import { copyBytes } from '../base/copy-bytes.js';
-import { isValidUtf8 } from '../base/utf8.js';
+import { isPlainUtf8 } from '../base/utf8.js';
 import type { StoredMessage } from '../model/message.js';
 import type { ProtocolVersion, Qos } from './packets.js';
 import { PropertyId } from './property-ids.js';
@@ -379,8 +379,8 @@ function readPublishProperties(into: Publication, position: number, end: number,
         const nameEnd = stringEnd(buffer, position, stop);
         const valueEnd = nameEnd < 0 ? -1 : stringEnd(buffer, nameEnd, stop);
         if (valueEnd < 0) return ReasonCode.malformedPacket;
-        if (!isValidUtf8(buffer, position + 2, nameEnd)) return ReasonCode.malformedPacket;
-        if (!isValidUtf8(buffer, nameEnd + 2, valueEnd)) return ReasonCode.malformedPacket;
+        if (!isPlainUtf8(buffer, position + 2, nameEnd)) return ReasonCode.malformedPacket;
+        if (!isPlainUtf8(buffer, nameEnd + 2, valueEnd)) return ReasonCode.malformedPacket;
         position = valueEnd;
         break;
       }
@@ -407,7 +407,7 @@ function readPublishProperties(into: Publication, position: number, end: number,
 
 function checkValue(id: number, buffer: Uint8Array, start: number, end: number): number {
   if (id === PropertyId.correlationData) return 0;
-  if (!isValidUtf8(buffer, start, end)) return ReasonCode.malformedPacket;
+  if (!isPlainUtf8(buffer, start, end)) return ReasonCode.malformedPacket;
   if (id === PropertyId.responseTopic) {
     if (start === end) return ReasonCode.protocolError;
     for (let i = start; i < end; i += 1) {

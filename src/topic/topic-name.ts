@@ -1,5 +1,5 @@
 /** Topic names, to which messages are published [MQTT 5.0, 4.7]. */
-import { isValidUtf8 } from '../base/utf8.js';
+import { isPlainUtf8 } from '../base/utf8.js';
 
 /** Bytes of the longest topic name or filter: its length goes into two bytes [MQTT-4.7.3-3]. */
 const TOPIC_BYTES_MAX = 0xffff;
@@ -13,13 +13,15 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 /** The character that topics of the broker's own begin with. */
 export const DOLLAR = 0x24;
 
+const SPACE = 0x20;
 const SLASH = 0x2f;
 const PLUS = 0x2b;
 const HASH = 0x23;
+const DELETE = 0x7f;
 
 /**
  * Whether the bytes are a topic name: one character or more [MQTT-4.7.3-1], UTF-8 without U+0000 [MQTT-4.7.3-2],
- * no wildcards [MQTT-3.3.2-2], not too many levels.
+ * no control characters and non-characters, no wildcards [MQTT-3.3.2-2], not too many levels.
  */
 export function isValidTopicName(buffer: Uint8Array, start: number, end: number): boolean {
   if (start >= end || end - start > TOPIC_BYTES_MAX) return false;
@@ -27,11 +29,11 @@ export function isValidTopicName(buffer: Uint8Array, start: number, end: number)
   let ascii = true;
   for (let i = start; i < end; i += 1) {
     const byte = buffer[i]!;
-    if (byte === PLUS || byte === HASH || byte === 0) return false;
+    if (byte === PLUS || byte === HASH || byte < SPACE || byte === DELETE) return false;
     if (byte === SLASH) separators += 1;
     else if (byte >= 0x80) ascii = false;
   }
-  return separators <= TOPIC_SEPARATORS_MAX && (ascii || isValidUtf8(buffer, start, end));
+  return separators <= TOPIC_SEPARATORS_MAX && (ascii || isPlainUtf8(buffer, start, end));
 }
 
 /** Whether the text would be a topic name if only it had fewer levels. */

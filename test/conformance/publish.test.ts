@@ -437,6 +437,23 @@ statement(
 );
 
 statement(
+  { v3: '', v4: '1.5.3-1', v5: '1.5.4-1' },
+  'a topic with a control character or non-character ends its connection, and is not retained for others',
+  async (scene) => {
+    for (const character of ['\u0001', '\u007f', '\u0085', '\ufdd0', '\uffff', '\u{10ffff}']) {
+      for (const qos of [0, 1, 2] as const) {
+        const client = await scene.connect();
+        client.sendPublish(`${scene.id}/${character}`, 'x', { qos, retain: true });
+        await scene.expectFault(client, ReasonCode.malformedPacket);
+      }
+    }
+    const reader = await scene.connect();
+    await reader.subscribe(`${scene.id}/#`, 2);
+    await reader.expectSilence();
+  },
+);
+
+statement(
   { v5: '1.5.5-1 2.2.2-1' },
   'what the broker sends has its lengths in as few bytes as possible',
   async (scene) => {

@@ -11,10 +11,10 @@ export interface SentPacket {
   packet: Packet;
 }
 
-/** Any text that MQTT can carry: neither U+0000 nor half a character. */
+/** Any text that a packet can carry: neither control characters, nor non-characters, nor half a character. */
 const text = fc
   .string({ unit: 'binary', maxLength: 20 })
-  .map((value) => value.replaceAll('\0', ''))
+  .map((value) => value.replaceAll(/[\p{Cc}\p{NChar}]/gu, ''))
   .filter((value) => !/\p{Surrogate}/u.test(value));
 
 const binary = fc.uint8Array({ maxLength: 20 });

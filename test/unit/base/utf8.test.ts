@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { decodeUtf8, isValidUtf8 } from '../../../src/base/utf8.js';
+import { decodeUtf8, isPlainUtf8, isValidUtf8 } from '../../../src/base/utf8.js';
 import { bytes } from '../../support/packets/packet-bytes.js';
 
 /** Another decoder's opinion; MQTT forbids U+0000 besides. */
@@ -87,5 +87,26 @@ describe('UTF-8', () => {
         assert.equal(decodeUtf8(plain.subarray(1), 1, plain.length - 3), text);
       }),
     );
+  });
+});
+
+describe('text without control characters and non-characters', () => {
+  test('every character of Unicode', () => {
+    const unwanted = /[\p{Cc}\p{NChar}]/u;
+    for (let codePoint = 0; codePoint <= 0x10ffff; codePoint += 1) {
+      if (codePoint >= 0xd800 && codePoint < 0xe000) continue; // halves of characters
+      const character = String.fromCodePoint(codePoint);
+      const data = Buffer.from(`a${character}b`);
+      if (isPlainUtf8(data, 0, data.length) === unwanted.test(character)) {
+        assert.fail(`U+${codePoint.toString(16)}`);
+      }
+    }
+  });
+
+  test('what is no UTF-8 is none', () => {
+    for (const hex of ['ff', 'c1bf', 'eda080', 'e282', 'f4908080']) {
+      const data = bytes(hex);
+      assert.equal(isPlainUtf8(data, 0, data.length), false, hex);
+    }
   });
 });
