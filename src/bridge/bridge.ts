@@ -75,6 +75,9 @@ export class Bridge {
   #isErrorLogged = false;
   /** Messages that the other broker refused on earlier connections. */
   #refused = 0;
+  /** Messages of the other broker that were dropped because of their topic. */
+  #malformed = 0;
+  #malformedLoggedAtMs = Number.NEGATIVE_INFINITY;
   #probe: (() => void) | null = null;
   #probedAtMs = 0;
   #reportedAtMs = Number.NEGATIVE_INFINITY;
@@ -313,7 +316,14 @@ export class Bridge {
     const isRemembered = remote.version === 3 ? !cleansession : connack.sessionPresent;
     if (!isRemembered) session.inbound.clear();
     const { broker } = this.#world;
-    const incoming = new Incoming(broker, session, this.#topics, remote, (why) => this.#lose(why));
+    const incoming = new Incoming(
+      broker,
+      session,
+      this.#topics,
+      remote,
+      (why) => this.#lose(why),
+      (topic) => this.#dropMalformed(topic),
+    );
     const end = new RemoteEnd({
       broker,
       settings: this.#settings,
@@ -487,8 +497,25 @@ export class Bridge {
     const refused = this.#refused + (this.#state.kind === 'connected' ? this.#state.end.refused : 0);
     const dropped = { ...dropCounts, refused };
     const waitingBytes = session?.outbound.pendingBytes ?? 0;
-    this.#report.figures({ waitingMessages, waitingBytes, oldestAgeMs, dropped });
+    this.#report.figures({
+      waitingMessages,
+      waitingBytes,
+      oldestAgeMs,
+      dropped: { ...dropped, 'malformed topic': this.#malformed },
+    });
     this.#logDropped(dropped, nowMs);
+  }
+
+  /** The first one is named at once, then one each ten minutes. */
+  #dropMalformed(topic: string): void {
+    const { counters } = this.#broker;
+    counters[Counter.publishDropped]! += 1;
+    this.#malformed += 1;
+    const nowMs = this.#world.monotonicMs();
+    if (nowMs - this.#malformedLoggedAtMs < DROPS_LOG_MS) return;
+    this.#malformedLoggedAtMs = nowMs;
+    const { host, port } = this.#addresses.current;
+    this.#log('warning', bridgeLines.malformedTopic(this.#settings.name, host, port, topic, this.#malformed));
   }
 
   /** The first drop at once, and further ones together: a full queue may drop for days. */

@@ -2,6 +2,8 @@
  * Publishes the messages that the other broker sends: under their local topic, with the bridge as their source. They are
  * acknowledged once they are stored. Access rules do not apply [mosq: bridges].
  */
+
+import { asBuffer } from '../base/as-buffer.js';
 import { Acknowledgements } from '../broker/acknowledgements.js';
 import type { Broker } from '../broker/broker.js';
 import { type Releaser, releasePublication } from '../broker/publish-path.js';
@@ -11,6 +13,7 @@ import type { AckPacket, Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
+import { isValidTopicName } from '../topic/topic-name.js';
 import type { RemoteConnection } from './remote-connection.js';
 import type { TopicMap } from './topic-map.js';
 
@@ -22,22 +25,28 @@ export class Incoming implements Releaser {
   readonly #remote: RemoteConnection;
   readonly acknowledgements: Acknowledgements;
   readonly #failed: (why: string) => void;
+  readonly #malformed: (topic: string) => void;
   /** Workers that are too busy to be sent more; the connection is not read from meanwhile. */
   #congestedBy = 0;
 
-  /** @param failed gets the reason why the other broker has to send again what is not acknowledged: a clause */
+  /**
+   * @param failed gets the reason why the other broker has to send again what is not acknowledged: a clause
+   * @param malformed gets the topic of a message that is dropped because this broker has no such topics
+   */
   constructor(
     broker: Broker,
     session: Session,
     topics: TopicMap,
     remote: RemoteConnection,
     failed: (why: string) => void,
+    malformed: (topic: string) => void,
   ) {
     this.broker = broker;
     this.session = session;
     this.#topics = topics;
     this.#remote = remote;
     this.#failed = failed;
+    this.#malformed = malformed;
     this.acknowledgements = new Acknowledgements(broker, this, () =>
       failed('a worker that stores its messages has died'),
     );
@@ -117,18 +126,22 @@ export class Incoming implements Releaser {
     this.#failed(`it answers a message with ${type.toUpperCase()}, which is not the answer to its QoS`);
   }
 
-  /** @returns false if no topic is left */
+  /**
+   * Gives the message its local topic.
+   * @returns false if one of the two topics is malformed: the other broker would send the message again for ever if the
+   * connection ended because of it
+   */
   #rename(publication: Publication): boolean {
     const { buffer, topicStart, topicEnd } = publication;
-    const topic = Buffer.from(
-      buffer.buffer,
-      buffer.byteOffset + topicStart,
-      topicEnd - topicStart,
-    ).toString();
-    const local = this.#topics.toLocal(topic);
-    if (local === '') return false;
-    if (local !== topic) publication.replaceTopic(Buffer.from(local));
-    return true;
+    const topic = asBuffer(buffer).toString('utf8', topicStart, topicEnd);
+    if (isValidTopicName(buffer, topicStart, topicEnd)) {
+      const local = this.#topics.toLocal(topic);
+      if (local === topic) return true;
+      publication.replaceTopic(Buffer.from(local));
+      if (isValidTopicName(publication.buffer, publication.topicStart, publication.topicEnd)) return true;
+    }
+    this.#malformed(topic);
+    return false;
   }
 
   #isTaken(publication: Publication): boolean {

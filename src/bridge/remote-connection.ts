@@ -228,6 +228,9 @@ export class RemoteConnection {
       case 'disconnect':
         this.#events.disconnected(packet);
         return;
+      case 'pingreq':
+        this.send({ type: 'pingresp' }); // no standard lets a server ask, and Mosquitto answers
+        return;
       case 'unsuback':
       case 'pingresp':
         return;

@@ -243,13 +243,15 @@ export class ClientConnection {
         this.#state = 'closed';
         this.#onEvent({ kind: 'disconnected', packet });
         return;
+      case 'pingreq':
+        this.#send({ type: 'pingresp' }); // as libmosquitto answers a server that asks
+        return;
       case 'auth':
         this.#fail(ReasonCode.protocolError, 'AUTH without an authentication under way');
         return;
       case 'connect':
       case 'subscribe':
       case 'unsubscribe':
-      case 'pingreq':
         // The decoder takes none of these from a server.
         this.#fail(ReasonCode.protocolError, `${packet.type} from the server`);
         return;

@@ -56,6 +56,10 @@ export const primaryAnswersAgain = (name: string, host: string, port: number) =>
 export const backlogDrained = (name: string, messages: number, seconds: number) =>
   `Bridge ${name} has sent its backlog of ${messages} messages in ${seconds} s.`;
 
+/** W; Midge's own. @param count such messages since the bridge was started */
+export const malformedTopic = (name: string, host: string, port: number, topic: string, count: number) =>
+  `Warning: Bridge ${name}: a message from ${host}:${port} is dropped, its topic '${topic.slice(0, 200)}' is malformed; ${count} so far.`;
+
 /** W; Midge's own. @param counts messages by reason, since the bridge was started */
 export const bridgeDropped = (name: string, counts: Readonly<Record<string, number>>) => {
   const reasons = Object.entries(counts).filter(([, count]) => count > 0);

@@ -34,7 +34,6 @@ const CLIENT_ONLY: ReadonlySet<number> = new Set([
   PacketType.connect,
   PacketType.subscribe,
   PacketType.unsubscribe,
-  PacketType.pingreq,
 ]);
 
 const SERVER_ONLY: ReadonlySet<number> = new Set([

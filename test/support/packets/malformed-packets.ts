@@ -331,7 +331,6 @@ const silentFromClient: Row[] = [
 const fromServerV5: Row[] = [
   ['2.1.2 SUBSCRIBE', 0x82, '0001 00 "a" 00', PROTOCOL_ERROR, /SUBSCRIBE packet from a server/],
   ['2.1.2 UNSUBSCRIBE', 0xa2, '0001 00 "a"', PROTOCOL_ERROR, /UNSUBSCRIBE packet from a server/],
-  ['2.1.2 PINGREQ', 0xc0, '', PROTOCOL_ERROR, /PINGREQ packet from a server/],
   ['2.1.2 CONNECT', 0x10, '"MQTT" 05 02 003c 00 "p"', PROTOCOL_ERROR, /CONNECT packet from a server/],
   ['[MQTT-3.2.2-1] CONNACK with a reserved flag', 0x20, '02 00 00', MALFORMED, /reserved acknowledge flags/],
   ['[MQTT-3.2.2-8] CONNACK with a code that is none', 0x20, '00 04 00', PROTOCOL_ERROR, /invalid reason code \(4\)/],

@@ -10,9 +10,12 @@ import { Framer } from '../../../src/mqtt/framer.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
 import type { Packet } from '../../../src/mqtt/packets.js';
 import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
+import { packetBytes } from '../../support/packets/packet-bytes.js';
 import { publishPacket } from '../../support/packets/publication.js';
 
 const stateTopic = '$SYS/broker/connection/gateway/state';
+
+const PINGRESP = 0xd0;
 
 /** The other broker's end of a connection. */
 class FarEnd implements Channel {
@@ -21,7 +24,8 @@ class FarEnd implements Channel {
   readonly #arrived: Packet[] = [];
   #events: ChannelEvents | null = null;
   readonly #framer = new Framer((buffer, start, bodyStart, end) => {
-    const packet = decodePacket(buffer, start, bodyStart, end, 4, 'client');
+    const sender = buffer[start] === PINGRESP ? 'server' : 'client'; // a bridge may be asked, too
+    const packet = decodePacket(buffer, start, bodyStart, end, 4, sender);
     assert.ok(!isPacketError(packet), 'the bridge sends proper packets');
     this.#arrived.push(packet);
     return true;
@@ -54,6 +58,10 @@ class FarEnd implements Channel {
 
   send(packet: Packet): void {
     const bytes = encodePacket(packet, 4);
+    this.#events!.received(bytes, bytes.length);
+  }
+
+  sendBytes(bytes: Buffer): void {
     this.#events!.received(bytes, bytes.length);
   }
 
@@ -105,6 +113,10 @@ class Way implements Uplink {
   settle(): void {
     for (const happen of this.#pending.splice(0)) happen();
   }
+}
+
+function hex16(value: number): string {
+  return value.toString(16).padStart(4, '0');
 }
 
 class Scene {
@@ -350,6 +362,45 @@ describe('a link that dies', () => {
 describe('what the other broker sends', () => {
   const incoming = (payload: string, packetId: number) =>
     publishPacket({ topic: 'in', payload: Buffer.from(payload), qos: 2, packetId });
+
+  test('PINGREQ from the other broker is answered', async () => {
+    const scene = await new Scene().start();
+    scene.accept();
+    scene.way.far.take();
+    scene.way.far.sendBytes(Buffer.from('c000', 'hex'));
+    scene.fixture.flush();
+    assert.deepEqual(scene.way.far.take(), ['pingresp']);
+    assert.equal(scene.state, '1');
+  });
+
+  test('messages with malformed topics are acknowledged, dropped, counted, and one is named', async () => {
+    const scene = await new Scene({
+      topic: [{ pattern: '#', direction: 'in', qos: 2, localPrefix: 'from/', remotePrefix: undefined }],
+    }).start();
+    const watcher = await scene.fixture.connect();
+    watcher.subscribe('#', 0);
+    scene.accept();
+    watcher.take();
+    scene.way.far.take();
+    const wrong = ['in/+', '#', 'in\xff', 'in\0', '', '/'.repeat(300), '/'.repeat(200), '\x01'];
+    const topics = wrong.map((topic) => Buffer.from(topic, 'latin1'));
+    for (const [i, topic] of topics.entries()) {
+      const hex = `${hex16(topic.length)} ${topic.toString('hex')} ${hex16(i + 1)} 'x'`;
+      scene.way.far.sendBytes(packetBytes(0x32, hex));
+      scene.fixture.flush();
+      assert.deepEqual(scene.way.far.take(), ['puback'], wrong[i]);
+    }
+    watcher.expectNothing();
+    assert.equal(scene.state, '1');
+    assert.deepEqual(scene.fixture.takeLog(/malformed/), [
+      "Warning: Bridge up: a message from far.example:1 is dropped, its topic 'in/+' is malformed; 1 so far.",
+    ]);
+    await scene.advance(2);
+    assert.equal(scene.own('dropped/malformed_topic'), `${topics.length}`);
+    scene.way.far.send(publishPacket({ topic: 'in', qos: 1, packetId: 9 }));
+    scene.fixture.flush();
+    assert.deepEqual(watcher.takePublishes().filter((one) => one.startsWith('from/')).length, 1);
+  });
 
   test('a QoS 2 message that comes twice is published once', async () => {
     const scene = await new Scene().start();
