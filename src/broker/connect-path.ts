@@ -417,6 +417,7 @@ function keepAliveOf({ maxKeepalive }: Settings, { keepAlive }: ConnectPacket): 
   return isTooLong ? maxKeepalive : keepAlive;
 }
 
+/** In Mosquitto's order, in which they are written. */
 function connackProperties(connection: Connection, packet: ConnectPacket, assignedId: boolean): Properties {
   const { listener } = connection;
   const { settings } = connection.broker;

@@ -55,7 +55,7 @@ const everywhere: readonly PropertyHolder[] = [
   'auth',
 ];
 
-/** Properties in the order in which they are written; a CONNACK so has them in Mosquitto's order. */
+/** All properties. */
 // biome-ignore format: one property a line
 export const PROPERTY_RULES: readonly PropertyRule[] = [
   { id: PropertyId.payloadFormatIndicator, key: 'payloadFormatIndicator', name: 'payload-format-indicator', type: 'byte', holders: ['publish', 'will'], max: 1 },
@@ -91,7 +91,7 @@ const ruleById: readonly (PropertyRule | undefined)[] = Array.from({ length: 0x8
   PROPERTY_RULES.find((rule) => rule.id === id),
 );
 
-const placeByKey: ReadonlyMap<string, number> = new Map(PROPERTY_RULES.map(({ key }, place) => [key, place]));
+const ruleByKey: ReadonlyMap<string, PropertyRule> = new Map(PROPERTY_RULES.map((rule) => [rule.key, rule]));
 
 type PropertyValue = number | string | Uint8Array | UserProperty;
 
@@ -217,14 +217,13 @@ export function encodeProperties(properties: Properties): Uint8Array {
 
 const noRules: readonly PropertyRule[] = [];
 
-/** The rules of the properties that are there, in the order of the table. */
+/** The rules of the properties that are there, in the order in which they were given. */
 function rulesOf(properties: Properties): readonly PropertyRule[] {
-  let places: number[] | undefined;
+  let rules: PropertyRule[] | undefined;
   for (const key in properties) {
-    if (properties[key as keyof Properties] !== undefined) (places ??= []).push(placeByKey.get(key)!);
+    if (properties[key as keyof Properties] !== undefined) (rules ??= []).push(ruleByKey.get(key)!);
   }
-  if (places === undefined) return noRules; // most packets have none
-  return places.sort((a, b) => a - b).map((place) => PROPERTY_RULES[place]!);
+  return rules ?? noRules; // most packets have none
 }
 
 function valuesOf(properties: Properties, rule: PropertyRule): readonly PropertyValue[] {

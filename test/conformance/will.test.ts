@@ -221,6 +221,27 @@ statement({ v5: '3.1.2-8' }, 'a clean start ends the session, and with it the de
   await watcher.expectPublish(`${scene.id}/w`, 'gone');
 });
 
+statement({ v5: '3.1.3-10 3.3.2-17' }, 'the properties of a will keep their order', async (scene) => {
+  const watcher = await watch(scene);
+  for (const names of [
+    ['responseTopic', 'contentType', 'userProperties', 'payloadFormatIndicator', 'correlationData'],
+    ['userProperties', 'correlationData', 'payloadFormatIndicator', 'contentType', 'responseTopic'],
+  ] as const) {
+    const all = {
+      payloadFormatIndicator: 1,
+      contentType: 'text/plain',
+      responseTopic: 'answer/here',
+      correlationData: Buffer.from('c'),
+      userProperties: [['n', 'v']] as [string, string][],
+    };
+    const properties = Object.fromEntries(names.map((name) => [name, all[name]]));
+    const client = await scene.connect({ will: will(`${scene.id}/ordered`, { properties }) });
+    client.destroy();
+    const got = await watcher.expectPublish(`${scene.id}/ordered`, 'gone');
+    assert.deepEqual(Object.keys(got.properties), names);
+  }
+});
+
 statement(
   { v5: '3.1.3-10 3.3.2-4 3.3.2-15 3.3.2-16 3.3.2-20' },
   'the properties of a will are passed on as they came',
