@@ -24,7 +24,7 @@ import { Room } from './room.js';
 import type { Committer } from './write-batcher.js';
 
 export interface EnvironmentOptions {
-  /** The file; beside it LMDB keeps another one, with `-lock` appended. */
+  /** The file; beside it LMDB has another one, with `-lock` appended. */
   path: string;
   mode: StoreMode;
   /** A file that has tables has to have all of them: none is made if one is missing because of damage. */
@@ -116,7 +116,7 @@ export class Environment implements Committer {
     this.tables = Object.fromEntries(tables) as Record<TableName, Table>;
   }
 
-  /** Puts a record; part of the transaction of this turn of the event loop. LMDB keeps `value` until then. */
+  /** Puts a record; part of the transaction of this turn of the event loop. LMDB reads `value` until then. */
   put(table: Table, key: Uint8Array, value: Buffer): void {
     this.#note(table.put(key, value));
   }

@@ -18,10 +18,10 @@
  * `session` is a random number of 8 bytes that the session record holds. A session that begins anew under the
  * same client id has another one, so that what is left of the old one can be removed little by little.
  *
- * `name` keeps short names as they are and replaces long ones by a hash: LMDB's keys have a limit, client ids and
+ * `name` leaves short names as they are and replaces long ones by a hash: LMDB's keys have a limit, client ids and
  * filters have none.
  *
- * Retained topics are kept level by level, twice. Topics with the same number of levels stand together and the
+ * Retained topics are stored level by level, twice. Topics with the same number of levels stand together and the
  * separator sorts before every character (a topic has no null character), so that a walk can skip from one level's
  * value to the next without seeing what is below: `a/+/c` touches `a/*` only. Where the wildcards come first, as
  * in `+/+/c`, the same walk goes over the tails. `retained-walk.ts` does both.

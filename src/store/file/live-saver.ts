@@ -2,7 +2,7 @@
  * Copies the live store in memory to the saved file.
  *
  *   compact copy beside the file → sync → hash → note both files beside the live store
- *   → keep the present file as the previous save → rename → sync the folder → note the new file
+ *   → make the present file the previous save → rename → sync the folder → note the new file
  *
  * Clients do not wait for it: the copy is made from a snapshot by another thread, and the hash, which takes longer, at
  * a tenth of a core. A process of its own at a low priority would delay them longer: its start and its end cost more

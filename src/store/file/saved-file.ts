@@ -168,18 +168,18 @@ export class SavedFile {
   async replace(path: string, sha256: string, now: number, isOurs = true): Promise<FilePutAside | undefined> {
     const kind = isOurs ? this.#kindOfOurs() : this.kind();
     const label = !isOurs ? 'foreign' : kind === 'mosquitto' ? 'imported' : undefined;
-    const keepAs = label === undefined ? this.previousPath : this.datedPath(label, now);
+    const asidePath = label === undefined ? this.previousPath : this.datedPath(label, now);
     const goesAside = kind === 'mosquitto' || kind === 'other';
     if (goesAside) {
-      await rm(keepAs, { force: true }); // of a large file, this takes its time
-      await link(this.path, keepAs);
+      await rm(asidePath, { force: true }); // of a large file, this takes its time
+      await link(this.path, asidePath);
     }
     await rename(path, this.path);
     await syncFolder(dirname(this.path));
     const identity = this.identity();
     this.#writeState({ kind: 'saved', sha256, ...(identity && { identity }) });
     this.discardNew();
-    return goesAside && label !== undefined ? { label, path: keepAs } : undefined;
+    return goesAside && label !== undefined ? { label, path: asidePath } : undefined;
   }
 
   /** Ours may be replaced also where somebody has made it unreadable. */

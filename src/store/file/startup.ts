@@ -59,7 +59,7 @@ export interface PreparedStore {
   mode: StoreMode;
   /** The live store, to be opened by main and by every worker. */
   path: string;
-  /** What saves go to; `undefined` if nothing is kept. */
+  /** The file that saves go to; `undefined` without persistence. */
   saved: SavedFile | undefined;
   /** The live store has what the saved file has not. */
   saveSoon: boolean;
@@ -73,7 +73,7 @@ export interface PreparedStore {
   alarms: string[];
 }
 
-/** There is nowhere to keep a live store. */
+/** There is no folder for a live store. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
@@ -85,7 +85,7 @@ export async function prepareStore(options: StartupOptions): Promise<PreparedSto
   return options.persistence ? new Startup(options).run() : prepareTransient(options, []);
 }
 
-/** Nothing is kept, but workers share the store all the same. */
+/** Without persistence, workers share a store all the same. */
 async function prepareTransient(options: StartupOptions, alarms: string[]): Promise<PreparedStore> {
   const folder = await temporaryFolder(options, 'not kept');
   const path = join(folder.path, LIVE_NAME);
@@ -210,7 +210,7 @@ class Startup {
   async #takeLive(live: string, note: LiveNote): Promise<boolean> {
     const present = this.#saved.identityOrThrow();
     if (!note.names(present)) {
-      this.#keepCopy(live, 'unsaved', 'The saved file was exchanged while the broker was down.');
+      this.#putLiveStoreAside(live, 'unsaved', 'The saved file was exchanged while the broker was down.');
       return false;
     }
     const result = await this.#checked(live, 'autosave');
@@ -219,7 +219,7 @@ class Startup {
       return true;
     }
     if (this.#mayUseUnchecked(live, result)) return true;
-    this.#keepCopy(live, 'damaged', `The live store is damaged (${faultOf(result)}).`);
+    this.#putLiveStoreAside(live, 'damaged', `The live store is damaged (${faultOf(result)}).`);
     return false;
   }
 
@@ -367,7 +367,7 @@ class Startup {
   }
 
   /** A live store that is not used, beside the saved file, or where that cannot be, where it is. */
-  #keepCopy(live: string, label: string, why: string): void {
+  #putLiveStoreAside(live: string, label: string, why: string): void {
     const { now } = this.#options;
     const path = this.#saved.datedPath(label, now());
     try {

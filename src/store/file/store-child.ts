@@ -13,7 +13,7 @@ import type { CheckReport } from './store-check.js';
 
 const PROGRAM = fileURLToPath(new URL('./store-check-program.cjs', import.meta.url));
 
-/** A damaged store can also keep a process busy for ever: this, and more for a large one. */
+/** A damaged store can also make a process busy for ever. It gets this time, and more for a large store. */
 const TIME_MIN_MS = 60_000;
 /** A Pi reads a card at 20 MB/s and more. */
 const MS_PER_BYTE = 1000 / (5 * 1024 * 1024);

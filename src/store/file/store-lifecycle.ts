@@ -36,7 +36,7 @@ export class StoreLifecycle {
   readonly #tails: RetainedTails;
   readonly #prepared: PreparedStore;
   readonly #options: StoreLifecycleOptions;
-  /** Only if the live store is in memory and kept. */
+  /** `undefined` unless the live store is in memory and is saved. */
   readonly #saver: LiveSaver | undefined;
   /** The saved file, as the stand-in knows it: another one that has appeared in its place is not to be replaced. */
   #standsInFor: FileIdentity | undefined;
@@ -104,8 +104,8 @@ export class StoreLifecycle {
       const path = saved.prepareNew();
       await this.store.environment.copyTo(path);
       await syncFile(path);
-      const kept = await saved.replace(path, await hashOf(path), now(), false);
-      if (kept !== undefined) this.#options.onPutAside?.(kept);
+      const putAside = await saved.replace(path, await hashOf(path), now(), false);
+      if (putAside !== undefined) this.#options.onPutAside?.(putAside);
       this.#file = 'written';
       onFileWritten?.();
     } catch (error) {

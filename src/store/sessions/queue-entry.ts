@@ -51,7 +51,7 @@ export interface EntryQueue {
   /** All entries of the record are gone, in the store too. */
   recordGone(record: QueueRecord): void;
   /** Lets go of entries that are settled. */
-  settleTail(): void;
+  dropSettled(): void;
 }
 
 /** A message in a queue. `update`, `note` and `remove` are the only ways to change it. */
@@ -204,7 +204,7 @@ export class QueueEntry extends Change implements QueuedContent {
 
   override committed(): void {
     this.#shareNoMore();
-    this.#queue.settleTail();
+    this.#queue.dropSettled();
   }
 
   /** Its record has been written with its state as it is now. */

@@ -3,11 +3,11 @@
  * no memory once it is committed, and the session reads as far ahead as it likes.
  *
  *     sequence   1 2 3   4 5 6 7 | 8 9 10 11
- *                record  record  |  tail: not settled yet, in memory
+ *                record  record  |  not settled yet, in memory
  *
  * Messages that are written with one transaction share records (`queue-records.ts`). A record is written again as a
  * whole when one of its messages changes, and removed with its last one. Writes settle in the order in which they
- * were made, so that what is not on disk for certain is a tail.
+ * were made, so that the unsettled ones are always the last.
  */
 
 import { asBuffer } from '../../base/as-buffer.js';
@@ -53,9 +53,9 @@ export class SessionQueue implements EntryQueue {
   readonly #sessionKey: Buffer;
   readonly direction: Direction;
   #lastSequence = 0;
-  /** Entries from `#tailHead` on that are not settled, in their order; some of them may be gone. */
-  #tail: QueueEntry[] = [];
-  #tailHead = 0;
+  /** From `#unsettledStart` on, the entries that are not settled, in their order; some of them may be gone. */
+  #unsettled: QueueEntry[] = [];
+  #unsettledStart = 0;
   /** Records with entries that are in use, by the sequence in their key. */
   readonly #inUse = new NumberMap<QueueRecord>();
   /** The record that the transaction being written adds to. */
@@ -89,7 +89,7 @@ export class SessionQueue implements EntryQueue {
     const header = { sequence, state, packetId, qos, retain, dup, subscriptionIds, payloadBytes };
     const entry = new QueueEntry(this, header, publication, residence !== 'stored');
     entry.share(shared);
-    this.#tail.push(entry);
+    this.#unsettled.push(entry);
     this.context.batcher.add(entry, residence === 'passing');
     entry.changedAt = this.context.batcher.position;
     return entry;
@@ -102,8 +102,12 @@ export class SessionQueue implements EntryQueue {
   read(after: number, limit: number): QueueEntry[] {
     const entries: QueueEntry[] = [];
     this.#readFromDisk(after, limit, entries);
-    for (let i = this.#tailIndexAfter(after); i < this.#tail.length && entries.length < limit; i += 1) {
-      const entry = this.#tail[i]!;
+    for (
+      let i = this.#unsettledIndexAfter(after);
+      i < this.#unsettled.length && entries.length < limit;
+      i += 1
+    ) {
+      const entry = this.#unsettled[i]!;
       if (!isQueued(entry)) continue;
       this.#use(entry);
       entries.push(entry);
@@ -191,7 +195,7 @@ export class SessionQueue implements EntryQueue {
     // Who has sent a message that is released, before it was stored, waits for it to be stored for its receivers.
     if (this.direction === 'incoming') this.context.batcher.supersede([entry]);
     else this.context.batcher.cancel(entry);
-    this.settleTail();
+    this.dropSettled();
   }
 
   /** All its entries are gone, on disk too. */
@@ -205,27 +209,27 @@ export class SessionQueue implements EntryQueue {
   cancelAll(): void {
     this.hasEnded = true;
     const { batcher } = this.context;
-    batcher.supersede(this.#tail.slice(this.#tailHead));
+    batcher.supersede(this.#unsettled.slice(this.#unsettledStart));
     batcher.supersede(this.#inUse.values());
     this.#inUse.clear();
   }
 
-  /** What has settled needs no memory any more. */
-  settleTail(): void {
-    while (this.#tail[this.#tailHead]?.settled) this.#tailHead += 1;
-    if (this.#tailHead === this.#tail.length) {
-      if (this.#tailHead > 0) this.#tail = [];
-      this.#tailHead = 0;
-    } else if (this.#tailHead > 1000 && this.#tailHead * 2 > this.#tail.length) {
-      this.#tail.splice(0, this.#tailHead);
-      this.#tailHead = 0;
+  /** Lets go of entries that are settled: they need no memory any more. */
+  dropSettled(): void {
+    while (this.#unsettled[this.#unsettledStart]?.settled) this.#unsettledStart += 1;
+    if (this.#unsettledStart === this.#unsettled.length) {
+      if (this.#unsettledStart > 0) this.#unsettled = [];
+      this.#unsettledStart = 0;
+    } else if (this.#unsettledStart > 1000 && this.#unsettledStart * 2 > this.#unsettled.length) {
+      this.#unsettled.splice(0, this.#unsettledStart);
+      this.#unsettledStart = 0;
     }
-    assert(this.#tailHead <= this.#tail.length, 'the tail begins within its array');
+    assert(this.#unsettledStart <= this.#unsettled.length, 'unsettled entries begin within their array');
   }
 
   /** Adds what is on disk for certain. */
   #readFromDisk(after: number, limit: number, entries: QueueEntry[]): void {
-    const end = this.#tail[this.#tailHead]?.sequence ?? SEQUENCE_MAX;
+    const end = this.#unsettled[this.#unsettledStart]?.sequence ?? SEQUENCE_MAX;
     if (after + 1 >= end) return;
     const start =
       after >= this.#readUpTo && this.#readUpTo > 0 ? this.#readUpTo : this.#recordBefore(after + 1);
@@ -307,12 +311,12 @@ export class SessionQueue implements EntryQueue {
     this.context.onDamage(error, { table: 'queue', key: this.keyOf(first), value });
   }
 
-  #tailIndexAfter(sequence: number): number {
-    let low = this.#tailHead;
-    let high = this.#tail.length;
+  #unsettledIndexAfter(sequence: number): number {
+    let low = this.#unsettledStart;
+    let high = this.#unsettled.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#tail[middle]!.sequence <= sequence) low = middle + 1;
+      if (this.#unsettled[middle]!.sequence <= sequence) low = middle + 1;
       else high = middle;
     }
     return low;

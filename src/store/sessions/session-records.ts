@@ -22,7 +22,7 @@ const PLAIN_VERSION = 1;
 const SessionFlag = { username: 0x01, will: 0x02, sending: 0x04 } as const;
 const SubscriptionFlag = { qos: 0x03, noLocal: 0x04, retainAsPublished: 0x08, handlingShift: 4 } as const;
 
-/** @param key the number under which the session's other records are kept */
+/** @param key the number that begins the keys of the session's other records */
 export function encodeSession(session: SessionRecord, key: Buffer): Buffer {
   const { username, will, isSending } = session;
   const flags =

@@ -17,7 +17,7 @@ export class BrokerRuns {
   readonly log: string[] = [];
   durable = false;
   persistence = true;
-  /** As the option of the keeper. */
+  /** As the option of `StoreLifecycle`. */
   lockMsMax = 60_000;
   now = Date.UTC(2026, 10, 23, 15, 10);
   readonly #t: TestContext;
@@ -59,7 +59,7 @@ function temporaryMemory(t: TestContext): string {
 
 export class BrokerRun {
   readonly prepared: PreparedStore;
-  readonly keeper: StoreLifecycle;
+  readonly lifecycle: StoreLifecycle;
   /** The only worker's store. */
   readonly worker: Store;
   readonly events: string[] = [];
@@ -68,7 +68,7 @@ export class BrokerRun {
 
   constructor(t: TestContext, prepared: PreparedStore, now: () => number, lockMsMax: number) {
     this.prepared = prepared;
-    this.keeper = new StoreLifecycle(prepared, {
+    this.lifecycle = new StoreLifecycle(prepared, {
       interval: 0,
       onChanges: false,
       changes: new ChangeCounter(),
@@ -135,7 +135,7 @@ export class BrokerRun {
   async end(): Promise<boolean> {
     this.#ended = true;
     await this.worker.close();
-    return this.keeper.end();
+    return this.lifecycle.end();
   }
 
   /**
@@ -145,7 +145,7 @@ export class BrokerRun {
   async kill(): Promise<void> {
     this.#ended = true;
     await this.worker.environment.close();
-    await this.keeper.store.environment.close();
+    await this.lifecycle.store.environment.close();
     this.prepared.folder?.release();
   }
 }

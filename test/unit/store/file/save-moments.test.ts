@@ -28,7 +28,7 @@ test('an orderly end while a large store is saved at leisure', async (t) => {
   const run = await runs.start();
   run.worker.retained.set(publication('large', 'x'.repeat(12e6)));
   await run.add('one');
-  const saving = run.keeper.autosave.save();
+  const saving = run.lifecycle.autosave.save();
   assert.equal(await run.end(), true);
   assert.equal(await saving, true);
   runs.reboot();
@@ -43,10 +43,10 @@ describe('the moments of a save', () => {
     const runs = new BrokerRuns(t);
     const run = await runs.start();
     await run.add('one');
-    await run.keeper.autosave.save();
+    await run.lifecycle.autosave.save();
     const firstState = readFileSync(`${runs.path}.state`);
     await run.add('two');
-    await run.keeper.autosave.save();
+    await run.lifecycle.autosave.save();
     return { runs, run, firstState };
   }
 

@@ -52,8 +52,8 @@ describe('autosave mode', () => {
       }, 0, 0);`;
     const holder = new Program(t, 'the holder', [process.execPath, '--input-type=module', '-e', script]);
     await holder.waitForLine(/^held$/);
-    run.keeper.tick();
-    run.keeper.tick(); // the tails wait for the lock now
+    run.lifecycle.tick();
+    run.lifecycle.tick(); // the tails wait for the lock now
     assert.equal(await run.end(), true);
     await holder.kill();
     assert.deepEqual((await runs.start()).names(), ['a']);
@@ -63,14 +63,14 @@ describe('autosave mode', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('saved');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('unsaved');
     await first.kill();
     const second = await runs.start();
     assert.deepEqual(second.names(), ['saved', 'unsaved']);
     assert.deepEqual(second.alarms, []);
     assert.equal(runs.log.length, 1);
-    await second.keeper.autosave.save();
+    await second.lifecycle.autosave.save();
     runs.reboot();
     await second.kill();
     assert.deepEqual((await runs.start()).names(), ['saved', 'unsaved']);
@@ -80,12 +80,12 @@ describe('autosave mode', () => {
     const runs = new BrokerRuns(t);
     const run = await runs.start();
     await run.add('ours');
-    await run.keeper.autosave.save();
+    await run.lifecycle.autosave.save();
     rmSync(runs.path);
     writeFileSync(runs.path, 'a backup');
     for (const name of ['more', 'and more']) {
       await run.add(name);
-      await run.keeper.autosave.save();
+      await run.lifecycle.autosave.save();
     }
     const [foreign] = runs.files.filter((name) => name.includes('.foreign-'));
     assert.equal(readFileSync(join(dirname(runs.path), foreign!), 'utf8'), 'a backup');
@@ -109,9 +109,9 @@ describe('autosave mode', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('one');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('two');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('three');
     await first.kill();
     runs.reboot();
@@ -125,11 +125,11 @@ describe('autosave mode', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('old');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     const backup = join(temporaryFolder(t), 'backup');
     copyFileSync(runs.path, backup);
     await first.add('new');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.kill();
     rmSync(runs.path);
     copyFileSync(backup, runs.path);
@@ -143,7 +143,7 @@ describe('autosave mode', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('saved');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('unsaved');
     await first.kill();
     writeFileSync(first.prepared.path, Buffer.alloc(20_000, 3));
@@ -157,7 +157,7 @@ describe('autosave mode', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('one');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('two');
     assert.equal(await first.end(), true);
     const damaged = Buffer.alloc(100_000, 1);
@@ -199,8 +199,8 @@ describe('autosave mode', () => {
     await first.add('a');
     rmSync(dirname(runs.path), { recursive: true });
     writeFileSync(dirname(runs.path), 'not a folder');
-    assert.equal(await first.keeper.autosave.save(), false);
-    assert.equal(await first.keeper.autosave.save(), false);
+    assert.equal(await first.lifecycle.autosave.save(), false);
+    assert.equal(await first.lifecycle.autosave.save(), false);
     assert.equal(first.events.length, 1);
     assert.match(first.events[0]!, /^failed: E/);
     assert.equal(await first.end(), false);
@@ -217,9 +217,9 @@ describe('autosave mode', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('a');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     const before = statSync(runs.path);
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     assert.equal(statSync(runs.path).ino, before.ino);
     assert.deepEqual(first.events, ['saved bytes']);
   });
@@ -230,9 +230,9 @@ describe('a saved file that is removed or replaced while the broker runs', () =>
     const runs = new BrokerRuns(t);
     const run = await runs.start();
     await run.add('a');
-    await run.keeper.autosave.save();
+    await run.lifecycle.autosave.save();
     rmSync(runs.path);
-    assert.equal(await run.keeper.autosave.save(), true);
+    assert.equal(await run.lifecycle.autosave.save(), true);
     assert.ok(existsSync(runs.path));
     rmSync(dirname(runs.path), { recursive: true });
     assert.equal(await run.end(), true);
@@ -243,7 +243,7 @@ describe('a saved file that is removed or replaced while the broker runs', () =>
     const runs = new BrokerRuns(t);
     const run = await runs.start();
     await run.add('a');
-    await run.keeper.autosave.save();
+    await run.lifecycle.autosave.save();
     const folder = dirname(runs.path);
     renameSync(folder, `${folder}.away`);
     writeFileSync(folder, 'in the way');
@@ -271,7 +271,7 @@ describe('a saved file that is removed or replaced while the broker runs', () =>
       });
       assert.equal(await run.worker.flush(), false);
       assert.equal(acknowledged, false);
-      run.keeper.tick();
+      run.lifecycle.tick();
       await run.written();
       assert.deepEqual(run.events.slice(0, 1), ['the file is lost']);
       await run.end();
@@ -302,7 +302,7 @@ describe('a saved file that cannot be read', () => {
       const runs = new BrokerRuns(t);
       const first = await runs.start();
       await first.add('a');
-      await first.keeper.autosave.save();
+      await first.lifecycle.autosave.save();
       await first.add('b');
       assert.equal(await first.end(), true);
       const makeReadable = makeUnreadable(what === 'file' ? runs.path : dirname(runs.path));
@@ -311,7 +311,7 @@ describe('a saved file that cannot be read', () => {
       assert.equal(standIn.prepared.standIn, 'blind');
       assert.match(standIn.alarms[0]!, /^Error: the store \S+ cannot be used: ELOOP/);
       await standIn.add('meanwhile');
-      await standIn.keeper.autosave.save();
+      await standIn.lifecycle.autosave.save();
       await standIn.end();
       makeReadable();
       assert.deepEqual(runs.files, ['mosquitto.db', 'mosquitto.db.previous', 'mosquitto.db.state']);
@@ -323,7 +323,7 @@ describe('a saved file that cannot be read', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('saved');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('unsaved');
     await first.kill();
     const makeReadable = makeUnreadable(dirname(runs.path));
@@ -352,7 +352,7 @@ test('the live store of a killed broker is used though there is no room for a ne
   const runs = new BrokerRuns(t);
   const first = await runs.start();
   await first.add('saved');
-  await first.keeper.autosave.save();
+  await first.lifecycle.autosave.save();
   await first.add('unsaved');
   await first.kill();
   const disk = temporaryFolder(t); // no file system in memory: no room there
@@ -408,7 +408,7 @@ describe('durable mode', () => {
     const runs = new BrokerRuns(t);
     const first = await runs.start();
     await first.add('one');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('two');
     await first.end();
     writeFileSync(runs.path, Buffer.alloc(100_000, 1));
@@ -465,10 +465,10 @@ describe('without memory', () => {
     const first = await runs.start();
     assert.match(first.alarms[0]!, /^Nothing is saved until it can be, the store \S+ cannot be used: /);
     await first.add('new');
-    assert.equal(await first.keeper.autosave.save(), false);
+    assert.equal(await first.lifecycle.autosave.save(), false);
     rmSync(folder);
     mkdirSync(folder);
-    assert.equal(await first.keeper.autosave.save(), true);
+    assert.equal(await first.lifecycle.autosave.save(), true);
     await first.kill();
     const second = await runs.start();
     assert.equal(second.mode, 'deferred');
@@ -554,7 +554,7 @@ describe("Mosquitto's own file", () => {
     writeFileSync(runs.path, readSample('v6-2.1.2-all.db').subarray(0, 1800));
     const first = await runs.start();
     assert.equal(first.alarms.length, 1);
-    assert.equal(await first.keeper.autosave.save(), true);
+    assert.equal(await first.lifecycle.autosave.save(), true);
     await first.end();
   });
 

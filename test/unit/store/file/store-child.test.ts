@@ -53,7 +53,7 @@ for (const durable of [false, true]) {
     runs.durable = durable;
     const first = await runs.start();
     await first.add('saved');
-    await first.keeper.autosave.save();
+    await first.lifecycle.autosave.save();
     await first.add('unsaved');
     await first.kill();
     const second = await runs.start({ check: unknown });
@@ -69,7 +69,7 @@ test('a store with which the broker ends when it is unchecked is not used unchec
   const runs = new BrokerRuns(t);
   const first = await runs.start();
   await first.add('saved');
-  await first.keeper.autosave.save();
+  await first.lifecycle.autosave.save();
   await first.add('unsaved');
   await first.kill();
   await (await runs.start({ check: unknown })).kill();
