@@ -27,7 +27,7 @@ const ENDS: [what: string, script: string, verdict: string, runs: number][] = [
   ['it falls over the store twice', 'echo begun; kill -SEGV $$', 'unreadable', 2],
   [
     'it falls once, and does not start again',
-    'echo >> $1.n; [ $(wc -l < $1.n) = 1 ] && echo begun && kill -SEGV $$; exit 1',
+    '[ $(wc -l < $2.runs) = 1 ] && echo begun && kill -SEGV $$; exit 1',
     'unknown',
     3,
   ],
