@@ -11,13 +11,13 @@ import type { Once, Publication } from '../mqtt/publication.js';
 import type { Claim, ClaimAnswer } from '../routing/messages.js';
 import type { SessionStorage } from '../session/session-storage.js';
 
-/** Hears from a transport what happens on the network. */
+/** The events of a transport. */
 export interface TransportUser {
-  /** The buffer is the caller's again afterwards. */
+  /** Bytes have arrived. The buffer belongs to the caller again once this returns. */
   receive(buffer: Uint8Array, length: number): void;
-  /** The bytes that were written have left. */
+  /** The kernel has accepted all bytes that were written. */
   drained(): void;
-  /** `reason` is empty for an ordinary end of the stream. */
+  /** The stream has ended. @param reason empty for an ordinary end */
   transportEnded(reason: string): void;
 }
 
@@ -31,11 +31,11 @@ export interface Transport extends ByteSink {
   readonly tls: TlsSession | null;
   pause(): void;
   resume(): void;
-  /** Sends what was written and closes. */
+  /** Sends the bytes that were written, then closes. */
   end(): void;
   /** Closes at once. */
   destroy(): void;
-  /** Gives up the connection without closing it, for another thread. @returns `null` where it is gone already */
+  /** Gives up the connection without closing it, for another thread. @returns `null` if it is gone already */
   detach(): Detached | null;
 }
 
@@ -44,7 +44,7 @@ export type Handover = number | MessagePort;
 
 export interface Detached {
   handover: Handover;
-  /** What had arrived and was not yet given to the connection. */
+  /** Bytes that had arrived and were not yet given to the connection. */
   unread: Uint8Array;
 }
 
@@ -52,7 +52,7 @@ export interface Detached {
 export interface Directory {
   /** Asks for a client id. @returns the number of the claim */
   claim(claim: Omit<Claim, 'id'>, answer: (answer: ClaimAnswer) => void): number;
-  /** The will that came with this claim needs no sending any more. */
+  /** The will that came with this claim is published or given up: main need not send it if this worker dies. */
   willDone(clientId: string, claim: number): void;
   /** The session ended. */
   sessionEnded(clientId: string): void;
@@ -63,7 +63,7 @@ export interface Directory {
 }
 
 /**
- * Stores all that outlives a connection or is seen by all workers. An acknowledgement is sent like this, within one
+ * Stores sessions, queues and retained messages. An acknowledgement is sent like this, within one
  * turn of the event loop:
  *
  *     const mark = store.mark();
@@ -73,13 +73,13 @@ export interface Directory {
  * Whoever finds the wanted state in memory calls the `relyOn…` of what it found, in place of the changes.
  */
 export interface BrokerStore {
-  /** False if stored sessions cannot be read at present: then it is not known whether a client has one. */
+  /** False while stored sessions cannot be read: then nobody knows whether a client has one. */
   readonly knowsSessions: boolean;
   mark(): number;
-  /** A mark in the middle of what a packet changes: all of that is stored or lost together. */
+  /** A mark between the changes of one packet, which are stored or lost together all the same. */
   markWithin(): number;
   changedSince(mark: number): boolean;
-  /** Calls back once everything changed since the mark is committed, or was undone. */
+  /** Calls back once all changes since the mark are settled. */
   whenSettled(mark: number, callback: () => void): void;
   /**
    * Whether a QoS 2 message, which may come a second time after a crash, is new to a receiver. If another worker stores
@@ -92,7 +92,7 @@ export interface BrokerStore {
    * has subscribed is not to wait for them.
    */
   whenRetained(callback: () => void): void;
-  /** Lets this thread read what others committed; first thing in every handler of another thread's message. */
+  /** Lets this thread read what others have committed. Every handler of another thread's message calls this first. */
   refresh(): void;
   /** @returns `null` if sessions are in memory only */
   createSession(record: SessionRecord): SessionStorage | null;
@@ -117,23 +117,23 @@ export interface RetainedCursor {
   /** How many stored messages and index keys it has looked at so far: what it has cost. */
   readonly touched: number;
   /**
-   * Finds at most `limit` messages; fewer, even none, do not mean that it is done.
-   * @param found is given an object that describes the next message soon, and must not read from the store itself
+   * Finds at most `limit` messages. Fewer, or none, do not mean that the cursor is done.
+   * @param found gets an object that is used again for the next message, and must not read from the store
    */
   next(limit: number, found: (message: Publication) => void): void;
 }
 
-/** A client that asks to be let in. */
+/** A client's request to connect. */
 export interface Login {
   /** Index of the listener in the settings. */
   listener: number;
   request: LoginRequest;
 }
 
-/** Let in, under which names and because of what; or why not. */
+/** Admitted, under which names and by which rule; or why not. */
 export type Admission = LoginAnswer;
 
-/** How a client came in. */
+/** The login of a client that was admitted. */
 export interface AdmittedLogin {
   login: Login;
   admission: Admission & { admitted: true };
@@ -141,9 +141,9 @@ export interface AdmittedLogin {
 
 /** Who may connect, and what they may do. */
 export interface Access {
-  /** Takes its time where passwords are hashed, or where too many attempts have failed; else it answers at once. */
+  /** Answers at once, or with a promise if a password has to be hashed or too many attempts have failed. */
   login(login: Login): Admission | Promise<Admission>;
-  /** Whether a client that was let in would be let in again, as the same one: after a reload. */
+  /** Whether a client that was admitted would be admitted again under the same names: asked after a reload. */
   isStillAdmitted(admitted: AdmittedLogin): Promise<boolean>;
   /**
    * The rights of a client, to be asked for again after a reload; `null` = everything but the broker's own topics.
