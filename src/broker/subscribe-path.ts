@@ -25,6 +25,7 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
   const { subscriptions, packetId } = packet;
   const wantRetained: Subscription[] = [];
   const reasonCodes: number[] = [];
+  let refusedAny = false;
   const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0;
   const answer = (): void => {
     if (!connection.isConnected) return;
@@ -51,6 +52,12 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
       if (filter === null) {
         reasonCodes.push(ReasonCode.topicFilterInvalid);
         broker.log.write('information', lines.subscriptionTooLong(connection.clientId));
+        continue;
+      }
+      if (hasAllSubscriptions(connection, filter)) {
+        reasonCodes.push(ReasonCode.quotaExceeded);
+        if (!refusedAny) broker.log.write('notice', lines.tooManySubscriptions(connection.clientId));
+        refusedAny = true;
         continue;
       }
       const { subscription, isNew } = subscribeClient(connection, filter, request, identifier, changes);
@@ -88,6 +95,13 @@ function takesAnswer(
 /** A share name has at least one character [MQTT-4.8.2-1]; Mosquitto takes none, too. */
 function hasUnnamedGroup(filter: string): boolean {
   return filter.startsWith('$share//');
+}
+
+/** The client may have no further subscription [max_subscriptions]. */
+function hasAllSubscriptions({ broker, session }: Connection, filter: string): boolean {
+  const { maxSubscriptions } = broker.settings;
+  if (maxSubscriptions === 0 || session.subscriptions.size < maxSubscriptions) return false;
+  return !session.subscriptions.has(filter);
 }
 
 function subscribeClient(

@@ -88,6 +88,16 @@ export const limitOptions = {
     effective: true,
     doc: 'Most QoS 1 and 2 messages queued for one client beyond those on the way, and most QoS 2 messages of one client that wait for their PUBREL beyond max_inflight_messages; 0 is no limit.',
   },
+  max_subscriptions: {
+    type: { kind: 'int', min: 0 },
+    default: 100_000,
+    scope: 'global',
+    repeat: 'last',
+    reloadable: true,
+    since: 'midge',
+    effective: true,
+    doc: 'Most subscriptions of one client; 0 is no limit. Each filter beyond it is refused with 0x97 in MQTT 5.0 and 0x80 in 3.1.1; 3.1 cannot tell. What the client has subscribed to already stays.',
+  },
   memory_limit: {
     type: { kind: 'int', min: 0, max: Number.MAX_SAFE_INTEGER },
     default: 0,

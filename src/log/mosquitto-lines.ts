@@ -344,6 +344,10 @@ export const unnamedShareGroup = (clientId: string, filter: string) =>
 export const subscriptionTooLong = (clientId: string) =>
   `A filter of ${clientId} is refused: with mount_point before it, it is too long or has too many levels.`;
 
+/** N; once for each SUBSCRIBE */
+export const tooManySubscriptions = (clientId: string) =>
+  `A filter of ${clientId} is refused: the client has as many subscriptions as max_subscriptions allows.`;
+
 /** D */
 export const sendingSuback = (clientId: string) => `Sending SUBACK to ${clientId}`;
 

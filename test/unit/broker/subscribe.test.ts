@@ -21,6 +21,31 @@ describe('SUBSCRIBE', () => {
     }
   });
 
+  test('is refused filter by filter beyond max_subscriptions [max_subscriptions]', async () => {
+    for (const version of versions) {
+      const fixture = new BrokerFixture({ settings: { maxSubscriptions: 2 } });
+      const client = await fixture.connect(version, { clientId: 'c' });
+      const subscriptions = ['a', 'b', 'c', '$share/g/d', 'a'].map((filter) => ({
+        filter,
+        qos: 1 as const,
+        noLocal: false,
+        retainAsPublished: false,
+        retainHandling: 0 as const,
+      }));
+      fixture.log.length = 0;
+      client.send({ type: 'subscribe', packetId: 1, subscriptions, properties: {} });
+      const refused = { 3: 0, 4: 0x80, 5: 0x97 }[version];
+      client.expectPacket('suback', { packetId: 1, reasonCodes: [1, 1, refused, refused, 1] });
+      assert.deepEqual(fixture.takeLog(/max_subscriptions/), [
+        'A filter of c is refused: the client has as many subscriptions as max_subscriptions allows.',
+      ]);
+      client.unsubscribe('a');
+      assert.equal(client.subscribe('c', 1), 1);
+      fixture.reload({ maxSubscriptions: 0 });
+      assert.equal(client.subscribe('d', 1), 1);
+    }
+  });
+
   test('again replaces the options and keeps one subscription [MQTT-3.8.4-3]', async () => {
     const fixture = new BrokerFixture();
     const client = await fixture.connect(5);

@@ -57,6 +57,7 @@ describe('the table', () => {
       'delay_failed_logins',
       'group_commit_interval',
       'log_format',
+      'max_subscriptions',
       'persistence_mode',
       'worker_threads',
     ]);
