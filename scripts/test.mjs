@@ -77,6 +77,7 @@ const longFiles = [
   'damaged-store',
   'access-reload',
   'limits',
+  'differential',
 ];
 
 const testRunner = join(root, 'scripts', 'run-test-files.mjs');

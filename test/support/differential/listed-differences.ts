@@ -1,0 +1,270 @@
+/**
+ * The differences between Midge and Mosquitto 2.0.11 that a sequence of packets can meet, and how each is recognised.
+ * Behind one of them the states of the brokers are different, so that the rest of the sequence is not compared.
+ */
+import type { SubscriptionRequest } from '../../../src/mqtt/packets.js';
+import { decodeWhole } from '../packets/packet-bytes.js';
+import type { Answers } from './player.js';
+import { endOfPacket } from './sequences.js';
+
+/** The first step after which the brokers differ. */
+export interface Met {
+  /** What the step sent. */
+  bytes: Buffer;
+  /** The steps before it, which both answered alike. */
+  before: readonly Answers[];
+  /** What was subscribed to, with this step. */
+  subscriptions: readonly SubscriptionRequest[];
+  /** The answers to each client, in one line. */
+  midge: readonly string[];
+  mosquitto: readonly string[];
+  /** Those to the client that sent it. */
+  ownMidge: string;
+  ownMosquitto: string;
+}
+
+export interface ListedDifference {
+  /** Words that stand in `docs/from-mosquitto.md` just so. */
+  name: string;
+  /** The states of the brokers are the same behind it: the sequence is compared on. */
+  goesOn?: boolean;
+  recognise(met: Met): boolean;
+}
+
+const isClosed = (answers: string) => answers.endsWith('closed');
+const typeOf = (bytes: Buffer) => (bytes[0] ?? 0) >> 4;
+const SUBSCRIBE = 8;
+const UNSUBSCRIBE = 10;
+const PINGREQ = 12;
+const isAck = (type: number) => type >= 4 && type <= 7;
+
+/** `$share` with a wildcard in the group's name, without a filter behind it, or with a malformed one. */
+const badShare =
+  /\$share\/(?:[^/]*[+#]|[^/]{1,2}(?![/\w])|[^/]*$|\/|[^/]+\/[^\0]*(?:#[^\0]|[^/]#|\+[^/\0]|[^/]\+))/;
+
+/** The packets of a line without what follows from their order and number, and from the subscription chosen. */
+function plain(line: string): string[] {
+  return line
+    .replace(/"qos":\d/g, '"qos":0')
+    .replace(/"packetId":\d+/g, '"packetId":0')
+    .replace(/,?"subscriptionIdentifiers":\[[^\]]*\]/g, '')
+    .split(/ (?=\{"type"|closed$)/);
+}
+
+/** The end of a connection without the DISCONNECT in front of it. */
+function withoutReason(line: string): string {
+  return line.replace(/\{"type":"disconnect"[^ ]* closed$/, 'closed');
+}
+
+function withoutPublish(lines: readonly string[]): string {
+  return lines
+    .map((line) =>
+      plain(line)
+        .filter((one) => !one.startsWith('{"type":"publish"'))
+        .join(' '),
+    )
+    .join('\n');
+}
+
+/** What a step subscribes to. */
+export function subscriptionsIn({ sent, version }: Answers): readonly SubscriptionRequest[] {
+  if (!sent.startsWith('8')) return [];
+  const bytes = Buffer.from(sent, 'hex');
+  // A step may have more than one packet, if its bytes are malformed.
+  if (endOfPacket(bytes, 0) !== bytes.length) return [];
+  const packet = decodeWhole(bytes, version, 'client');
+  return 'subscriptions' in packet ? packet.subscriptions : [];
+}
+
+function qos1PacketId(bytes: Buffer): number | undefined {
+  if ((bytes[0]! & 0xf6) !== 0x32) return undefined;
+  const topicAt = bytes[1]! < 0x80 ? 2 : 3;
+  const idAt = topicAt + 2 + bytes.readUInt16BE(topicAt);
+  return idAt + 2 <= bytes.length ? bytes.readUInt16BE(idAt) : undefined;
+}
+
+export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
+  {
+    name: 'a faulty CONNECT of MQTT 5.0',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === 1 && ownMosquitto === 'closed' && /^\{"type":"connack".* closed$/.test(ownMidge),
+  },
+  {
+    name: 'a QoS 2 PUBLISH with the same packet id for the third time',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      (bytes[0]! & 0xf6) === 0x34 && /^\{"type":"pubrec"/.test(ownMidge) && isClosed(ownMosquitto),
+  },
+  {
+    name: 'a keep alive of 0 in MQTT 5.0',
+    goesOn: true,
+    recognise: ({ ownMidge, ownMosquitto }) =>
+      ownMosquitto !== ownMidge && ownMosquitto.replace('"serverKeepAlive":65535,', '') === ownMidge,
+  },
+  {
+    name: 'a connection of MQTT 5.0 that the broker ends',
+    goesOn: true,
+    recognise: ({ midge, mosquitto }) =>
+      midge.every((line, client) => withoutReason(line) === withoutReason(mosquitto[client]!)),
+  },
+  {
+    name: 'wrong flags in the first byte of PUBACK, PUBREC, PUBCOMP or PINGREQ, or of an UNSUBSCRIBE of MQTT 3.1',
+    recognise: ({ bytes, ownMidge }) =>
+      isClosed(ownMidge) &&
+      (([4, 5, 7, PINGREQ].includes(typeOf(bytes)) && (bytes[0]! & 0x0f) !== 0) ||
+        (typeOf(bytes) === UNSUBSCRIBE && (bytes[0]! & 0x07) !== 2)),
+  },
+  {
+    name: 'a PUBACK, PUBREC, PUBREL or PUBCOMP of MQTT 5.0 with a reason code that it cannot have',
+    recognise: ({ bytes, ownMidge }) =>
+      isAck(typeOf(bytes)) && bytes[1]! >= 3 && isClosed(ownMidge) && ownMidge.includes('disconnect'),
+  },
+  {
+    name: 'bytes behind the content of a PUBACK, PUBREC, PUBREL, PUBCOMP or PINGREQ',
+    recognise: ({ bytes, ownMidge }) =>
+      isClosed(ownMidge) &&
+      ((isAck(typeOf(bytes)) && bytes[1]! > 2) || (typeOf(bytes) === PINGREQ && bytes[1]! > 0)),
+  },
+  {
+    name: 'retained messages for a shared subscription',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === SUBSCRIBE &&
+      bytes.includes('$share/') &&
+      ownMosquitto.startsWith(`${ownMidge} {"type":"publish"`),
+  },
+  {
+    name: 'a shared subscription without a name or a filter, or with a wildcard in its name',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      [SUBSCRIBE, UNSUBSCRIBE].includes(typeOf(bytes)) &&
+      badShare.test(bytes.toString('latin1')) &&
+      ownMidge !== ownMosquitto,
+  },
+  {
+    name: 'a SUBSCRIBE with a malformed filter behind a good one',
+    recognise: ({ before }) =>
+      before.some(
+        ({ sent, described }) => sent.startsWith('8') && described.some((got) => got.at(-1) === 'closed'),
+      ),
+  },
+  {
+    name: 'one copy for several subscriptions (`allow_duplicate_messages false`)',
+    recognise: ({ subscriptions, midge, mosquitto }) => {
+      const distinct = (lines: readonly string[]) =>
+        lines
+          .map((line) => plain(withoutReason(line)).map((one) => one.replace(/"retain":\w+/, '')))
+          .map((packets) => [...new Set(packets)].join(' '))
+          .join('\n');
+      return (
+        subscriptions.length > 1 &&
+        distinct(midge) === distinct(mosquitto) &&
+        midge.join().includes('"type":"publish"')
+      );
+    },
+  },
+  {
+    name: 'a topic with more than 200 levels',
+    recognise: ({ bytes, ownMidge }) => bytes.includes('/'.repeat(200)) && ownMidge.includes('144'),
+  },
+  {
+    name: 'a CONNECT with an unknown protocol level',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === 1 && /2003008400|"reasonCode":132/.test(ownMidge) && isClosed(ownMosquitto),
+  },
+  {
+    name: 'a will for `$CONTROL`',
+    recognise: ({ bytes, ownMidge }) =>
+      typeOf(bytes) === 1 && bytes.includes('$CONTROL/') && isClosed(ownMidge),
+  },
+  {
+    name: 'a SUBACK, UNSUBACK or PINGRESP from a client',
+    recognise: ({ bytes, ownMidge }) => [9, 11, 13].includes(typeOf(bytes)) && isClosed(ownMidge),
+  },
+  {
+    name: 'a will at the takeover of a session that goes on',
+    recognise: ({ before, bytes, midge, mosquitto }) => {
+      const isTakeover = ({ sent, described }: Pick<Answers, 'sent' | 'described'>) =>
+        sent.startsWith('1') && described.some((got) => got.at(-1) === 'closed');
+      const described = midge.map((line) => line.split(' '));
+      const sent = bytes.toString('hex');
+      const others = (lines: readonly string[]) =>
+        lines
+          .map((line) =>
+            plain(withoutReason(line))
+              .filter((one) => !one.includes('"payload":"will"'))
+              .join(' '),
+          )
+          .join('\n');
+      return [...before, { sent, described }].some(isTakeover) && others(midge) === others(mosquitto);
+    },
+  },
+  {
+    name: 'a PUBLISH of QoS 0 with the DUP flag',
+    recognise: ({ bytes, ownMidge }) => (bytes[0]! & 0xfe) === 0x38 && isClosed(ownMidge),
+  },
+  {
+    name: 'a PUBLISH or will of MQTT 5.0 whose response topic has a wildcard, or with a payload format indicator of 2 or more',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      [1, 3].includes(typeOf(bytes)) &&
+      /"reasonCode":130.* closed$/.test(ownMidge) &&
+      !isClosed(ownMosquitto),
+  },
+  {
+    name: 'the order of retained messages of different topics',
+    recognise: ({ bytes, midge, mosquitto }) => {
+      const sorted = (lines: readonly string[]) =>
+        lines.map((line) => plain(line).sort().join(' ')).join('\n');
+      return typeOf(bytes) === SUBSCRIBE && sorted(midge) === sorted(mosquitto);
+    },
+  },
+  {
+    name: 'a QoS 1 PUBLISH with the packet id of a QoS 2 message that is not released',
+    recognise: ({ before, bytes, midge, mosquitto }) =>
+      typeOf(bytes) === 6 &&
+      before.some(({ sent }) => qos1PacketId(Buffer.from(sent, 'hex')) === bytes.readUInt16BE(2)) &&
+      withoutPublish(midge) === withoutPublish(mosquitto),
+  },
+  {
+    name: 'a second SUBSCRIBE to a filter with other options than QoS',
+    recognise: ({ subscriptions, midge, mosquitto }) => {
+      const options = new Map<string, string>();
+      const isChanged = subscriptions.some(({ filter, noLocal, retainAsPublished }) => {
+        const earlier = options.get(filter);
+        options.set(filter, `${noLocal} ${retainAsPublished}`);
+        return earlier !== undefined && earlier !== options.get(filter);
+      });
+      return isChanged && withoutPublish(midge) === withoutPublish(mosquitto);
+    },
+  },
+  {
+    name: 'a DISCONNECT of MQTT 5.0 with a reason code of 0x80 or more',
+    recognise: ({ bytes, midge, mosquitto }) =>
+      typeOf(bytes) === 14 && bytes[2]! >= 0x80 && withoutPublish(midge) === withoutPublish(mosquitto),
+  },
+  {
+    name: 'a SUBSCRIBE with an empty filter without a QoS at its end',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === SUBSCRIBE &&
+      bytes.readUInt16BE(bytes.length - 2) === 0 &&
+      isClosed(ownMidge) &&
+      !isClosed(ownMosquitto),
+  },
+  {
+    name: 'a malformed packet right behind a PUBLISH',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === 3 &&
+      isClosed(ownMidge) &&
+      isClosed(ownMosquitto) &&
+      /^\{"type":"pub(ack|rec)"/.test(ownMosquitto),
+  },
+  {
+    name: 'No Local on a shared subscription',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === SUBSCRIBE &&
+      bytes.includes('$share/') &&
+      /"reasonCode":130.* closed$/.test(ownMidge) &&
+      !isClosed(ownMosquitto),
+  },
+];
+
+export function listedDifference(met: Met): ListedDifference | undefined {
+  return LISTED_DIFFERENCES.find((difference) => difference.recognise(met));
+}
