@@ -232,7 +232,7 @@ export class Bridge {
   #opened(channel: Channel): void {
     const { broker, monotonicMs } = this.#world;
     broker.refreshNow();
-    const packet = connectPacket(this.#settings, this.#demands, broker.settings.maxPacketSize);
+    const packet = connectPacket(this.#settings, this.#demands, broker.settings.givenPacketSizeMax ?? 0);
     const remote: RemoteConnection = new RemoteConnection(packet, channel, broker.flushList, {
       connack: (connack) => this.#connack(connack),
       publish: (publication) => this.#traffic(({ incoming }) => incoming.publish(publication)),

@@ -32,7 +32,7 @@ export function firstDemands(settings: BridgeSettings): Demands {
 export const stateTopic = ({ notificationTopic, remoteClientid }: BridgeSettings): string =>
   notificationTopic ?? `$SYS/broker/connection/${remoteClientid}/state`;
 
-/** @param packetSizeMax bytes of the largest packet that this broker takes; 0 = no limit */
+/** @param packetSizeMax bytes of the largest packet that is taken, to be announced in MQTT 5.0; 0 = none is announced */
 export function connectPacket(
   settings: BridgeSettings,
   demands: Demands,

@@ -83,7 +83,9 @@ export class RemoteConnection {
     this.#events = events;
     this.#keepAliveMs = connect.keepAlive * 1000;
     this.out = new OutgoingBuffer(sink, flushList);
-    this.#framer = new Framer((buffer, start, bodyStart, end) => this.#frame(buffer, start, bodyStart, end));
+    this.#framer = new Framer((buffer, start, bodyStart, end) => this.#frame(buffer, start, bodyStart, end), {
+      maximumPacketSize: connect.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
+    });
     this.#delivery = newDelivery(connect.version);
   }
 

@@ -42,6 +42,7 @@ export function finishSettings(draft: Draft, surroundings: Surroundings): Settin
     listeners: listeners.map((listener) => withPlugins(listener, plugins, draft.perListenerSettings)),
     bridges: draft.bridges.map((section) => bridgeSettings(section, global, surroundings.hostname)),
     plugins,
+    ...(draft.global.given.has('max_packet_size') && { givenPacketSizeMax: global.maxPacketSize }),
   };
 }
 

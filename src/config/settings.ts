@@ -83,6 +83,8 @@ export type Settings = SettingsOf<RowsOf<'global'>> &
     readonly listeners: readonly ListenerSettings[];
     readonly bridges: readonly BridgeSettings[];
     readonly plugins: readonly PluginSettings[];
+    /** `max_packet_size` if the file sets it: bridges announce no default to other brokers. */
+    readonly givenPacketSizeMax?: number | undefined;
   };
 
 /** The default of every option of a scope, under its name in code; options left open are there as `undefined`. */

@@ -8,7 +8,7 @@ import { decodePacket } from '../../../src/mqtt/decode.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import { Framer } from '../../../src/mqtt/framer.js';
 import { isPacketError } from '../../../src/mqtt/packet-error.js';
-import type { Packet } from '../../../src/mqtt/packets.js';
+import type { ConnectPacket, Packet, ProtocolVersion } from '../../../src/mqtt/packets.js';
 import { BrokerFixture } from '../../support/brokers/broker-fixture.js';
 import { packetBytes } from '../../support/packets/packet-bytes.js';
 import { publishPacket } from '../../support/packets/publication.js';
@@ -21,12 +21,14 @@ const PINGRESP = 0xd0;
 class FarEnd implements Channel {
   isOpen = true;
   isPaused = true;
+  version: ProtocolVersion = 4;
   readonly #arrived: Packet[] = [];
   #events: ChannelEvents | null = null;
   readonly #framer = new Framer((buffer, start, bodyStart, end) => {
     const sender = buffer[start] === PINGRESP ? 'server' : 'client'; // a bridge may be asked, too
-    const packet = decodePacket(buffer, start, bodyStart, end, 4, sender);
+    const packet = decodePacket(buffer, start, bodyStart, end, this.version, sender);
     assert.ok(!isPacketError(packet), 'the bridge sends proper packets');
+    if (packet.type === 'connect') this.version = packet.version;
     this.#arrived.push(packet);
     return true;
   });
@@ -67,6 +69,10 @@ class FarEnd implements Channel {
 
   close(why = ''): void {
     this.#events!.closed(why);
+  }
+
+  takePackets(): Packet[] {
+    return this.#arrived.splice(0);
   }
 
   /** What came since the last call, in short. */
@@ -362,6 +368,20 @@ describe('a link that dies', () => {
 describe('what the other broker sends', () => {
   const incoming = (payload: string, packetId: number) =>
     publishPacket({ topic: 'in', payload: Buffer.from(payload), qos: 2, packetId });
+
+  test('only the max_packet_size of the file is announced in MQTT 5.0, and kept to', async () => {
+    for (const givenPacketSizeMax of [undefined, 100]) {
+      const scene = await new Scene({ bridgeProtocolVersion: 'mqttv50' }, { givenPacketSizeMax }).start();
+      const [connect] = scene.way.far.takePackets() as ConnectPacket[];
+      assert.equal(connect!.properties.maximumPacketSize, givenPacketSizeMax);
+      scene.way.far.sendBytes(Buffer.from('2003000000', 'hex'));
+      scene.way.far.sendBytes(packetBytes(0x30, `"in" 00 ${'00'.repeat(90)}`));
+      assert.equal(scene.own('connected'), '1');
+      scene.way.far.sendBytes(packetBytes(0x30, `"in" 00 ${'00'.repeat(200)}`));
+      await scene.advance(2);
+      assert.equal(scene.own('connected'), givenPacketSizeMax === undefined ? '1' : '0');
+    }
+  });
 
   test('PINGREQ from the other broker is answered', async () => {
     const scene = await new Scene().start();

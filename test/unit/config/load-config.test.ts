@@ -24,6 +24,11 @@ describe('lines', () => {
     assert.deepEqual(settingsOf(text.replaceAll('\n', '\r\n')), settingsOf(text));
   });
 
+  test('whether max_packet_size is in the file is known, be it the default', () => {
+    assert.equal(settingsOf('sys_interval 3').givenPacketSizeMax, undefined);
+    assert.equal(settingsOf('max_packet_size 2000000').givenPacketSizeMax, 2_000_000);
+  });
+
   test('the last line needs no end', () => {
     assert.equal(settingsOf('sys_interval 3').sysInterval, 3);
   });
