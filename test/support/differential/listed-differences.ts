@@ -236,16 +236,22 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
   },
   {
     name: 'a DISCONNECT of MQTT 5.0 with a reason code of 0x80 or more',
-    recognise: ({ bytes, midge, mosquitto }) =>
-      typeOf(bytes) === 14 && bytes[2]! >= 0x80 && withoutPublish(midge) === withoutPublish(mosquitto),
+    recognise: ({ before, bytes, midge, mosquitto }) =>
+      [...before.map(({ sent }) => sent), bytes.toString('hex')].some((sent) => /^e0..[89a]/.test(sent)) &&
+      midge.join().includes('"payload":"will"') &&
+      withoutPublish(midge) === withoutPublish(mosquitto),
   },
   {
-    name: 'a SUBSCRIBE with an empty filter without a QoS at its end',
+    name: 'an UNSUBSCRIBE of MQTT 5.0 from a topic that begins with `$` and is not subscribed to',
     recognise: ({ bytes, ownMidge, ownMosquitto }) =>
-      typeOf(bytes) === SUBSCRIBE &&
-      bytes.readUInt16BE(bytes.length - 2) === 0 &&
-      isClosed(ownMidge) &&
-      !isClosed(ownMosquitto),
+      typeOf(bytes) === UNSUBSCRIBE &&
+      bytes.includes('$') &&
+      ownMidge.replaceAll('17', '0') === ownMosquitto.replaceAll('17', '0'),
+  },
+  {
+    name: 'a SUBSCRIBE with an empty filter',
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === SUBSCRIBE && bytes.includes('\0\0') && isClosed(ownMidge) && !isClosed(ownMosquitto),
   },
   {
     name: 'a malformed packet right behind a PUBLISH',
