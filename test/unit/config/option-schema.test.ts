@@ -181,9 +181,9 @@ describe('deploy/mosquitto.conf.example', () => {
     const isGlobal = (line: string) => findOption(line.split(' ')[0]!)?.row.scope === 'global';
     const text = shown.filter(isGlobal).join('\n');
     assert.ok(shown.filter(isGlobal).length > 30);
-    assert.deepEqual(
-      { ...settingsOf(text), configFile: undefined },
-      settingsOf('', {}, { configFile: undefined }),
-    );
+    // That max_packet_size is in the file means something by itself.
+    const { givenPacketSizeMax, ...settings } = settingsOf(text);
+    assert.equal(givenPacketSizeMax, settings.maxPacketSize);
+    assert.deepEqual({ ...settings, configFile: undefined }, settingsOf('', {}, { configFile: undefined }));
   });
 });
