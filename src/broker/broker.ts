@@ -100,6 +100,8 @@ export class Broker implements SessionEvents {
 
   /** Milliseconds since the epoch, as of the bytes being worked on. */
   now: number;
+  /** Milliseconds since the epoch of the last tick; 0 = there was none. */
+  tickedAt = 0;
   /** The PUBLISH being read (hot path): one object for all. */
   readonly incoming = new Publication();
   /** The record of another worker being read. */

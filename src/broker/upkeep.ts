@@ -5,12 +5,20 @@ import { gauge } from './gauges.js';
 import { expireSessions } from './session-path.js';
 import { publishWill } from './will-path.js';
 
+/** Milliseconds from one tick to the next beyond which this worker has stood still: one should come every second. */
+const STOOD_STILL_MS = 3000;
+
 /** Once a second: keepalives, delayed wills, the ends of sessions. */
 export function tickBroker(broker: Broker): void {
   const now = broker.refreshNow();
-  for (const connection of broker.connections) connection.tick(now);
-  publishDueWills(broker, now);
-  expireSessions(broker);
+  const stoodStill = broker.tickedAt !== 0 && now - broker.tickedAt > STOOD_STILL_MS;
+  broker.tickedAt = now;
+  // The process was stopped, or had no time: what clients have sent meanwhile waits in sockets, and is read first.
+  if (!stoodStill) {
+    for (const connection of broker.connections) connection.tick(now);
+    publishDueWills(broker, now);
+    expireSessions(broker);
+  }
   broker.denials.tick(now);
   gauge(broker);
 }

@@ -427,3 +427,7 @@ export const errorSavingDatabase = (text: string) => `Error saving in-memory dat
 
 /** W */
 export const emptyDatabase = () => 'Warning: Persistence file is empty.';
+
+/** N; Midge's own. */
+export const clockWasSet = (ms: number) =>
+  `The machine's clock was set ${ms > 0 ? 'forward' : 'back'} by ${Math.round(Math.abs(ms) / 1000)} s. What expires goes by the time before that until the broker starts again.`;

@@ -75,6 +75,8 @@ export interface WorkerStart {
   files: FileTexts;
   /** Mask of the log types that are wanted. */
   logMask: number;
+  /** By how much the machine's clock was set since the broker began (`system/steady-clock.ts`). */
+  bridgedMs: number;
   /** Float64 counters of this worker (`sys/counters.ts`), read by main. */
   counters: SharedArrayBuffer;
   /** To and from main; the first message, `peers`, waits in it. */

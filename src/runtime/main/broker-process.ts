@@ -17,6 +17,7 @@ import type { FileTexts, PassedConnection } from '../../routing/messages.js';
 import { packedRecords, RecordFlag } from '../../routing/wire.js';
 import { StoreUnavailableError } from '../../store/file/startup.js';
 import { StoreInUseError } from '../../store/file/store-lock.js';
+import { steadyClock } from '../../system/steady-clock.js';
 import { currentUser } from '../process/broker-user.js';
 import { writePidFile } from '../process/daemon.js';
 import type { BrokerSignal, EarlySignals } from '../process/early-signals.js';
@@ -99,7 +100,7 @@ export class BrokerProcess {
       count: () => {
         this.#faults += 1;
       },
-      clock: Date.now,
+      clock: () => steadyClock.now(),
     });
     this.#supervisor = new Supervisor({
       settings,
@@ -367,7 +368,7 @@ export class BrokerProcess {
       payload: Buffer.from(payload),
       qos: 2,
       retain: false,
-      expiresAt: Date.now() + LOG_MESSAGE_EXPIRY_SECONDS * 1000,
+      expiresAt: steadyClock.now() + LOG_MESSAGE_EXPIRY_SECONDS * 1000,
     });
     this.#supervisor.publish(packedRecords([message], RecordFlag.deliver));
   }

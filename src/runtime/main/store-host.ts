@@ -16,6 +16,7 @@ import { type FilePutAside, SavedFile } from '../../store/file/saved-file.js';
 import { type PreparedStore, prepareStore, type StartupOptions } from '../../store/file/startup.js';
 import { StoreLifecycle } from '../../store/file/store-lifecycle.js';
 import { StoreLock } from '../../store/file/store-lock.js';
+import { steadyClock } from '../../system/steady-clock.js';
 
 /** How often it is looked whether a save is due, or something else to be done. */
 const TICK_MS = 1000;
@@ -47,12 +48,12 @@ export class StoreHost {
   readonly #timer: NodeJS.Timeout;
   #settings: Settings;
   readonly #log: Log;
-  readonly #startedAt = Date.now();
+  readonly #startedAt = steadyClock.now();
   readonly #openAnew: () => void;
   readonly #workerCommits: () => number;
   readonly #writtenBefore = bytesWritten();
   #isTrying = false;
-  #triedAt = Date.now();
+  #triedAt = steadyClock.now();
   #isClosed = false;
 
   /**
@@ -89,7 +90,7 @@ export class StoreHost {
       onChanges: autosaveOnChanges,
       changes,
       flushWorkers,
-      now: Date.now,
+      now: () => steadyClock.now(),
       onSaved: ({ bytes, durationMs }) =>
         log.write(
           'information',
@@ -160,7 +161,7 @@ export class StoreHost {
     const { autosave, store } = this.#lifecycle;
     const { last } = autosave;
     store.refresh();
-    const days = Math.max((Date.now() - this.#startedAt) / 86_400_000, 1 / 24);
+    const days = Math.max((steadyClock.now() - this.#startedAt) / 86_400_000, 1 / 24);
     const isOnDisk = this.#prepared.mode === 'durable' || this.#prepared.mode === 'deferred';
     const written = isOnDisk ? bytesWritten() - this.#writtenBefore : autosave.bytesWritten;
     return {
@@ -184,13 +185,13 @@ export class StoreHost {
 
   /** While something stands in for the store: is the cause gone? */
   async #tryStore(): Promise<void> {
-    if (this.#isTrying || (Date.now() - this.#triedAt) / 1000 < RETRY_S) return;
+    if (this.#isTrying || (steadyClock.now() - this.#triedAt) / 1000 < RETRY_S) return;
     this.#isTrying = true;
     const usable = await (this.place.standIn === 'copy'
       ? this.#lifecycle.autosave.save()
       : isUsable(this.#settings));
     this.#isTrying = false;
-    this.#triedAt = Date.now();
+    this.#triedAt = steadyClock.now();
     if (usable && !this.#isClosed) this.#begins();
   }
 
@@ -225,6 +226,8 @@ export class StoreHost {
 
   #tick(): void {
     const { autosave } = this.#lifecycle;
+    const jump = steadyClock.check();
+    if (jump !== 0) this.#log.write('notice', lines.clockWasSet(jump));
     if (this.#settings.persistence) void this.#keepLock();
     if (this.place.standIn !== undefined) void this.#tryStore();
     else if (this.#settings.persistence && autosave.isDue && !autosave.isRunning) this.#sayThatItSaves();
@@ -268,7 +271,7 @@ function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {
     path: settings.persistence ? persistencePath(settings) : transientName(settings),
     durable: isDurable(settings),
     memoryFolders: memoryFolders(process.env),
-    now: Date.now,
+    now: () => steadyClock.now(),
   };
 }
 

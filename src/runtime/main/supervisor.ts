@@ -14,6 +14,7 @@ import type { Log, LogLine } from '../../log/log.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
 import type { CounterName } from '../../sys/counters.js';
+import { steadyClock } from '../../system/steady-clock.js';
 import { WATCH_MS, WORKERS_STOP_MS } from '../process/time-limits.js';
 import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
@@ -229,6 +230,7 @@ export class Supervisor {
       settings: this.#settings,
       files: this.#files,
       logMask: this.#logMask,
+      bridgedMs: steadyClock.bridgedMs,
       store: this.#store!,
       sessions,
       setAside: { clientIds: setAside, path: resolve(persistenceLocation, persistenceFile) },

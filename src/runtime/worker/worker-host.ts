@@ -30,6 +30,7 @@ import { Store } from '../../store/store.js';
 import { Counter } from '../../sys/counters.js';
 import { WorkingRecord } from '../../sys/working-record.js';
 import { monotonicMs } from '../../system/monotonic-clock.js';
+import { steadyClock } from '../../system/steady-clock.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
 import { WORKER_TICK_MS } from '../process/time-limits.js';
 import { ClientAccess } from '../shared/client-access.js';
@@ -93,6 +94,7 @@ class WorkerHost {
   constructor(start: WorkerStart, resolve: () => void, reject: (error: unknown) => void) {
     this.#start = start;
     this.#port = start.port;
+    steadyClock.bridge(start.bridgedMs);
     this.#counters = new Float64Array(start.counters);
     this.#workingRecord = new WorkingRecord(start.workingRecord);
     this.#resolve = resolve;
@@ -104,7 +106,7 @@ class WorkerHost {
     this.#directory = new WorkerDirectory(this.#port);
     this.#store = new Store({
       ...start.store,
-      now: Date.now,
+      now: () => steadyClock.now(),
       onFailure: (error) => {
         this.#broker.storeIsFull = error instanceof NoRoomError;
         this.#log.write('error', storeFailing(error));
@@ -129,7 +131,7 @@ class WorkerHost {
       directory: this.#directory,
       access: this.#access,
       flushList: this.#flushList,
-      clock: Date.now,
+      clock: () => steadyClock.now(),
       workingRecord: this.#workingRecord,
       nextTurn: setImmediate,
       randomBytes,
@@ -140,7 +142,8 @@ class WorkerHost {
       ready: () => this.#tell({ kind: 'ready' }),
     });
     // One worker sweeps for all; there always is one with this number, or about to be.
-    this.#retainedSweep = start.worker === 0 ? new RetainedSweep(this.#broker.store, Date.now()) : null;
+    this.#retainedSweep =
+      start.worker === 0 ? new RetainedSweep(this.#broker.store, steadyClock.now()) : null;
     const { random } = Math;
     this.#bridges = new BridgeHost({ broker: this.#broker, uplink: socketUplink, monotonicMs, random });
   }
@@ -189,6 +192,7 @@ class WorkerHost {
     this.#counters[Counter.utilisation] = utilization;
     this.#counters[Counter.ticks]! += 1;
     this.#counters[Counter.storeCommits] = this.#store.statistics().commits;
+    steadyClock.check(); // main logs it
     tickBroker(this.#broker);
     const { settings, now } = this.#broker;
     this.#retainedSweep?.tick(settings.retainExpiryInterval, now);
