@@ -53,12 +53,12 @@ for (const [name, jump] of [
 
 test('a broker that was stopped reads what clients have sent before it judges their keepalives', async (t) => {
   const broker = await startBroker(t);
-  const clients: RawClient[] = [];
-  for (let i = 0; i < 20; i += 1) clients.push(await RawClient.connect(t, broker, 4, { keepAlive: 1 }));
+  const connecting = Array.from({ length: 20 }, () => RawClient.connect(t, broker, 4, { keepAlive: 4 }));
+  const clients = await Promise.all(connecting);
   process.kill(broker.pid, 'SIGSTOP');
   try {
     for (const client of clients) client.send({ type: 'pingreq' });
-    await delay(6000); // so long a silence would be too long for all of them
+    await delay(8000); // so long a silence would be too long for all of them
   } finally {
     process.kill(broker.pid, 'SIGCONT');
   }
