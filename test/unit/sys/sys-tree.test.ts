@@ -42,7 +42,7 @@ describe('the first update', () => {
       'retained messages/count',
       ...['bytes/received', 'bytes/sent', 'publish/bytes/received', 'publish/bytes/sent'],
       ...['received', 'sent', 'dropped'].map((one) => `publish/messages/${one}`),
-      ...['queue_full', 'too_large', 'expired', 'backlog', 'congested', 'memory'].map(
+      ...['queue_full', 'too_large', 'expired', 'backlog', 'congested', 'memory', 'store_full'].map(
         (one) => `publish/messages/dropped/${one}`,
       ),
       ...['packet/out/count', 'packet/out/bytes', 'connections/socket/count', 'heap/current', 'heap/maximum'],
