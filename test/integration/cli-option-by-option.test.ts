@@ -141,7 +141,7 @@ function optionCase(program: ProgramName, key: string, name: string): NamedCase 
 }
 
 function messagesFor(key: string): Pick<Case, 'live' | 'retained'> {
-  if (key === '-U') return {};
+  if (key === '-U' || key === '-E') return {};
   return key === '-R' || key === '-t' ? { live: ['new'] } : { retained: ['kept'] };
 }
 
