@@ -18,10 +18,16 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { makeFolder } from '../support/cleanup.js';
 import { Program } from '../support/program.js';
 import { projectFolder } from '../support/project.js';
 import { patienceMs } from '../support/within.js';
+
+/** As scripts/prepare.mjs says: entry points by their compiled files. */
+const { programs } = (await import(pathToFileURL(join(projectFolder, 'scripts', 'prepare.mjs')).href)) as {
+  programs: Record<string, string>;
+};
 
 const mainSource = "console.log('started', process.argv.slice(2).join(' '));\n";
 const testSource = "import { test } from 'node:test';\n\ntest('passes', () => {});\n";
@@ -41,10 +47,8 @@ class Project {
     for (const path of [...scripts, ...settings]) cpSync(join(projectFolder, path), join(this.folder, path));
     cpSync(join(projectFolder, 'scripts', 'lint'), this.path('scripts/lint'), { recursive: true });
     symlinkSync(join(projectFolder, 'node_modules'), this.path('node_modules'));
+    for (const entry of Object.keys(programs)) this.write(entry.replace(/\.js$/, '.ts'), 'export {};\n');
     this.write('src/main.ts', mainSource);
-    const others = ['workers/connection-worker', 'src/store/file/store-check-program', 'src/cli/clients/pub'];
-    for (const entry of [...others, 'src/cli/clients/sub', 'src/cli/clients/rr'])
-      this.write(`${entry}.ts`, 'export {};\n');
     this.write('test/unit/first.test.ts', testSource);
   }
 
