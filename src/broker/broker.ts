@@ -100,8 +100,8 @@ export class Broker implements SessionEvents {
 
   /** Milliseconds since the epoch, as of the bytes being worked on. */
   now: number;
-  /** Milliseconds since the epoch of the last tick; 0 = there was none. */
-  tickedAt = 0;
+  /** Milliseconds since the epoch of the last tick, or of the start before the first one. */
+  tickedAt: number;
   /** The PUBLISH being read (hot path): one object for all. */
   readonly incoming = new Publication();
   /** The record of another worker being read. */
@@ -138,6 +138,7 @@ export class Broker implements SessionEvents {
     this.#changes = world.changes;
     this.#workingRecord = world.workingRecord;
     this.now = world.clock();
+    this.tickedAt = this.now;
     this.#limits = { ...world.settings };
   }
 

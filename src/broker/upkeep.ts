@@ -11,7 +11,7 @@ const STOOD_STILL_MS = 3000;
 /** Once a second: keepalives, delayed wills, the ends of sessions. */
 export function tickBroker(broker: Broker): void {
   const now = broker.refreshNow();
-  const stoodStill = broker.tickedAt !== 0 && now - broker.tickedAt > STOOD_STILL_MS;
+  const stoodStill = now - broker.tickedAt > STOOD_STILL_MS;
   broker.tickedAt = now;
   // The process was stopped, or had no time: what clients have sent meanwhile waits in sockets, and is read first.
   if (!stoodStill) {

@@ -1,8 +1,9 @@
-/** The machine's clock is set: nobody who is there is taken for gone. */
+/** The machine's clock is set, or the broker is stopped for a while: nobody who is there is taken for gone. */
 import assert from 'node:assert/strict';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
@@ -49,3 +50,17 @@ for (const [name, jump] of [
     assert.equal(broker.log.filter((line) => line.includes('clock was set')).length, 1);
   });
 }
+
+test('a broker that was stopped reads what clients have sent before it judges their keepalives', async (t) => {
+  const broker = await startBroker(t);
+  const connecting = Array.from({ length: 20 }, () => RawClient.connect(t, broker, 4, { keepAlive: 4 }));
+  const clients = await Promise.all(connecting);
+  process.kill(broker.pid, 'SIGSTOP');
+  try {
+    for (const client of clients) client.send({ type: 'pingreq' });
+    await delay(8000); // so long a silence would be too long for all of them
+  } finally {
+    process.kill(broker.pid, 'SIGCONT');
+  }
+  for (const client of clients) await client.expectPacket('pingresp');
+});
