@@ -384,16 +384,7 @@ test('protocol after a reload, for new connections', async (t) => {
   await reload(broker);
   await connected(t, broker);
   await before.expectSilence();
-  rewrite(broker, (text) =>
-    text.replace('protocol websockets', 'protocol http_api\nenable_proxy_protocol 2'),
-  );
-  await reload(broker);
-  await broker.waitForLog(
-    / takes no new connections: protocol http_api together with enable_proxy_protocol is not available /,
-  );
-  await (await RawClient.open(t, broker, 4)).expectClosed();
-  await before.expectSilence();
-  rewrite(broker, (text) => text.replace('protocol http_api\nenable_proxy_protocol 2', 'protocol mqtt'));
+  rewrite(broker, (text) => text.replace('protocol websockets', 'protocol mqtt'));
   await reload(broker);
   await RawClient.connect(t, broker, 4);
   await observer.expectSilence();
