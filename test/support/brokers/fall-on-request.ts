@@ -66,7 +66,8 @@ function isForThisWorker(folder: string, request: string): boolean {
 
 /** The pool gives up on a thread that falls before it has something to do. */
 function hasBegun(): boolean {
-  return process.listenerCount('unhandledRejection') > 0;
+  // The timer with which it does once a second what concerns the whole broker; the one above does not count.
+  return process.getActiveResourcesInfo().includes('Timeout');
 }
 
 function standStillUntil(file: string): void {
