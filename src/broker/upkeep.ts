@@ -1,11 +1,11 @@
-/** What concerns the whole broker: once a second, at a reload, at its end. */
+/** The work for the whole broker: once a second, at a reload, at its end. */
 import type { Settings } from '../config/settings.js';
 import type { Broker } from './broker.js';
 import { gauge } from './gauges.js';
 import { expireSessions } from './session-path.js';
 import { publishWill } from './will-path.js';
 
-/** Milliseconds from one tick to the next beyond which this worker has stood still: one should come every second. */
+/** Milliseconds between two ticks, which are due every second. After a longer time this worker has stood still. */
 const STOOD_STILL_MS = 3000;
 
 /** Once a second: keepalives, delayed wills, the ends of sessions. */
@@ -13,7 +13,8 @@ export function tickBroker(broker: Broker): void {
   const now = broker.refreshNow();
   const stoodStill = now - broker.tickedAt > STOOD_STILL_MS;
   broker.tickedAt = now;
-  // The process was stopped, or had no time: what clients have sent meanwhile waits in sockets, and is read first.
+  // If the process was stopped or had no time, packets wait in the sockets. The worker reads them before it closes
+  // clients for their keepalive.
   if (!stoodStill) {
     for (const connection of broker.connections) connection.tick(now);
     publishDueWills(broker, now);

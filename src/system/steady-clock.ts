@@ -1,12 +1,13 @@
 /**
- * The time of day as this process goes by it: it begins with the machine's clock, and goes on steadily where that is set.
- * A small machine without a battery sets its clock by hours or years once it has a network: durations, and what is to
- * expire, must not notice. Small corrections are followed.
+ * The broker's time of day. It begins with the machine's clock and then follows the monotonic clock: a small machine
+ * without a battery sets its clock by hours or years once it has a network, and no duration or expiry may change for
+ * that. Small corrections of the machine's clock are followed.
  *
- * Workers that start later are told by how much the clock was set (`bridgedMs`), so that all threads have the same time.
+ * Main passes the sum of the jumps so far (`bridgedMs`) to a worker that starts later, so that all threads have the same
+ * time.
  */
 
-/** The machine's clock drifts, and is slewed by less than this in a second. */
+/** Milliseconds. A smaller difference after a second is drift, or a correction by NTP; a larger one is a jump. */
 const JUMP_MS = 2000;
 
 export class SteadyClock {
@@ -31,18 +32,18 @@ export class SteadyClock {
     return Math.floor(this.#monotonic() + this.#offset);
   }
 
-  /** By how much the machine's clock was set since the broker began, and this one was not. */
+  /** Milliseconds of all jumps of the machine's clock since the broker began, which this clock did not follow. */
   get bridgedMs(): number {
     return this.#bridgedMs;
   }
 
-  /** In a thread that starts later: what main has bridged by then. */
+  /** Takes over the jumps that main has seen before this thread started. */
   bridge(ms: number): void {
     this.#bridgedMs += ms;
     this.#offset -= ms;
   }
 
-  /** To be called once a second. @returns by how much the machine's clock was set since the last call; 0 = it was not */
+  /** Looks for a jump; called once a second. @returns its milliseconds; 0 = the machine's clock has not jumped */
   check(): number {
     const difference = this.#wall() - this.#monotonic() - this.#offset - this.#bridgedMs;
     if (Math.abs(difference) < JUMP_MS) {
