@@ -1,6 +1,6 @@
 /** Texts that an editor has saved in two or four bytes a character. */
 
-/** Of a file, so many bytes are looked at where it does not begin with a byte order mark. */
+/** Bytes of a file that are looked at if it does not begin with a byte order mark. */
 const SAMPLE_BYTES = 1024;
 
 /** @returns the name of an encoding that is not UTF-8; `null` where the bytes may be UTF-8 */

@@ -444,7 +444,7 @@ function logConnected(connection: Connection, packet: ConnectPacket): void {
     const client = { address, port, clientId, version, cleanStart, keepAlive, username, bridge };
     log.write('notice', lines.clientConnected(client));
     const { tls } = transport;
-    // What a proxy has settled was told of when its header came.
+    // The TLS that a proxy has ended was logged when its header came.
     if (tls !== null && tls.identity?.kind !== 'proxy')
       log.write('notice', lines.negotiatedTls(clientId, tls.protocol, tls.cipher));
   }

@@ -283,7 +283,7 @@ export function releasePublication(connection: Releaser, packetId: number): void
   if (route.workers !== 0) connection.heedCongestion(route.workers);
 }
 
-/** The message is stored by other workers first. PUBREL once more meanwhile begins nothing anew. */
+/** Other workers store the message first. A PUBREL that is repeated meanwhile starts no second release. */
 function releaseInSteps(
   connection: Releaser,
   packetId: number,

@@ -17,7 +17,7 @@ const PIECE = 16;
 /** Keys and messages that may be looked at for one client in one turn of the event loop: one or two milliseconds. */
 const TOUCHES_A_TURN = 512;
 
-/** To begin a walk costs as much as so many of them. */
+/** The cost of beginning a walk, in keys and messages that are looked at. */
 const WALK_COST = 16;
 
 interface Waiting {

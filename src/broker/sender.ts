@@ -91,7 +91,7 @@ export class Sender implements Peer {
     return this.out.blocked;
   }
 
-  /** Whether the client takes a packet of so many bytes behind its remaining length [MQTT-3.1.2-24]. */
+  /** Whether the client takes a packet with this remaining length, in bytes [MQTT-3.1.2-24]. */
   takes(remainingLength: number): boolean {
     return 1 + varintLength(remainingLength) + remainingLength <= this.#packetSizeMax;
   }

@@ -140,7 +140,7 @@ export class Link implements ByteSink {
     this.#port?.postMessage(message);
   }
 
-  /** The other side has worked off so many bytes. */
+  /** The other side has handled this number of bytes. */
   credit(bytes: number): void {
     this.#outstanding -= bytes;
     assert(this.#outstanding >= 0, 'the other side works off no more than it was sent');

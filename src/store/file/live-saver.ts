@@ -24,8 +24,9 @@ import {
   syncFile,
 } from './saved-file.js';
 
-/** After each piece of the hash; and so many times as long as the piece took. */
+/** The shortest pause after a piece of the hash. */
 const REST_MS_MIN = 2;
+/** The pause after a piece of the hash, as a multiple of the time that the piece took. */
 const REST_SHARE = 9;
 
 export interface SavedCopy {

@@ -15,7 +15,7 @@ import { type SavedFile, UnreadableFileError } from './saved-file.js';
 import type { CheckReport } from './store-check.js';
 import { type Check, type CheckResult, faultOf, rescueInChild } from './store-child.js';
 
-/** What an import leaves out has a line each in the log, up to so many. */
+/** Log lines about records that an import leaves out, at most. */
 const LEFT_OUT_NAMED = 20;
 
 export interface RecoveryOptions {
