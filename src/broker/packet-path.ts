@@ -113,7 +113,7 @@ function receiveAck(
   if ((connection.broker.log.mask & LogMask.debug) !== 0) logAck(connection, type, packetId, reasonCode);
   switch (type) {
     case 'puback':
-      connection.broker.store.mark(); // a queue that is emptied must not become one transaction
+      if (session.storage !== null) connection.broker.store.mark(); // an emptied queue must not become one transaction
       if (session.outbound.puback(packetId)) connection.sender.pump();
       else refuseWrongAck(connection, type, packetId);
       return;

@@ -169,12 +169,16 @@ export class Sender implements Peer {
   pump(): void {
     const { broker, session } = this;
     session.outbound.pump(broker.now);
-    if (this.retainedDelivery.isEmpty) return;
-    const nextTurn = () => this.#connection.inNextTurn(this.#pumpRetained);
-    this.retainedDelivery.pump(retainedPace(broker, session, this.out, nextTurn));
+    if (!this.retainedDelivery.isEmpty) this.#pumpRetained();
   }
 
-  readonly #pumpRetained = (): void => {
+  /** By itself, as `pump` is called at each acknowledgement, and a function that makes a closure allocates at each call. */
+  #pumpRetained(): void {
+    const nextTurn = () => this.#connection.inNextTurn(this.#continueRetained);
+    this.retainedDelivery.pump(retainedPace(this.broker, this.session, this.out, nextTurn));
+  }
+
+  readonly #continueRetained = (): void => {
     this.retainedDelivery.beginTurn();
     this.pump();
   };
