@@ -120,6 +120,11 @@ export class RetainedDelivery {
     this.#waitsForTurn = false;
   }
 
+  /** Whether something may be sent in this turn. */
+  get isDue(): boolean {
+    return this.#waiting.length > 0 && !this.#waitsForTurn;
+  }
+
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
   }

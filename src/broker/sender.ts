@@ -169,7 +169,7 @@ export class Sender implements Peer {
   pump(): void {
     const { broker, session } = this;
     session.outbound.pump(broker.now);
-    if (!this.retainedDelivery.isEmpty) this.#pumpRetained();
+    if (this.retainedDelivery.isDue) this.#pumpRetained();
   }
 
   /** By itself, as `pump` is called at each acknowledgement, and a function that makes a closure allocates at each call. */
