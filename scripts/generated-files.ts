@@ -10,11 +10,13 @@ import { projectFolder } from '../test/support/project.js';
 import { completionFiles } from './completions.js';
 import { exampleFile, optionsPage } from './config-docs.js';
 import { conformancePage, listConformanceTests } from './conformance-docs.js';
+import { metricsPage } from './metrics-docs.js';
 
 /** @returns from paths in the project's folder to texts */
 export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
   const files = new Map([
     ['src/config/OPTIONS.md', optionsPage()],
+    ['docs/metrics.md', metricsPage()],
     ['deploy/mosquitto.conf.example', exampleFile()],
     ['test/conformance/README.md', conformancePage(await listConformanceTests())],
   ]);

@@ -3,6 +3,7 @@
  *
  *   connection ──► TLS, as for any listener ──► method ──► who is it ──► may it read the path ──► API or file
  *                                               405        401           401                      404
+ *                                                 └──► /healthz, /readyz: anybody may ask
  *
  * All of it is on main, which knows the state and has no messages to carry. The requests are few and cheap: files are
  * read and passwords hashed off this thread, and `CONNECTIONS_MAX` bounds the rest. Loaded only if a listener asks
@@ -26,8 +27,10 @@ import { ClientAccess } from '../runtime/shared/client-access.js';
 import { writeTlsKeylog } from '../runtime/shared/tls-keylog.js';
 import { TlsListeners } from '../runtime/shared/tls-listeners.js';
 import { cLibraryErrorText } from '../system/system-error.js';
+import { type Condition, whatHangs, whatIsNotReady } from './health.js';
 import { sendFile } from './http-files.js';
 import { type HttpConnection, HttpServer, NOT_FOUND_BODY } from './http-server.js';
+import type { Figures } from './metrics.js';
 
 /** For the rules of access. */
 const CLIENT_ID = 'http-api';
@@ -41,6 +44,10 @@ export interface HttpApiOptions {
   version: string;
   /** The `$SYS` tree now. */
   sysTree: () => Record<string, number>;
+  /** What `/healthz` and `/readyz` judge by. */
+  condition: () => Condition;
+  /** What `/metrics` shows, without what follows from the condition. */
+  figures: () => Omit<Figures, 'isReady' | 'workers' | 'version'>;
   tlsKeylog: number | null;
   log: Log;
   guard: InputGuard;
@@ -188,9 +195,12 @@ export class HttpApi {
     }
     const path = pathOf(request.url!);
     if (path === null) return NOT_FOUND;
+    if (path === '/healthz') return health(whatHangs(this.#options.condition()));
+    if (path === '/readyz') return health(whatIsNotReady(this.#options.condition()));
     const refusal = await this.#refusalOf(path, headers.authorization, connection);
     if (refusal !== null) return refusal;
     if (path.startsWith('/api/')) return this.#api(path);
+    if (path === '/metrics') return this.#metrics(headers.accept);
     return (await this.#file(path, request, response, connection)) ? null : NOT_FOUND;
   }
 
@@ -248,6 +258,15 @@ export class HttpApi {
       default:
         return NOT_FOUND;
     }
+  }
+
+  async #metrics(accept: string | undefined): Promise<Answer> {
+    const { metricsPage } = await import('./metrics.js');
+    const { condition, figures, version } = this.#options;
+    const now = condition();
+    const isReady = whatIsNotReady(now).length === 0;
+    const page = await metricsPage({ ...figures(), version, isReady, workers: now.workers }, accept);
+    return { status: 200, ...page };
   }
 
   /** @returns whether there is one; that it cannot be read is for the log only */
@@ -323,6 +342,12 @@ function shownListener(listener: ListenerSettings): object {
     mtls: certfile !== undefined && requireCertificate,
     allow_anonymous: allowAnonymous,
   };
+}
+
+/** @param reasons why it is not well, clauses */
+function health(reasons: readonly string[]): Answer {
+  if (reasons.length === 0) return { status: 200, body: 'ok\n' };
+  return { status: 503, body: `${reasons.join('\n')}\n` };
 }
 
 function json(value: unknown): Answer {

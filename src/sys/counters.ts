@@ -43,6 +43,8 @@ export const Counter = {
   inputFaults: 30,
   /** Messages refused because the store finds no room. */
   dropStoreFull: 31,
+  /** 1 while the worker cannot write to the store. */
+  storeFailing: 32,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -92,6 +94,7 @@ export const COUNTER_USES: Readonly<Record<CounterName, CounterUse>> = {
   utilisation: { isGauge: true },
   connectionsTaken: {},
   storeCommits: {},
+  storeFailing: { isGauge: true },
   ticks: {},
 };
 

@@ -45,6 +45,11 @@ export class Acceptor {
     return this.#isOpen;
   }
 
+  /** Connections are accepted: not before the workers run, nor while the store is opened anew. */
+  get isServing(): boolean {
+    return this.#pass !== null;
+  }
+
   /** Opens every listener. */
   async open(): Promise<void> {
     const { listeners, localOnly } = this.#settings;

@@ -79,6 +79,7 @@ export class BrokerProcess {
   readonly #guard: InputGuard;
   #faults = 0;
   #stopping = false;
+  readonly #startedAt = Date.now();
   /** The store is being changed. */
   #changing: Promise<void> = Promise.resolve();
 
@@ -212,11 +213,22 @@ export class BrokerProcess {
       files: this.#files,
       version: VERSION,
       sysTree: () => this.#sys.numbers(),
+      condition: () => ({
+        isServing: this.#acceptor.isServing,
+        storeTrouble: this.#storeTrouble(),
+        workers: this.#supervisor.workers(),
+      }),
+      figures: () => ({ startedAt: this.#startedAt, readings: this.#sys.readings() }),
       tlsKeylog: this.#tlsKeylog,
       log: this.#logger,
       guard: this.#guard,
       closed: (listener) => this.#acceptor.closed(listener),
     });
+  }
+
+  #storeTrouble(): string | null {
+    if (this.#supervisor.count('storeFailing') > 0) return 'the store cannot be written';
+    return this.#store.trouble;
   }
 
   #startWorkers(): Promise<void> {

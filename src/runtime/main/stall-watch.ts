@@ -26,6 +26,11 @@ export class StallWatch {
     return false;
   }
 
+  /** Whether this worker stood still when it was looked last. */
+  hasStalled(handle: WorkerHandle): boolean {
+    return this.#pulses.get(handle)?.isStalled ?? false;
+  }
+
   /** About once a second. @param handles the workers that live @param now of the clock of `performance.now()` */
   look(handles: readonly WorkerHandle[], now: number): void {
     const wasAway = now - this.#lookedAt > PAUSE_MS;

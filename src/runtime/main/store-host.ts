@@ -183,6 +183,12 @@ export class StoreHost {
     };
   }
 
+  /** Why nothing can be stored at the moment; `null` = it can. */
+  get trouble(): string | null {
+    if (this.place.standIn !== undefined) return 'the store cannot be used';
+    return this.#lifecycle.autosave.failing ? 'the store cannot be saved' : null;
+  }
+
   /** While something stands in for the store: is the cause gone? */
   async #tryStore(): Promise<void> {
     if (this.#isTrying || (steadyClock.now() - this.#triedAt) / 1000 < RETRY_S) return;

@@ -10,10 +10,11 @@ import { appendAll } from '../../base/append-all.js';
 import { assertNever } from '../../base/assert.js';
 import type { InputGuard } from '../../broker/input-guard.js';
 import type { Settings } from '../../config/settings.js';
+import type { WorkerFigures } from '../../http-api/metrics.js';
 import type { Log, LogLine } from '../../log/log.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
-import type { CounterName } from '../../sys/counters.js';
+import { Counter, type CounterName } from '../../sys/counters.js';
 import { steadyClock } from '../../system/steady-clock.js';
 import { WATCH_MS, WORKERS_STOP_MS } from '../process/time-limits.js';
 import { BridgeAssignment } from './bridge-assignment.js';
@@ -162,6 +163,17 @@ export class Supervisor {
   /** A worker stands still: it serves nobody. */
   get isStalled(): boolean {
     return this.#stalls.isStalled;
+  }
+
+  /** What each worker that runs does at the moment. */
+  workers(): WorkerFigures[] {
+    return this.#pool.living.map((handle) => ({
+      worker: handle.worker,
+      isReady: handle.ready,
+      isStalled: this.#stalls.hasStalled(handle),
+      utilisation: handle.counters[Counter.utilisation]!,
+      clients: handle.counters[Counter.connections]!,
+    }));
   }
 
   /** A counter's sum over all workers, living and dead. */

@@ -49,7 +49,25 @@ export class SysPublisher {
 
   /** What the tree would show now, as numbers by topic; also where `sys_interval 0` publishes nothing. */
   numbers(): Record<string, number> {
-    return this.#tree.numbers(this.#read(), Date.now());
+    return this.#tree.numbers(this.readings(), Date.now());
+  }
+
+  /** What the tree is made from, now. */
+  readings(): SysReadings {
+    const { supervisor, sockets, faults, store } = this.#source;
+    const counted = COUNTER_NAMES.map((name) => [name, supervisor.count(name)]);
+    const counters = Object.fromEntries(counted) as Record<CounterName, number>;
+    const { retainedMessages } = supervisor;
+    return {
+      ...counters,
+      retainedMessages, // all workers see the same ones
+      storedMessages: retainedMessages + counters.storedMessages,
+      clientsTotal: supervisor.clients,
+      sockets: sockets(),
+      inputFaults: faults() + counters.inputFaults,
+      heapBytes: process.memoryUsage.rss(),
+      store: store(),
+    };
   }
 
   #wait(): void {
@@ -65,28 +83,11 @@ export class SysPublisher {
   }
 
   #publish(): void {
-    const updates = this.#tree.update(this.#read(), Date.now());
+    const updates = this.#tree.update(this.readings(), Date.now());
     if (updates.length === 0) return;
     const messages = updates.map(([topic, value]) =>
       Publication.create({ topic, payload: Buffer.from(value), qos: 2, retain: true }),
     );
     this.#source.supervisor.publish(packedRecords(messages, RecordFlag.deliver | RecordFlag.setRetained));
-  }
-
-  #read(): SysReadings {
-    const { supervisor, sockets, faults, store } = this.#source;
-    const counted = COUNTER_NAMES.map((name) => [name, supervisor.count(name)]);
-    const counters = Object.fromEntries(counted) as Record<CounterName, number>;
-    const { retainedMessages } = supervisor;
-    return {
-      ...counters,
-      retainedMessages, // all workers see the same ones
-      storedMessages: retainedMessages + counters.storedMessages,
-      clientsTotal: supervisor.clients,
-      sockets: sockets(),
-      inputFaults: faults() + counters.inputFaults,
-      heapBytes: process.memoryUsage.rss(),
-      store: store(),
-    };
   }
 }

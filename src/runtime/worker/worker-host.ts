@@ -109,10 +109,12 @@ class WorkerHost {
       now: () => steadyClock.now(),
       onFailure: (error) => {
         this.#broker.storeIsFull = error instanceof NoRoomError;
+        this.#counters[Counter.storeFailing] = 1;
         this.#log.write('error', storeFailing(error));
       },
       onRecovery: () => {
         this.#broker.storeIsFull = false;
+        this.#counters[Counter.storeFailing] = 0;
         this.#log.write('notice', 'The store can be written again.');
       },
       onDamage: (error) =>
