@@ -5,7 +5,7 @@
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { after, type TestContext } from 'node:test';
 import { patienceMs, within } from './within.js';
 
 /** For one step; a broker's end has `patienceMs` of its own. */
@@ -13,13 +13,16 @@ const stepLimitMs = 2 * patienceMs;
 
 type Step = () => unknown;
 
-const stepsOf = new WeakMap<TestContext, Step[]>();
+/** A test, or a `describe` whose cases share something: what is cleared away behind it. */
+export type Lifetime = Pick<TestContext, 'name' | 'after'>;
+
+const stepsOf = new WeakMap<Lifetime, Step[]>();
 /** Tests with something to clear away, and programs that run for them: told of, and ended, when the runner gives up. */
-const unfinished = new Set<TestContext>();
+const unfinished = new Set<Lifetime>();
 const programs = new Set<number>();
 
 /** Runs `step` after the test; it may return a promise. A step that fails makes the test fail. */
-export function afterTest(t: TestContext, step: Step): void {
+export function afterTest(t: Lifetime, step: Step): void {
   const known = stepsOf.get(t);
   if (known !== undefined) {
     known.push(step);
@@ -56,10 +59,33 @@ function giveUp(): void {
 }
 
 /** @returns the path of a new folder that is removed after the test. */
-export function makeFolder(t: TestContext): string {
+export function makeFolder(t: Lifetime): string {
   const folder = mkdtempSync(join(tmpdir(), 'midge-test-'));
   afterTest(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/**
+ * Something that all cases of a `describe` share, such as a broker: to be called within its function. The first case
+ * that asks for it starts it, and it is cleared away behind the last one.
+ *
+ * @param title of the `describe`, for messages.
+ */
+export function shareInSuite<Shared>(
+  title: string,
+  start: (suite: Lifetime) => Promise<Shared>,
+): () => Promise<Shared> {
+  const steps: Step[] = [];
+  const suite: Lifetime = {
+    name: title,
+    after: (step) => void steps.push(step as Step),
+  };
+  after(() => runBackwards(steps));
+  let shared: Promise<Shared> | undefined;
+  return () => {
+    shared ??= start(suite);
+    return shared;
+  };
 }
 
 async function runBackwards(steps: Step[]): Promise<void> {

@@ -3,8 +3,7 @@
  * Debian's clients and Python scripts alike. A program never outlives its test.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { TestContext } from 'node:test';
-import { afterTest, endWithTests } from './cleanup.js';
+import { afterTest, endWithTests, type Lifetime } from './cleanup.js';
 import { patienceMs, within } from './within.js';
 
 /** How a program ended: one of the two is null. */
@@ -42,7 +41,7 @@ export class Program {
   #waiters = new Set<Waiter>();
 
   /** @param name for messages. */
-  constructor(t: TestContext, name: string, command: readonly string[], options: ProgramOptions = {}) {
+  constructor(t: Lifetime, name: string, command: readonly string[], options: ProgramOptions = {}) {
     const [file, ...args] = command;
     this.#name = name;
     this.#child = spawn(file!, args, {

@@ -4,8 +4,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { afterTest, makeFolder } from '../cleanup.js';
+import { describe, type TestContext, test } from 'node:test';
+import { afterTest, type Lifetime, makeFolder, shareInSuite } from '../cleanup.js';
 import { freePort } from '../network/free-port.js';
 import { Program } from '../program.js';
 import { midgeCommand } from '../project.js';
@@ -58,7 +58,7 @@ export class Broker {
   }
 
   /** @returns when it is running. @throws with its log when it does not start. */
-  static async start(t: TestContext, launch: Launch): Promise<Broker> {
+  static async start(t: Lifetime, launch: Launch): Promise<Broker> {
     const program = new Program(t, 'broker', launch.command, { env: launch.env });
     await program.waitForLine(/version \S+ running$/);
     const broker = new Broker(program, launch);
@@ -67,7 +67,7 @@ export class Broker {
   }
 
   /** Starts it once more, with the same folder, port and configuration. It has to have ended before. */
-  startAgain(t: TestContext): Promise<Broker> {
+  startAgain(t: Lifetime): Promise<Broker> {
     return Broker.start(t, this.#launch);
   }
 
@@ -105,7 +105,7 @@ export function brokerCommand(): string[] {
 }
 
 /** Starts Midge. @returns when it is running. @throws with its log when it does not start. */
-export function startBroker(t: TestContext, options: BrokerOptions = {}): Promise<Broker> {
+export function startBroker(t: Lifetime, options: BrokerOptions = {}): Promise<Broker> {
   const { workers, config = '', prefix = [] } = options;
   const ownLines = workers === undefined ? '' : `worker_threads ${workers}`;
   return start(t, [...prefix, ...midgeCommand], {
@@ -115,15 +115,12 @@ export function startBroker(t: TestContext, options: BrokerOptions = {}): Promis
 }
 
 /** Starts Debian's Mosquitto with the same configuration, where it has the options. */
-export function startMosquitto(
-  t: TestContext,
-  options: Omit<BrokerOptions, 'workers'> = {},
-): Promise<Broker> {
+export function startMosquitto(t: Lifetime, options: Omit<BrokerOptions, 'workers'> = {}): Promise<Broker> {
   requireProgram(mosquittoProgram);
   return start(t, [mosquittoProgram], options);
 }
 
-async function start(t: TestContext, command: readonly string[], options: BrokerOptions): Promise<Broker> {
+async function start(t: Lifetime, command: readonly string[], options: BrokerOptions): Promise<Broker> {
   const folder = makeFolder(t);
   const port = await freePort();
   const fill = (text: string) => text.replaceAll('{port}', String(port)).replaceAll('{folder}', folder);
@@ -167,4 +164,27 @@ export function withBrokers(
     const title = `${name} [${workers} ${workers === 1 ? 'worker' : 'workers'}]`;
     test(title, { skip, concurrency }, async (t) => fn(t, await startBroker(t, { ...options, workers })));
   }
+}
+
+/** Cases of {@link withSharedBroker} by their names. */
+export type SharingCases = Record<string, (t: TestContext, broker: Broker) => Promise<void>>;
+
+/**
+ * Registers tests whose options do not touch each other: one broker with three workers has all of them, and the tests
+ * run on it one after another. Each keeps to client ids and topics of its own.
+ */
+export function withSharedBroker(
+  title: string,
+  options: Omit<BrokerOptions, 'workers'> & { skip?: string | false },
+  cases: SharingCases,
+): void {
+  const { skip = false, ...brokerOptions } = options;
+  describe(title, { skip, concurrency: 1 }, () => {
+    const shared = shareInSuite(title, (suite) =>
+      isReference
+        ? startMosquitto(suite, brokerOptions)
+        : startBroker(suite, { ...brokerOptions, workers: 3 }),
+    );
+    for (const [name, run] of Object.entries(cases)) test(name, async (t) => run(t, await shared()));
+  });
 }
