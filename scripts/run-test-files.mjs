@@ -27,16 +27,32 @@ setMaxListeners(0, stopped.signal); // One for each file.
 // A file's process ends what its tests have started.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stopped.abort());
 
+const patterns = values['test-name-pattern'];
+/** Tests of the names that were asked for; the runner passes all others as skipped. */
+let found = 0;
+const count = ({ skip, details }) => {
+  if (details.type !== 'suite' && skip !== 'test name does not match pattern') found += 1;
+};
+
 run({
   files: positionals.map((file) => resolve(file)),
   concurrency: Number(values['at-once']),
   timeout: Number(values.minutes) * 60_000,
   signal: stopped.signal,
   only: values['test-only'],
-  ...(values['test-name-pattern'].length > 0 && { testNamePatterns: values['test-name-pattern'] }),
+  ...(patterns.length > 0 && { testNamePatterns: patterns }),
 })
-  .on('test:fail', ({ todo }) => {
-    if (todo === undefined || todo === false) process.exitCode = 1;
+  .on('test:pass', count)
+  .on('test:fail', (result) => {
+    count(result);
+    if (result.todo === undefined || result.todo === false) process.exitCode = 1;
   })
   .compose(new spec())
+  .on('end', () => {
+    if (patterns.length === 0 || found > 0) return;
+    process.exitCode = 1;
+    console.error(
+      `No test was run: neither the path of a test file nor the name of a test has ${patterns.map((pattern) => `"${pattern}"`).join(' or ')}.`,
+    );
+  })
   .pipe(process.stdout);

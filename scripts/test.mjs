@@ -2,7 +2,8 @@
  * `npm test`: builds (which checks the types), checks lint and formatting, and runs the tests.
  *
  *   npm test                      everything
- *   npm test -- codec             the test files with "codec" in their path; if there are none, the tests of that name
+ *   npm test -- codec             the test files with "codec" in their path; if there are none, the tests of that name;
+ *                                 if there are none of these either, it fails
  *   npm test -- --repeat 20 qos   so often in a row, whatever fails; then how many of the runs passed
  *   npm test -- --test-only       other options go to Node, for the processes of the test files
  *

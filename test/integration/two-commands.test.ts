@@ -268,6 +268,12 @@ test('test runs the tests, and its exit code and last lines are theirs', async (
   const byName = await project.run('test', ['breaks']);
   assert.equal(byName.end?.code, 1);
   assert.match(byName.output, /pass 0\n.*fail 1\n/);
+  const byNeither = await project.run('test', ['nowhere']);
+  assert.equal(byNeither.end!.code, 1, byNeither.tail());
+  assert.match(
+    byNeither.stderr.join('\n'),
+    /^No test was run: neither the path .* nor the name of a test has "nowhere"\.$/m,
+  );
 });
 
 test('a lint finding and bad formatting stop the tests', async (t) => {
