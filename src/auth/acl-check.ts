@@ -274,7 +274,7 @@ function verdictOfRule({ access }: AclRule): Verdict {
   return access === 'read' ? READ : WRITE;
 }
 
-/** @returns null where no rule decides. */
+/** @returns null if no rule decides. */
 function decide(matching: AclRule[], wanted: Verdict): AclDecision | null {
   let decisive: AclRule | null = null;
   let denied = false;

@@ -141,7 +141,7 @@ export class Authenticator {
   }
 
   /**
-   * Answers at once where no password is asked for and the client is admitted. The answer comes late where failures
+   * Answers at once if no password is asked for and the client is admitted. The answer comes late if failures
    * have piled up; it never rejects for anything the client did.
    */
   login(access: ListenerAccess, request: LoginRequest): LoginAnswer | Promise<LoginAnswer> {
@@ -190,7 +190,7 @@ export class Authenticator {
 
   /**
    * After a reload: whether a connected client would still be let in as the one it is. Its password is only hashed
-   * again where its entry in the password file has changed.
+   * again if its entry in the password file has changed.
    *
    * @param admitted the answer that let it in
    */
@@ -219,7 +219,7 @@ export class Authenticator {
     const stored = entry?.stored ?? decoy;
     const { password } = request;
     if (password === undefined) return refused(`user "${username}" sent no password`);
-    // Never right, also where the file has its hash [mosq: password_file].
+    // Never right, also if the file has its hash [mosq: password_file].
     if (password.length === 0) return refused(`user "${username}" sent an empty password`);
     if (stored === null) return refused(`user "${username}" is unknown`);
     if (this.#hashes.isFull && !isKnown)

@@ -28,7 +28,7 @@ export interface HashOrder {
 class Lanes<Item> {
   readonly #lanes = new Map<string, Item>();
 
-  /** The lane of the key, which is made where there is none. */
+  /** The lane of the key, which is made if there is none. */
   at(key: string, make: () => Item): Item {
     let lane = this.#lanes.get(key);
     if (lane === undefined) {

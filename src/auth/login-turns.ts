@@ -42,7 +42,7 @@ export class LoginTurns {
     this.#waitingMax = waitingMax;
   }
 
-  /** @returns whether the attempt is to be looked at; where it has to wait, once it has its turn */
+  /** @returns whether the attempt is to be looked at; if it has to wait, once it has its turn */
   take(key: string, clientId: string, isGone: () => boolean): true | Promise<boolean> {
     const waiting = this.#waiting.get(key);
     if (waiting === undefined) {

@@ -15,7 +15,7 @@ export const COLLECTING_SIZE_MAX = 3;
 
 const spare: Buffer[][] = SIZES.map(() => []);
 
-/** A chunk of the given size number, or larger where `atLeast` bytes do not fit. */
+/** A chunk of the given size number, or larger if `atLeast` bytes do not fit. */
 export function takeChunk(size: number, atLeast: number): Buffer {
   let fit = size;
   while (fit < LARGEST_SIZE && SIZES[fit]! < atLeast) fit += 1;

@@ -3,7 +3,7 @@
 /** Bytes of a file that are looked at if it does not begin with a byte order mark. */
 const SAMPLE_BYTES = 1024;
 
-/** @returns the name of an encoding that is not UTF-8; `null` where the bytes may be UTF-8 */
+/** @returns the name of an encoding that is not UTF-8; `null` if the bytes may be UTF-8 */
 export function foreignEncoding(bytes: Uint8Array): string | null {
   const [first, second, third, fourth] = bytes;
   if (first === 0xff && second === 0xfe) return third === 0 && fourth === 0 ? 'UTF-32' : 'UTF-16';

@@ -111,7 +111,7 @@ export class NumberMap<T> {
     return this.keys().map((key) => this.get(key)!);
   }
 
-  /** @returns false where the key is not there */
+  /** @returns false if the key is not there */
   #replace(key: number, value: T): boolean {
     const slot = key & (this.#keys.length - 1);
     if (this.#keys[slot] === key) {

@@ -271,7 +271,7 @@ export class Bridge {
     channel.resume();
   }
 
-  /** An exception that nobody expected came of what the other broker sends. @throws where the worker has to fall */
+  /** An exception that nobody expected came of what the other broker sends. @throws if the worker has to fall */
   #broken(error: unknown): void {
     const { host, port } = this.#addresses.current;
     const from = `${this.#settings.name} [${host}:${port}]`;

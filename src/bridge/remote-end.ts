@@ -215,7 +215,7 @@ export class RemoteEnd implements Peer {
     });
   }
 
-  /** @returns false where the message was sent with the QoS that the session has it in */
+  /** @returns false if the message was sent with the QoS that the session has it in */
   #endLowered(packetId: number): boolean {
     if (!this.#lowered.delete(packetId)) return false;
     this.#options.session.outbound.pubrec(packetId, FAILURE);

@@ -44,7 +44,7 @@ export class Acknowledgements {
 
   /**
    * Acknowledges when everything changed in the store since `mark`, and stored by the workers of the mask, is
-   * committed; at once where there is nothing to wait for (hot path).
+   * committed; at once if there is nothing to wait for (hot path).
    */
   acknowledge(
     mark: number,

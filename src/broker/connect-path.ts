@@ -355,7 +355,7 @@ function answer(
 }
 
 /**
- * Ends an older connection of the client id. @returns the session that goes on, `null` where a new one begins
+ * Ends an older connection of the client id. @returns the session that goes on, `null` if a new one begins
  * [MQTT-3.1.2-4], [MQTT-3.1.2-5]
  */
 function takeOver(connection: Connection, packet: ConnectPacket): Session | null {

@@ -45,7 +45,7 @@ export function sendDisconnect(
   if (broker.logs('debug')) broker.log.write('debug', lines.sendingDisconnect(clientId, reasonCode));
 }
 
-/** @returns 0 where no DISCONNECT is sent */
+/** @returns 0 if no DISCONNECT is sent */
 function reasonCodeOf(cause: CloseCause): number {
   if (cause.kind === 'taken over') return ReasonCode.sessionTakenOver;
   if (cause.kind === 'not admitted any more') return ReasonCode.notAuthorized;
@@ -64,7 +64,7 @@ export function logEnd(
   broker.log.write('notice', lines.clientDisconnected(client));
 }
 
-/** @returns `undefined` where the log line names none */
+/** @returns `undefined` if the log line names none */
 function reasonOf(cause: CloseCause): string | undefined {
   if (cause.kind === 'taken over') return DisconnectReason.takenOver;
   return cause.kind === 'lost' || cause.kind === 'refused' ? cause.reason : undefined;

@@ -266,7 +266,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
     }
   }
 
-  /** An exception that nobody expected has come out of this connection's input: it ends. @throws where all has to */
+  /** An exception that nobody expected has come out of this connection's input: it ends. @throws if all has to */
   failed(error: unknown): void {
     const { broker } = this;
     const from = this.clientId === '' ? this.address : `${this.clientId} [${this.address}]`;
@@ -279,7 +279,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
 
   // ----------------------------------------------------------------- connecting
 
-  /** The first packet has arrived. @returns false where another one has before: nothing is read while claiming */
+  /** The first packet has arrived. @returns false if another one has before: nothing is read while claiming */
   beginConnect(): boolean {
     if (this.#state !== 'new') return false;
     this.#state = 'claiming';
@@ -529,7 +529,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
    * that send a burst, and release it as it is answered. Were they closed, they would send all of it again, at best; so
    * a burst is taken. A client is closed if it goes on sending after the answers, as soon as it has sent twice its
    * maximum that way, or if it stays beyond the maximum.
-   * @returns false where it is closed
+   * @returns false if it is closed
    */
   staysWithinReceiveMaximum(): boolean {
     const { receivedCount, releasedCount } = this.session.inbound;

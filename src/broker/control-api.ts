@@ -9,7 +9,7 @@ import type { Session } from '../session/session.js';
 import { isValidTopicNameText } from '../topic/topic-name.js';
 import type { Broker } from './broker.js';
 
-/** Answered where `enable_control_api` is on. */
+/** Answered if `enable_control_api` is on. */
 const API_TOPIC = '$CONTROL/broker/v1';
 
 export function isControlTopic(topic: string): boolean {

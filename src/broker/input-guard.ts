@@ -23,7 +23,7 @@ export interface FaultyInput {
 
 export interface InputGuardOptions {
   log: Log;
-  /** False where something that all clients share was being changed when the exception came. */
+  /** False if something that all clients share was being changed when the exception came. */
   isWhole: () => boolean;
   /** One more was caught. */
   count: () => void;
@@ -43,7 +43,7 @@ export class InputGuard {
 
   /**
    * To be called first thing with what was caught; the caller then ends the connection.
-   * @throws the error, where the thread has to fall over it
+   * @throws the error, if the thread has to fall over it
    */
   caught(error: unknown, { from, what }: FaultyInput): void {
     const { log, isWhole, count, clock } = this.#options;

@@ -81,7 +81,7 @@ function receivePacket(
 
 /**
  * An acknowledgement that is nothing but its packet id, as nearly all are (hot path).
- * @returns false for anything else, or where something is wrong with it
+ * @returns false for anything else, or if something is wrong with it
  */
 function receiveShortAck(connection: Connection, first: number, packetId: number): boolean {
   if (packetId === 0) return false;

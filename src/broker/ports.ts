@@ -147,7 +147,7 @@ export interface Access {
   isStillAdmitted(admitted: AdmittedLogin): Promise<boolean>;
   /**
    * The rights of a client, to be asked for again after a reload; `null` = everything but the broker's own topics.
-   * @param listener index of the one it came through last; `null` where that is not known
+   * @param listener index of the one it came through last; `null` if that is not known
    */
   aclOf(listener: number | null, username: string | undefined, clientId: string): ClientAcl | null;
 }

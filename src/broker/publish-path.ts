@@ -300,7 +300,7 @@ function releaseInSteps(
   connection.heedCongestion(route.workers);
 }
 
-/** @returns false where the topic alias is not one that the client may use, or has set; the connection is closed then */
+/** @returns false if the topic alias is not one that the client may use, or has set; the connection is closed then */
 function namesTopic(connection: Connection, publication: Publication): boolean {
   connection.aliases ??= new ReceivedAliases(connection.listener.maxTopicAlias);
   const reasonCode = resolveAlias(connection.aliases, publication);

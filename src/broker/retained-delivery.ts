@@ -41,7 +41,7 @@ export interface RetainedPace {
   now: number;
   /** Has `pump` called in the next turn of the event loop. */
   pumpNextTurn: () => void;
-  /** Whether who published it may still do so, where that is to be asked [mosq: check_retain_source]. */
+  /** Whether who published it may still do so, if that is to be asked [mosq: check_retain_source]. */
   sourceMayWrite?: ((message: Publication) => boolean) | undefined;
 }
 

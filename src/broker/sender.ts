@@ -52,7 +52,7 @@ export class Sender implements Peer {
   sendMaximum = 0xffff;
   #packetSizeMax = Number.MAX_SAFE_INTEGER;
   #session: Session | null = null;
-  /** `null` where the client takes none. */
+  /** `null` if the client takes none. */
   #aliases: SentAliases | null = null;
   readonly #delivery = newDelivery(4);
   #bytesCounted = 0;
@@ -239,7 +239,7 @@ export class Sender implements Peer {
   }
 }
 
-/** Whether the topic begins with the mount point: not where the session subscribed through another listener. */
+/** Whether the topic begins with the mount point: not if the session subscribed through another listener. */
 function isMounted({ buffer, topicStart, topicEnd }: Publication, mountPoint: Uint8Array): boolean {
   if (topicEnd - topicStart <= mountPoint.length) return false;
   for (let i = 0; i < mountPoint.length; i += 1) {

@@ -159,7 +159,7 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
 
 /**
  * [mosq: mount_point]; UNSUBSCRIBE has to name the whole filter, as with Mosquitto.
- * @returns `null` where the two together are too long for a filter, or have too many levels
+ * @returns `null` if the two together are too long for a filter, or have too many levels
  */
 function withMountPoint({ listener }: Connection, filter: string): string | null {
   const { mountPoint } = listener;

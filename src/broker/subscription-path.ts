@@ -39,7 +39,7 @@ export function subscribe(
 
 /**
  * @param changes gets what the other workers have to know
- * @returns false where there is no such subscription
+ * @returns false if there is no such subscription
  */
 export function unsubscribe(broker: Broker, session: Session, filter: string, changes: Interest[]): boolean {
   const subscription = session.subscriptions.get(filter);

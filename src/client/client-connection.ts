@@ -365,7 +365,7 @@ export class ClientConnection {
     return undefined;
   }
 
-  /** Bytes of the whole packet. Only asked for where the server has a limit, so it may encode to find out. */
+  /** Bytes of the whole packet. Only asked for if the server has a limit, so it may encode to find out. */
   #publishLength(message: OutgoingMessage): number {
     return encodePacket(publishPacket(message, 1, false), this.#options.connect.version).length;
   }

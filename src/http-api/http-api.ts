@@ -103,7 +103,7 @@ export class HttpApi {
     });
   }
 
-  /** @throws the error, where main has to fall over it */
+  /** @throws the error, if main has to fall over it */
   #faulted({ remoteAddress, remotePort }: SocketOrigin, what: string, error: unknown): void {
     this.#options.guard.caught(error, { from: `${remoteAddress}:${remotePort}`, what });
   }
@@ -183,7 +183,7 @@ export class HttpApi {
     }
   }
 
-  /** @returns `null` where it was answered already */
+  /** @returns `null` if it was answered already */
   async #answerTo(
     request: IncomingMessage,
     response: ServerResponse,

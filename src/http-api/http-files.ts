@@ -53,7 +53,7 @@ export interface FileRequest {
 /**
  * Answers with the file that a path names, or says that the client's copy is still right.
  * @returns false, with nothing answered, if there is no such file
- * @throws what the system says where it cannot be read, and when the client is gone before the end
+ * @throws what the system says if it cannot be read, and when the client is gone before the end
  */
 export async function sendFile({ folder, path, request, response, progress }: FileRequest): Promise<boolean> {
   const file = await openFile(folder, path);
@@ -117,10 +117,10 @@ function hasCopy({ headers }: IncomingMessage, tag: string, changed: Date): bool
     return tags.split(',').some((one) => ['*', tag].includes(one.trim().replace(/^W\//, '')));
   }
   const since = Date.parse(headers['if-modified-since'] ?? '');
-  return Math.floor(changed.getTime() / 1000) * 1000 <= since; // not where it is no date
+  return Math.floor(changed.getTime() / 1000) * 1000 <= since; // not if it is no date
 }
 
-/** The length is promised: what a file grows by is left out, and where it shrinks the connection has to end. */
+/** The length is promised: what a file grows by is left out, and if it shrinks the connection has to end. */
 async function stream(
   file: FileHandle,
   size: number,

@@ -34,7 +34,7 @@ const REFUSALS: ReadonlyMap<string, { status: number; body: string }> = new Map(
 export interface HttpServerOptions {
   /** Ends the response. */
   answer: (request: IncomingMessage, response: ServerResponse, connection: HttpConnection) => Promise<void>;
-  /** An exception that nobody expected came of a request; its connection ends. @throws where main has to fall */
+  /** An exception that nobody expected came of a request; its connection ends. @throws if main has to fall */
   faulted: (origin: SocketOrigin, error: unknown) => void;
   /** The stream is closed. */
   closed: (origin: SocketOrigin) => void;
@@ -159,7 +159,7 @@ export class HttpServer {
       return;
     }
     const { status, body } = REFUSALS.get(error.code!) ?? { status: 400, body: '' };
-    // What it still sends is not looked at, until its time is up: an answer is lost where the stream ends at once.
+    // What it still sends is not looked at, until its time is up: an answer is lost if the stream ends at once.
     stream.on('error', () => {});
     stream.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`,

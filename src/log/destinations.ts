@@ -73,7 +73,7 @@ function openNonBlocking(fd: 1 | 2): number | null {
 
 // ---------------------------------------------------------------------------------------------------- files
 
-/** A log file that cannot be written; the message says why where a line about it is due, else it is empty. */
+/** A log file that cannot be written; the message says why if a line about it is due, else it is empty. */
 export class LogFileError extends Error {
   override readonly name = 'LogFileError';
 }

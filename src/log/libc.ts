@@ -61,7 +61,7 @@ const ident = Buffer.from('mosquitto\0');
  * Opens the system log under Mosquitto's name, for which existing filters look.
  * @param localFacility 0 to 7 for local0 to local7; without it, daemon
  * @param options further flags of openlog(3)
- * @returns `null` where the C library cannot be reached
+ * @returns `null` if the C library cannot be reached
  */
 export function openSyslog(localFacility: number | undefined, options = 0): Syslog | null {
   const library = getLibc();

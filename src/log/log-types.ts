@@ -25,7 +25,7 @@ export const logMaskNone = 0;
 /** `log_type all`, and `-v`. */
 export const logMaskAll = maskOf(logTypes);
 
-/** What is logged where `log_type` is not given [mosq: log_type]. */
+/** What is logged if `log_type` is not given [mosq: log_type]. */
 export const logMaskDefault = maskOf(['error', 'warning', 'notice', 'information']);
 
 export function maskOf(types: Iterable<LogType>): number {

@@ -184,7 +184,7 @@ export interface DisconnectedClient {
   clientId: string | null;
   address: string;
   port: number;
-  /** None where the client sent DISCONNECT. */
+  /** None if the client sent DISCONNECT. */
   reason?: string | null | undefined;
 }
 

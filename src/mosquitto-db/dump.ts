@@ -300,7 +300,7 @@ function shown(bytes: Uint8Array): string {
   return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString();
 }
 
-/** @returns `undefined` where it is no text, or has control characters */
+/** @returns `undefined` if it is no text, or has control characters */
 function printable(bytes: Uint8Array): string | undefined {
   const text = decodeUtf8(bytes, 0, bytes.length);
   return text === undefined || text === '' || /\p{Cc}/u.test(text) ? undefined : text;

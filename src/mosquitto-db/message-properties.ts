@@ -25,7 +25,7 @@ export interface ShownProperty {
   value: number | string | readonly [string, string];
 }
 
-/** @returns the properties in their order; none where they are not well formed */
+/** @returns the properties in their order; none if they are not well formed */
 export function showMessageProperties(block: Uint8Array): ShownProperty[] {
   const bytes = readMessageProperties(block) ?? new Uint8Array(0);
   const shown: ShownProperty[] = [];

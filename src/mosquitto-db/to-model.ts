@@ -277,7 +277,7 @@ class Importer {
 
   /**
    * A client that only subscriptions or messages name gets a session, as it does in Mosquitto.
-   * @param what is counted where the session has ended
+   * @param what is counted if the session has ended
    */
   #sessionOf(clientIdBytes: Uint8Array, what: keyof EndedSession): ImportedSession | undefined {
     const clientId = decodeText(clientIdBytes);

@@ -38,7 +38,7 @@ export interface PropertyRule {
   repeatable?: readonly PropertyHolder[];
   min?: number;
   max?: number;
-  /** The reason code of a value outside min and max; protocol error where not given. */
+  /** The reason code of a value outside min and max; protocol error if not given. */
   outOfRange?: number;
 }
 

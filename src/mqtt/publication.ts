@@ -33,7 +33,7 @@ let slabUsed = 0;
 
 export class Publication {
   buffer: Uint8Array = EMPTY;
-  /** The whole packet in `buffer` as it came, where it can be sent on as it is; -1 where it cannot. */
+  /** The whole packet in `buffer` as it came, if it can be sent on as it is; else -1. */
   frameStart = -1;
   frameEnd = -1;
   /** The protocol version in which that packet is encoded. */
@@ -418,7 +418,7 @@ function checkValue(id: number, buffer: Uint8Array, start: number, end: number):
   return 0;
 }
 
-/** The end of a two-byte length and that many bytes, or -1 where they do not fit. */
+/** The end of a two-byte length and that many bytes, or -1 if they do not fit. */
 function stringEnd(buffer: Uint8Array, position: number, stop: number): number {
   if (position + 2 > stop) return -1;
   const end = position + 2 + ((buffer[position]! << 8) | buffer[position + 1]!);

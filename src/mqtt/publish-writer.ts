@@ -18,7 +18,7 @@ export interface Delivery {
   packetId: number;
   /** 0 = no alias. */
   topicAlias: number;
-  /** False where the alias alone names the topic [MQTT-3.3.2-6]. */
+  /** False if the alias alone names the topic [MQTT-3.3.2-6]. */
   withTopic: boolean;
   /** `null` = none. */
   subscriptionIdentifiers: readonly number[] | null;
@@ -43,7 +43,7 @@ export function newDelivery(version: ProtocolVersion): Delivery {
 
 /**
  * @param packetSizeMax bytes of the largest packet the peer takes [MQTT-3.1.2-24]
- * @returns false where the packet would be larger; nothing is written then
+ * @returns false if the packet would be larger; nothing is written then
  */
 export function writePublish(
   out: OutgoingBuffer,

@@ -13,7 +13,7 @@ export interface Arrival {
   /** '' on a unix socket, and if the peer is gone already. */
   readonly remoteAddress: string;
   readonly remotePort: number;
-  /** @returns a descriptor that is the caller's, or the socket where those cannot change threads; -1: there is none */
+  /** @returns a descriptor that is the caller's, or the socket if those cannot change threads; -1: there is none */
   take(): number | Socket;
   drop(): void;
 }

@@ -3,7 +3,7 @@ import { verify, type X509Certificate } from 'node:crypto';
 import { contextTag, DerReader, Tag } from './der.js';
 
 interface SignatureAlgorithm {
-  /** `null` where it belongs to the signature. */
+  /** `null` if it belongs to the signature. */
   hash: string | null;
   keyType: string;
 }

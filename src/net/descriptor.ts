@@ -13,7 +13,7 @@ type Duplicate = (fd: number) => number;
 
 let duplicate: Duplicate | null | undefined;
 
-/** `null` where the C library cannot be reached on this machine (or is not to be, for the tests of that). */
+/** `null` if the C library cannot be reached on this machine (or is not to be, for the tests of that). */
 function loadDuplicate(): Duplicate | null {
   if (process.env.MIDGE_NO_DESCRIPTORS !== undefined) return null;
   try {

@@ -31,7 +31,7 @@ export interface ProxyEvents {
    * @param tls what the proxy has settled; `null` = the client did not come to it over TLS, or it does not say
    */
   passed: (behind: Detached, origin: SocketOrigin, tls: TlsSession | null) => void;
-  /** An exception that nobody expected came of the header; `ended` follows. @throws where the thread has to fall */
+  /** An exception that nobody expected came of the header; `ended` follows. @throws if the thread has to fall */
   faulted: (origin: SocketOrigin, error: unknown) => void;
   /** The connection is over. @param lines about its end */
   ended: (listener: number, lines: readonly string[]) => void;

@@ -18,7 +18,7 @@ type SetOption = (fd: number, option: number, value: number) => void;
 
 let setOption: SetOption | null | undefined;
 
-/** `null` where the C library cannot be reached. */
+/** `null` if the C library cannot be reached. */
 function loadSetOption(): SetOption | null {
   if (process.platform !== 'linux') return null;
   try {

@@ -22,7 +22,7 @@ export interface TlsAcceptorOptions {
   secured: (socket: TLSSocket, origin: SocketOrigin, session: TlsSession) => void;
   /** @param reason for the line about its end */
   failed: (origin: SocketOrigin, reason: string) => void;
-  /** An exception that nobody expected came of a handshake; `failed` follows. @throws where the thread has to fall */
+  /** An exception that nobody expected came of a handshake; `failed` follows. @throws if the thread has to fall */
   faulted: (origin: SocketOrigin, error: unknown) => void;
   /** Given each line for a key log; `null` = there is none. */
   keylog: ((line: Buffer) => void) | null;

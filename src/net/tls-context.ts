@@ -128,7 +128,7 @@ function partsOfFiles({ cafile, capath, certfile, keyfile, crlfile }: TlsListene
   return parts;
 }
 
-/** @returns `null` where the library takes the options */
+/** @returns `null` if the library takes the options */
 function faultOf(options: SecureContextOptions): string | null {
   try {
     createSecureContext(options);

@@ -44,7 +44,7 @@ export interface WebSocketAcceptorOptions {
   accepted: (transport: WebSocketTransport) => void;
   /** @param reason for the line about its end */
   failed: (origin: SocketOrigin, reason: string) => void;
-  /** An exception that nobody expected came of a handshake; `failed` follows. @throws where the thread has to fall */
+  /** An exception that nobody expected came of a handshake; `failed` follows. @throws if the thread has to fall */
   faulted: (origin: SocketOrigin, error: unknown) => void;
 }
 

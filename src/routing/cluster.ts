@@ -131,7 +131,7 @@ export class Cluster {
   /**
    * Sends a message to one worker, for a member of the shared group there.
    * @param asked bit n: worker n was asked before, and has no member that may read it
-   * @returns 1 where a QoS 0 message was dropped because the link is congested, else 0
+   * @returns 1 if a QoS 0 message was dropped because the link is congested, else 0
    */
   forwardToGroup(publication: Publication, worker: number, groupKey: string, asked = 0): number {
     const link = this.#links[worker];

@@ -79,7 +79,7 @@ export class Link implements ByteSink {
   /**
    * Calls back when the batch being collected is stored at the other end, or never will be. Each batch is
    * confirmed by itself.
-   * @returns false where there is nothing in it and nothing to wait for, as when a shared group's message went
+   * @returns false if there is nothing in it and nothing to wait for, as when a shared group's message went
    * to a member elsewhere
    */
   whenStored(stored: () => void, failed: () => void): boolean {

@@ -145,7 +145,7 @@ export type WorkerToMain =
 export interface Batch {
   kind: 'batch';
   records: Uint8Array<ArrayBuffer>;
-  /** Number of the batch, where the sender waits until it is stored; else 0. */
+  /** Number of the batch if the sender waits until it is stored; else 0. */
   awaited: number;
 }
 

@@ -273,7 +273,7 @@ export class RouteTable {
 
   /**
    * The route of the topic in `buffer[start, end)` (hot path).
-   * @returns `null` where that is no valid topic name
+   * @returns `null` if that is no valid topic name
    */
   route(buffer: Uint8Array, start: number, end: number): Route | null {
     const hash = hashOf(buffer, start, end);

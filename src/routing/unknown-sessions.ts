@@ -9,7 +9,7 @@ import { Link } from './link.js';
 import type { LinkMessage } from './messages.js';
 import type { RouteTable } from './route-table.js';
 
-/** Its number; a worker has it only where there are as many as there can be. */
+/** Its number; a worker has it only if there are as many as there can be. */
 const NUMBER = WORKERS_MAX - 1;
 
 export function awaitUnknownSessions(cluster: Cluster, routes: RouteTable, flushList: FlushList): void {

@@ -19,7 +19,7 @@ const PACKET_ID_MAX = 0xffff;
 /** Messages of a stored queue that are in flight at the most, however many the client takes: they are in memory. */
 const AHEAD_IN_FLIGHT_MAX = 1024;
 
-/** The same where neither the client nor `max_inflight_messages` says how many: more only costs memory, and time. */
+/** The same if neither the client nor `max_inflight_messages` says how many: more only costs memory, and time. */
 const AHEAD_IN_FLIGHT_UNLIMITED = 256;
 
 /** Shared: it is never written to. */
@@ -36,7 +36,7 @@ export interface Peer {
   readonly sendMaximum: number;
   /** It does not take bytes at the moment; `pump` is called when it does again. */
   readonly isBlocked: boolean;
-  /** @returns false where the message is larger than the client takes */
+  /** @returns false if the message is larger than the client takes */
   sendPublish(
     publication: Publication,
     qos: Qos,
@@ -194,7 +194,7 @@ export class Outbound {
     return this.#inflight.has(packetId);
   }
 
-  /** PUBACK received. @returns false where no message waits for it */
+  /** PUBACK received. @returns false if no message waits for it */
   puback(packetId: number): boolean {
     if (this.#inflight.get(packetId)?.state !== 'awaiting PUBACK') return false;
     this.#complete(packetId);
@@ -203,7 +203,7 @@ export class Outbound {
 
   /**
    * PUBREC received, PUBREL is due; a reason code of 0x80 or more ends the message [MQTT-4.3.3-4].
-   * @returns false where no message waits for it
+   * @returns false if no message waits for it
    */
   pubrec(packetId: number, reasonCode: number): boolean {
     const message = this.#inflight.get(packetId);
@@ -222,7 +222,7 @@ export class Outbound {
     return true;
   }
 
-  /** PUBCOMP received. @returns false where no message waits for it */
+  /** PUBCOMP received. @returns false if no message waits for it */
   pubcomp(packetId: number): boolean {
     if (this.#inflight.get(packetId)?.state !== 'awaiting PUBCOMP') return false;
     this.#complete(packetId);

@@ -40,7 +40,7 @@ export class Session implements SubscribedSession, OutboundOwner {
   /** Milliseconds since the epoch when the client went away; 0 while it is connected. */
   disconnectedAt = 0;
   readonly subscriptions = new Map<string, Subscription>();
-  /** Number of the last message routed here, where overlapping subscriptions are to give one copy. */
+  /** Number of the last message routed here, if overlapping subscriptions are to give one copy. */
   lastSerial = 0;
   /** The highest QoS of the subscriptions that match that message. */
   highestQos: Qos = 0;

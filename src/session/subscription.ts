@@ -17,7 +17,7 @@ export interface SubscribedSession {
   /** What is delivered to it outlives the process if this is not `null`. */
   readonly storage: object | null;
   readonly subscriptions: ReadonlyMap<string, Subscription>;
-  /** Number of the last message routed here, where overlapping subscriptions are to give one copy. */
+  /** Number of the last message routed here, if overlapping subscriptions are to give one copy. */
   lastSerial: number;
   /** The highest QoS of the subscriptions that match that message. */
   highestQos: Qos;
@@ -37,7 +37,7 @@ export interface SubscribedSession {
 
 export class Subscription {
   readonly session: SubscribedSession;
-  /** As the client sent it, with `$share/GROUP/` where it is shared. */
+  /** As the client sent it, with `$share/GROUP/` if it is shared. */
   readonly filter: string;
   /** What it is sent is stored: whoever publishes waits for that before acknowledging. */
   readonly durable: boolean;

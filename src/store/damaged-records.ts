@@ -24,7 +24,7 @@ export class DamagedRecords {
     this.#environment = environment;
   }
 
-  /** @returns false where it is being set aside already */
+  /** @returns false if it is being set aside already */
   setAside({ table, key, value }: DamagedPlace): boolean {
     const name = `${table} ${Buffer.from(key).toString('hex')}`;
     if (this.#moving.has(name)) return false;

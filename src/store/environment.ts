@@ -94,7 +94,7 @@ export class Environment implements Committer {
   #lastWrite: Promise<unknown> = Promise.resolve();
   /** LMDB could not do a commit. */
   #hasFailed = false;
-  /** Device and inode of the file that is open; `null` where nobody minds what becomes of its name. */
+  /** Device and inode of the file that is open; `null` if nobody minds what becomes of its name. */
   readonly #place: FilePlace | null;
 
   /**
@@ -128,7 +128,7 @@ export class Environment implements Committer {
 
   /**
    * Has the next transaction begin in this turn of the event loop, behind all callbacks of `setImmediate` that wait
-   * already. LMDB's binding begins it in the next call of its own `setImmediate`, made at the first write: where the
+   * already. LMDB's binding begins it in the next call of its own `setImmediate`, made at the first write: if the
    * writes come in one, that is a turn later, behind all that arrives meanwhile. So there is a first write now: one
    * that does nothing.
    */
@@ -247,7 +247,7 @@ export class Environment implements Committer {
   }
 }
 
-/** @returns `null` where it is not there, or in a folder that is closed to us */
+/** @returns `null` if it is not there, or in a folder that is closed to us */
 function placeOf(path: string): FilePlace | null {
   try {
     const { dev, ino } = statSync(path);

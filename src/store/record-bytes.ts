@@ -124,7 +124,7 @@ export class RecordReader {
 
   /**
    * Reads the version, which comes first. Records without a checksum are those of earlier versions of Midge.
-   * @throws {DamagedRecordError} where the checksum is wrong
+   * @throws {DamagedRecordError} if the checksum is wrong
    */
   version(): number {
     const version = this.uint8();

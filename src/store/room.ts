@@ -8,7 +8,7 @@
  * store, is given up for transactions that write nothing new: a queue can be emptied however full the disk is.
  *
  * Against other errors (the disk has become read-only) nothing is reckoned. After the first one each further
- * transaction is preceded by a write of some bytes beside the store, and fails without LMDB where that fails.
+ * transaction is preceded by a write of some bytes beside the store, and fails without LMDB if that fails.
  */
 import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -45,7 +45,7 @@ const BALLAST_ROOM_BYTES = 3 * BALLAST_BYTES;
 /** With so much room it is not asked for at each transaction. */
 const PLENTY_BYTES = 64 * 1024 * 1024;
 
-/** Milliseconds, and share of the room, for which the last answer holds where there is plenty. */
+/** Milliseconds, and share of the room, for which the last answer holds if there is plenty. */
 const ANSWER_MS = 50;
 const ANSWER_SHARE = 8;
 
@@ -68,8 +68,8 @@ export class Room {
    * @param changes records that it writes or removes, each in a page of its own at the worst
    * @param bytes of these records, about
    * @param grows whether it writes anything that is new
-   * @throws {NoRoomError} where it would not find room
-   * @throws what the file system says where nothing can be written to it
+   * @throws {NoRoomError} if it would not find room
+   * @throws what the file system says if nothing can be written to it
    */
   ensure(changes: number, bytes: number, grows = true): void {
     if (this.#inDoubt) this.#tryToWrite();
@@ -89,7 +89,7 @@ export class Room {
     this.#inDoubt = true;
   }
 
-  /** From time to time, by one thread: puts the ballast there where there is room for it. */
+  /** From time to time, by one thread: puts the ballast there if there is room for it. */
   keepBallast(): void {
     try {
       if (existsSync(this.#ballast) || this.#probe.available() < BALLAST_ROOM_BYTES) return;

@@ -96,7 +96,7 @@ export interface Committer {
   prepare(): void;
   /**
    * Before a transaction of so many changes and bytes.
-   * @throws where it would not find room: nothing of it may be put then
+   * @throws if it would not find room: nothing of it may be put then
    */
   ensureRoom(changes: number, bytes: number, grows: boolean): void;
   /** Resolves when everything put in this turn is committed; rejects when that failed. */
@@ -110,10 +110,10 @@ const DIRTY_BYTES_MAX = 16 * 1024 * 1024;
 /** Cancelled changes that may stay in memory. */
 const CANCELLED_MAX = 1000;
 
-/** Larger transactions are split where they may be: each change holds native memory until the commit. */
+/** Larger transactions are split if they may be: each change holds native memory until the commit. */
 const CHANGES_PER_COMMIT_MAX = 50_000;
 
-/** Into pieces of about so many changes they may be split: where there is little room, each is written by itself. */
+/** Into pieces of about so many changes they may be split: if there is little room, each is written by itself. */
 const CHANGES_A_PIECE = 64;
 
 export class WriteBatcher {
@@ -420,8 +420,8 @@ export class WriteBatcher {
   }
 
   /**
-   * @returns how much of `#dirty` the next transaction takes: as much as may be, or a piece where there is no room for more
-   * @throws what the committer says where there is no room for that either
+   * @returns how much of `#dirty` the next transaction takes: as much as may be, or a piece if there is no room for more
+   * @throws what the committer says if there is no room for that either
    */
   #findRoom(): number {
     const first = this.#cuts[0] ?? this.#dirty.length;

@@ -28,7 +28,7 @@ export class WorkingRecord {
     this.#length[0] = 0;
   }
 
-  /** `null` where none is worked on. */
+  /** `null` if none is worked on. */
   get clientId(): string | null {
     const length = this.#length[0]!;
     return length === 0 ? null : this.#text.toString('utf8', 0, length);

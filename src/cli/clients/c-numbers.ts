@@ -5,7 +5,7 @@
 
 const INT_MAX = 0x7fffffff;
 
-/** As atoi: an integer at the beginning, 0 where there is none, held within 32 bits. */
+/** As atoi: an integer at the beginning, 0 if there is none, held within 32 bits. */
 export function leadingInteger(text: string): number {
   const value = Number(/^\s*[+-]?\d+/.exec(text)?.[0] ?? 0);
   return Math.max(-INT_MAX - 1, Math.min(INT_MAX, value));

@@ -127,7 +127,7 @@ function commandOf(flags: Flags, words: readonly string[]): PasswdCommand | Pass
   return { kind: 'set', file, username, password: flags.batch ? password : null, create, hash };
 }
 
-/** @returns why no file can have the name, not even one that was written by hand; null where it can */
+/** @returns why no file can have the name, not even one that was written by hand; null if it can */
 export function characterFault(username: string): string | null {
   if (username.includes(':')) return "Error: Username must not contain the ':' character.";
   return /[\u0000-\u001f\u007f-\u009f]/.test(username)

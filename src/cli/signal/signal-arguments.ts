@@ -69,7 +69,7 @@ export function parseSignalArguments(args: readonly string[]): SignalCommand | '
   return { target, signal: signal as SignalName };
 }
 
-/** Leading digits count, as with atoi(3); 0 where there are none. */
+/** Leading digits count, as with atoi(3); 0 if there are none. */
 function processId(text: string): number {
   return Number(/^\s*\+?(\d+)/.exec(text)?.[1] ?? 0);
 }

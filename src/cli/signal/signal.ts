@@ -20,7 +20,7 @@ function run(args: readonly string[]): number {
   }
   const { target, signal } = command;
   for (const pid of target === 'all' ? brokerProcesses() : [target]) send(pid, signal);
-  return 0; // as Mosquitto, also where a process is gone
+  return 0; // as Mosquitto, also if a process is gone
 }
 
 function send(pid: number, signal: SignalName): void {
@@ -33,7 +33,7 @@ function send(pid: number, signal: SignalName): void {
   }
 }
 
-/** @throws where it does not, or is somebody else's */
+/** @throws if it does not, or is somebody else's */
 function exists(pid: number): boolean {
   return process.kill(pid, 0);
 }

@@ -58,8 +58,8 @@ export class StoreHost {
 
   /**
    * Finds and checks what is stored. Has to be complete before the first worker starts.
-   * @throws {StoreInUseError} where another broker has the store
-   * @throws {StoreUnavailableError} where there is no place even for what is not kept
+   * @throws {StoreInUseError} if another broker has the store
+   * @throws {StoreUnavailableError} if there is no place even for what is not kept
    */
   static async open(settings: Settings, log: Log, users: StoreUsers): Promise<StoreHost> {
     const lock = settings.persistence ? await lockStore(persistencePath(settings)) : null;
@@ -212,7 +212,7 @@ export class StoreHost {
     this.#log.write('error', text);
   }
 
-  /** The lock goes with its file where that is removed, and can be made where it could not be. */
+  /** The lock goes with its file if that is removed, and can be made if it could not be before. */
   async #keepLock(): Promise<void> {
     const path = persistencePath(this.#settings);
     if (this.#isLocking || this.#lock?.isInPlace || !existsSync(dirname(path))) return;
@@ -281,7 +281,7 @@ function startupOptions(settings: Settings): Omit<StartupOptions, 'log'> {
   };
 }
 
-/** Whether the file can be read; in durable mode, whether it can be opened, and made where there is none. */
+/** Whether the file can be read; in durable mode, whether it can be opened, and made if there is none. */
 async function isUsable(settings: Settings): Promise<boolean> {
   try {
     if (!isDurable(settings)) {

@@ -17,7 +17,7 @@ export interface TlsEvents {
   /** The handshake is done, and nothing was read of the socket yet. */
   secured: (socket: TLSSocket, origin: SocketOrigin, session: TlsSession) => void;
   failed: (origin: SocketOrigin, reason: string) => void;
-  /** An exception that nobody expected came of a handshake; `failed` follows. @throws where the thread has to fall */
+  /** An exception that nobody expected came of a handshake; `failed` follows. @throws if the thread has to fall */
   faulted: (origin: SocketOrigin, error: unknown) => void;
   /** [mosq: --tls-keylog] */
   keylog: ((line: Buffer) => void) | null;

@@ -180,7 +180,7 @@ export class WorkerIntake {
     });
   }
 
-  /** @throws the error, where the thread has to fall over it */
+  /** @throws the error, if the thread has to fall over it */
   #faulted({ remoteAddress, remotePort }: SocketOrigin, what: string, error: unknown): void {
     this.#broker.guard.caught(error, { from: `${remoteAddress}:${remotePort}`, what });
   }

@@ -56,7 +56,7 @@ export async function existingLiveFolders(
   return found;
 }
 
-/** @returns `undefined` where no memory has room */
+/** @returns `undefined` if no memory has room */
 export async function findLiveFolder(request: LiveFolderRequest): Promise<LiveFolder | undefined> {
   const { candidates, savedPath, bytes, anyFileSystem = false } = request;
   for (const candidate of candidates) {

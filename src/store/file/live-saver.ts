@@ -31,7 +31,7 @@ const REST_SHARE = 9;
 
 export interface SavedCopy {
   bytes: number;
-  /** What was in its place, where that was no save. */
+  /** What was in its place, if that was no save. */
   putAside: FilePutAside | undefined;
 }
 
@@ -57,7 +57,7 @@ export class LiveSaver {
 
   /**
    * Saves what is committed.
-   * @returns `undefined` where nothing has changed since the last time, and the file is there as it was left
+   * @returns `undefined` if nothing has changed since the last time, and the file is there as it was left
    * @throws what the file system says; the saved file is then as it was
    */
   async save(): Promise<SavedCopy | undefined> {

@@ -39,8 +39,8 @@ export class Recovery {
    * Finds the best there is of a saved state that is not known to be sound.
    * @param scratch an empty folder
    * @param hasRotted its content is not what was saved
-   * @returns a sound store in it; `undefined` where there is nothing to start from
-   * @throws what the file system says where the file cannot be read or copied: that says nothing about its content
+   * @returns a sound store in it; `undefined` if there is nothing to start from
+   * @throws what the file system says if the file cannot be read or copied: that says nothing about its content
    */
   async find(scratch: string, hasRotted = false): Promise<string | undefined> {
     const { saved, log, alarm } = this.#options;

@@ -6,7 +6,7 @@
  *   mosquitto.db.previous             the save before
  *   mosquitto.db.lock                 says which broker has it; the lock on this file ends with the process
  *   mosquitto.db.new/                 a save that is being made
- *   mosquitto.db.ballast              where it is the live store: room that is given up when there is no other
+ *   mosquitto.db.ballast              if it is the live store: room that is given up when there is no other
  *   mosquitto.db.damaged-DATE         what could not be read; never deleted
  *   mosquitto.db.unsaved-DATE         a live store that did not belong to the file
  *   mosquitto.db.imported-DATE        a file of Mosquitto's that was taken over
@@ -80,7 +80,7 @@ export class SavedFile {
     return `${this.path}.new`;
   }
 
-  /** @throws {UnreadableFileError} where it cannot be read, or nobody can say whether it is there */
+  /** @throws {UnreadableFileError} if it cannot be read, or nobody can say whether it is there */
   kind(): FileKind {
     try {
       return this.#kind();
@@ -100,7 +100,7 @@ export class SavedFile {
     return this.identityOf(this.path);
   }
 
-  /** @throws {UnreadableFileError} where nobody can say whether it is there */
+  /** @throws {UnreadableFileError} if nobody can say whether it is there */
   identityOrThrow(): FileIdentity | undefined {
     try {
       return identityFrom(statsOf(this.path));
@@ -182,7 +182,7 @@ export class SavedFile {
     return goesAside && label !== undefined ? { label, path: asidePath } : undefined;
   }
 
-  /** Ours may be replaced also where somebody has made it unreadable. */
+  /** Ours may be replaced also if somebody has made it unreadable. */
   #kindOfOurs(): FileKind {
     try {
       return this.#kind();

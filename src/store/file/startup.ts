@@ -80,7 +80,7 @@ export class StoreUnavailableError extends Error {
 
 const LIVE_NAME = 'live.mdb';
 
-/** @throws {StoreUnavailableError} where the file of the durable mode cannot be used and nothing may stand in for it */
+/** @throws {StoreUnavailableError} if the file of the durable mode cannot be used and nothing may stand in for it */
 export async function prepareStore(options: StartupOptions): Promise<PreparedStore> {
   return options.persistence ? new Startup(options).run() : prepareTransient(options, []);
 }
@@ -418,9 +418,9 @@ function isReadable(path: string): boolean {
 /** More than LMDB's lock file has with 126 readers. */
 const LOCK_BYTES = 16 * 1024;
 
-/** Makes the store where there is none and brings it to today's layout. */
+/** Makes the store if there is none and brings it to today's layout. */
 async function openOnce(path: string, mode: StoreMode): Promise<void> {
-  // LMDB maps its lock file: a thread that takes a page of it where there is no memory left would end the process.
+  // LMDB maps its lock file: a thread that takes a page of it with no memory left would end the process.
   if (!existsSync(`${path}-lock`)) {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeFileSync(`${path}-lock`, Buffer.alloc(LOCK_BYTES), { mode: 0o600 });

@@ -44,7 +44,7 @@ const CHECKED_KEY = Buffer.from('checked');
 /**
  * Reads every record, and writes one: that reads the list of free pages, where damage shows only then. Where there
  * is damage already nothing is written, so that the file is put aside as it was found.
- * @throws what LMDB says where the structure is broken, if the process survives it
+ * @throws what LMDB says of a broken structure, if the process survives it
  */
 export async function checkStore(environment: Environment): Promise<CheckReport> {
   const layout = layoutOf(environment);
@@ -134,7 +134,7 @@ function noRecords(): Record<TableName, number> {
   return Object.fromEntries(TABLE_NAMES.map((name) => [name, 0])) as Record<TableName, number>;
 }
 
-/** Records between two commits: what is lost where the process ends on the way. */
+/** Records between two commits: what is lost if the process ends on the way. */
 const RECORDS_PER_COMMIT = 200;
 
 /** What the rescue of a record has at hand. */

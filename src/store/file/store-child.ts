@@ -18,7 +18,7 @@ const TIME_MIN_MS = 60_000;
 /** A Pi reads a card at 20 MB/s and more. */
 const MS_PER_BYTE = 1000 / (5 * 1024 * 1024);
 
-/** How often it is tried where nothing is said about the store, and the milliseconds between. */
+/** How often it is tried if nothing is said about the store, and the milliseconds between. */
 const ATTEMPTS = 3;
 const PAUSE_MS = 500;
 

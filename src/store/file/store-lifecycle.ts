@@ -40,7 +40,7 @@ export class StoreLifecycle {
   readonly #saver: LiveSaver | undefined;
   /** The saved file, as the stand-in knows it: another one that has appeared in its place is not to be replaced. */
   #standsInFor: FileIdentity | undefined;
-  /** What becomes of the saved file, where it is the live store. */
+  /** What becomes of the saved file, if it is the live store. */
   #file: 'in place' | 'lost' | 'being written' | 'not written' | 'written' = 'in place';
 
   constructor(prepared: PreparedStore, options: StoreLifecycleOptions) {

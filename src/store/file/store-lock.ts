@@ -48,7 +48,7 @@ export class StoreLock {
    * @param path of the lock file
    * @param what is locked, for the error
    * @param flock another one for tests
-   * @returns `null` where there can be no such file: nothing can be written there either
+   * @returns `null` if there can be no such file: nothing can be written there either
    * @throws {StoreInUseError}
    */
   static async take(path: string, what: string, flock: Flock = systemFlock): Promise<StoreLock | null> {
@@ -158,7 +158,7 @@ function systemFlock(descriptor: number): ReturnType<Flock> {
   }
 }
 
-/** @returns `null` where there are no such sockets: then nothing is locked */
+/** @returns `null` if there are no such sockets: then nothing is locked */
 function listen(descriptor: number): Promise<Server | 'held' | null> {
   const { dev, ino } = fstatSync(descriptor);
   return new Promise((resolve) => {

@@ -86,7 +86,7 @@ export class RetainedStore implements WalkSource {
     return false;
   }
 
-  /** @returns false where it has expired, or does not read */
+  /** @returns false if it has expired, or does not read */
   read(record: Buffer, into: Publication, key: Buffer | null = null): boolean {
     return this.#decode(record, into, key) && !this.#isExpired(into);
   }
@@ -200,14 +200,14 @@ class RetainedChange extends Change {
     this.#tailAssumedAt = exists && this.record !== null ? performance.now() : 0;
     if (this.record === null) environment.remove(retained, key);
     else environment.put(retained, key, this.record);
-    // Most messages replace one. A tail that is left where another thread has just set the topic does no harm.
+    // Most messages replace one. A tail that is left though another thread has just set the topic does no harm.
     if (exists === (this.record === null)) tailNotes.add(this.topic);
   }
 
   override committed(): void {
     // In so long a time another thread may have cleared the topic, and its note may have been worked off for good.
     const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
-    if (isLate) this.#store.doubtTail(this.topic); // also where a later value waits, which finds the topic there
+    if (isLate) this.#store.doubtTail(this.topic); // also if a later value waits, which finds the topic there
     if (this.settled) this.#store.settled(this.topic);
   }
 }

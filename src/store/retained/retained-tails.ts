@@ -68,7 +68,7 @@ export class RetainedTails {
 
   /**
    * Once a second: works off what is noted, what an earlier run of the broker left included. It waits for a second in
-   * which nothing is noted, but not for long, nor where much is noted.
+   * which nothing is noted, but not for long, nor if much is noted.
    */
   tick(): void {
     if (this.#pause > 0) this.#pause -= 1;
@@ -203,7 +203,7 @@ function bytesOf(topics: readonly { key: Buffer }[]): number {
   return topics.reduce((bytes, { key }) => bytes + 2 * key.length, 0);
 }
 
-/** The topic itself where its key does not have all of it. */
+/** The topic itself if its key does not have all of it. */
 export function tailValue(tailKey: Buffer, topic: string): Buffer {
   return isCutKey(tailKey) ? Buffer.from(topic) : NO_BYTES;
 }

@@ -213,7 +213,7 @@ export function sharedIdsOf(record: Uint8Array, first: number): { sequence: numb
 
 /**
  * The record without the messages that refer to a missing one. None is in flight with packet identifier 0: it waits
- * again, or is left out where only its identifier would be of use.
+ * again, or is left out if only its identifier would be of use.
  * @returns `null` if nothing is left
  * @throws {DamagedRecordError}
  */

@@ -80,7 +80,7 @@ export class SessionStore {
 
   /**
    * Puts all that is stored of a session into a file, as it is, and ends the session.
-   * @returns how many records that are; `undefined` where there is no such session
+   * @returns how many records that are; `undefined` if there is no such session
    * @throws what the file system says; then nothing is changed
    */
   setAside(clientId: string, path: string): number | undefined {

@@ -59,7 +59,7 @@ export class SharedMessages {
     return shared.id;
   }
 
-  /** Writes the reference, and the message where this transaction does not have it yet. */
+  /** Writes the reference, and the message if this transaction does not have it yet. */
   write(shared: SharedMessage, id: Buffer, queueKey: Buffer): void {
     if (shared.writtenIn !== this.#batcher.batchNumber) {
       shared.writtenIn = this.#batcher.batchNumber;
@@ -75,7 +75,7 @@ export class SharedMessages {
     return decodeMessage(record);
   }
 
-  /** Where a message is that does not read; `undefined` where it is missing. */
+  /** Where a message is that does not read; `undefined` if it is missing. */
   placeOf(id: Buffer): DamagedPlace | undefined {
     const value = this.#messages.getBinary(id);
     return value && { table: 'messages', key: id, value };

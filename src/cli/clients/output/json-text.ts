@@ -238,7 +238,7 @@ function escapeCharacter(character: string): string {
   return ESCAPES[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** 15 digits where they say the same number but for the last bit, else 17. */
+/** 15 digits if they say the same number but for the last bit, else 17. */
 function numberText(value: number): string {
   if (!Number.isFinite(value)) return 'null';
   const short = formatGeneral(value, 15);
