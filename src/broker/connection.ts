@@ -193,6 +193,16 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
     return this.#state === 'closed';
   }
 
+  /** Milliseconds since the epoch. */
+  get acceptedAt(): number {
+    return this.#connectDeadline - CONNECT_TIMEOUT_MS;
+  }
+
+  /** When bytes came last, in milliseconds since the epoch. */
+  get lastReceivedAt(): number {
+    return this.#lastReceivedAt;
+  }
+
   /** What log lines call the client: its id, or its address until that is known. */
   get name(): string {
     return this.clientId === '' ? this.address : this.clientId;

@@ -27,13 +27,20 @@ import { ClientAccess } from '../runtime/shared/client-access.js';
 import { writeTlsKeylog } from '../runtime/shared/tls-keylog.js';
 import { TlsListeners } from '../runtime/shared/tls-listeners.js';
 import { cLibraryErrorText } from '../system/system-error.js';
-import { type Condition, whatHangs, whatIsNotReady } from './health.js';
+import { whatHangs, whatIsNotReady } from './health.js';
 import { sendFile } from './http-files.js';
 import { type HttpConnection, HttpServer, NOT_FOUND_BODY } from './http-server.js';
-import type { Figures } from './metrics.js';
+import { openApi } from './open-api.js';
+import { findRoute, QuestionError, readQuestion } from './routes.js';
+import type { BrokerView } from './view.js';
 
 /** For the rules of access. */
 const CLIENT_ID = 'http-api';
+
+const API = '/api/v1/';
+
+/** What Mosquitto has below it [mosq: HTTP API]. */
+const MOSQUITTO_PATHS = ['version', 'listeners', 'systree'].map((name) => API + name);
 
 /** Of all HTTP listeners together, beside `max_connections`: they are for a few people and programs that watch. */
 const CONNECTIONS_MAX = 100;
@@ -41,13 +48,7 @@ const CONNECTIONS_MAX = 100;
 export interface HttpApiOptions {
   settings: Settings;
   files: FileTexts;
-  version: string;
-  /** The `$SYS` tree now. */
-  sysTree: () => Record<string, number>;
-  /** What `/healthz` and `/readyz` judge by. */
-  condition: () => Condition;
-  /** What `/metrics` shows, without what follows from the condition. */
-  figures: () => Omit<Figures, 'isReady' | 'workers' | 'version'>;
+  view: BrokerView;
   tlsKeylog: number | null;
   log: Log;
   guard: InputGuard;
@@ -195,11 +196,12 @@ export class HttpApi {
     }
     const path = pathOf(request.url!);
     if (path === null) return NOT_FOUND;
-    if (path === '/healthz') return health(whatHangs(this.#options.condition()));
-    if (path === '/readyz') return health(whatIsNotReady(this.#options.condition()));
+    if (isOurs(path)) response.removeHeader('Access-Control-Allow-Origin');
+    if (path === '/healthz') return health(whatHangs(this.#options.view.condition()));
+    if (path === '/readyz') return health(whatIsNotReady(this.#options.view.condition()));
     const refusal = await this.#refusalOf(path, headers.authorization, connection);
     if (refusal !== null) return refusal;
-    if (path.startsWith('/api/')) return this.#api(path);
+    if (path.startsWith('/api/')) return this.#api(path, queryOf(request.url!));
     if (path === '/metrics') return this.#metrics(headers.accept);
     return (await this.#file(path, request, response, connection)) ? null : NOT_FOUND;
   }
@@ -247,25 +249,30 @@ export class HttpApi {
     return admission;
   }
 
-  #api(path: string): Answer {
-    switch (path) {
-      case '/api/v1/version':
-        return { status: 200, body: this.#options.version };
-      case '/api/v1/listeners':
-        return json({ listeners: this.#settings.listeners.map(shownListener) });
-      case '/api/v1/systree':
-        return json(this.#options.sysTree());
-      default:
-        return NOT_FOUND;
+  async #api(path: string, query: string): Promise<Answer> {
+    const { view } = this.#options;
+    if (!path.startsWith(API)) return NOT_FOUND;
+    const found = findRoute(path.slice(API.length));
+    if (path === `${API}openapi.json`) return json(openApi(view.version));
+    if (found === null) return NOT_FOUND;
+    const { route, id } = found;
+    try {
+      const answer = await route.answer(view, readQuestion(route, id, query));
+      if (answer === null) return NOT_FOUND;
+      return route.isText ? { status: 200, body: String(answer) } : json(answer);
+    } catch (error) {
+      if (!(error instanceof QuestionError)) throw error;
+      return { status: 400, body: `${error.message}\n` };
     }
   }
 
   async #metrics(accept: string | undefined): Promise<Answer> {
     const { metricsPage } = await import('./metrics.js');
-    const { condition, figures, version } = this.#options;
+    const { condition, readings, startedAt, version } = this.#options.view;
     const now = condition();
     const isReady = whatIsNotReady(now).length === 0;
-    const page = await metricsPage({ ...figures(), version, isReady, workers: now.workers }, accept);
+    const figures = { version, startedAt, isReady, readings: readings(), workers: now.workers };
+    const page = await metricsPage(figures, accept);
     return { status: 200, ...page };
   }
 
@@ -323,6 +330,23 @@ function pathOf(url: string): string | null {
   }
 }
 
+/**
+ * Mosquitto lets the pages of all sites read what it answers. What it does not have stays unreadable for them: clients,
+ * topics and log lines are for those who watch the broker.
+ */
+function isOurs(path: string): boolean {
+  if (path === '/metrics') return true;
+  return (
+    path.startsWith(API) && findRoute(path.slice(API.length)) !== null && !MOSQUITTO_PATHS.includes(path)
+  );
+}
+
+/** What follows the first `?`. */
+function queryOf(url: string): string {
+  const at = url.indexOf('?');
+  return at === -1 ? '' : url.slice(at + 1);
+}
+
 /** Of the scheme Basic [RFC 7617]; others are as good as none. */
 function credentialsOf(authorization = ''): { username: string | undefined; password: Buffer | undefined } {
   const encoded = /^basic +([a-z0-9+/=_-]+) *$/i.exec(authorization)?.[1];
@@ -331,17 +355,6 @@ function credentialsOf(authorization = ''): { username: string | undefined; pass
   const colon = bytes.indexOf(':');
   if (colon === -1) return { username: bytes.toString(), password: undefined };
   return { username: bytes.toString('utf8', 0, colon), password: bytes.subarray(colon + 1) };
-}
-
-function shownListener(listener: ListenerSettings): object {
-  const { port, socketPath, protocol, certfile, requireCertificate, allowAnonymous } = listener;
-  return {
-    ...(socketPath === undefined ? { port } : { path: socketPath }),
-    protocol: protocol === 'http_api' ? 'httpapi' : protocol,
-    tls: isTls(listener),
-    mtls: certfile !== undefined && requireCertificate,
-    allow_anonymous: allowAnonymous,
-  };
 }
 
 /** @param reasons why it is not well, clauses */

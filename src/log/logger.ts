@@ -116,6 +116,7 @@ export class Logger implements Log {
   /** Opened once and kept: what waits in them outlasts a reload. */
   readonly #standardStreams = new Map<1 | 2, LineWriter>();
   #publish: PublishLogLine | null = null;
+  #seen: ((line: LogLine) => void) | null = null;
   /** Of the line that is on its way through pino; milliseconds since the epoch. */
   #time = 0;
 
@@ -134,6 +135,11 @@ export class Logger implements Log {
   /** `log_dest topic` publishes through this. Lines written before are not published. */
   publishThrough(publish: PublishLogLine): void {
     this.#publish = publish;
+  }
+
+  /** Each line from now on is shown to `seen`, too. */
+  showTo(seen: (line: LogLine) => void): void {
+    this.#seen = seen;
   }
 
   write(type: LogType, text: string): void {
@@ -203,6 +209,7 @@ export class Logger implements Log {
   #append(type: LogType, text: string, time: number): void {
     if ((this.mask & LogMask[type]) === 0) return;
     this.#time = time;
+    this.#seen?.([type, text, time]);
     this.#pino[type](cutToBytes(text, LINE_BYTES_MAX));
   }
 

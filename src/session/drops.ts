@@ -6,11 +6,15 @@ export class Drops {
   sinceConnect = 0;
   /** Counts for whoever wants to know, as a bridge; the owner's object. */
   counts: Record<DropReason, number> | null = null;
+  /** All of them, by reason; `null` = none. */
+  totals: Map<DropReason, number> | null = null;
   #unreported: Map<DropReason, number> | null = null;
 
   /** @returns whether the first message since the client connected is dropped for want of room */
   add(reason: DropReason): boolean {
     if (this.counts !== null) this.counts[reason] += 1;
+    this.totals ??= new Map();
+    this.totals.set(reason, (this.totals.get(reason) ?? 0) + 1);
     this.#unreported ??= new Map();
     this.#unreported.set(reason, (this.#unreported.get(reason) ?? 0) + 1);
     if (reason !== 'queue full' && reason !== 'backlog') return false;

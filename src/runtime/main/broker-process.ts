@@ -8,6 +8,8 @@ import { InputGuard } from '../../broker/input-guard.js';
 import { compareSettings, type SettingsDiff, untilRestart } from '../../config/reload-diff.js';
 import type { Settings } from '../../config/settings.js';
 import type { HttpApi } from '../../http-api/http-api.js';
+import { LogLines } from '../../http-api/log-lines.js';
+import type { BrokerView } from '../../http-api/view.js';
 import { LOG_MESSAGE_EXPIRY_SECONDS } from '../../log/destinations.js';
 import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../../log/logger.js';
 import * as lines from '../../log/mosquitto-lines.js';
@@ -211,19 +213,33 @@ export class BrokerProcess {
     this.#http = new HttpApi({
       settings: this.#settings,
       files: this.#files,
-      version: VERSION,
-      sysTree: () => this.#sys.numbers(),
-      condition: () => ({
-        isServing: this.#acceptor.isServing,
-        storeTrouble: this.#storeTrouble(),
-        workers: this.#supervisor.workers(),
-      }),
-      figures: () => ({ startedAt: this.#startedAt, readings: this.#sys.readings() }),
+      view: this.#view(),
       tlsKeylog: this.#tlsKeylog,
       log: this.#logger,
       guard: this.#guard,
       closed: (listener) => this.#acceptor.closed(listener),
     });
+  }
+
+  /** What HTTP shows of the broker. */
+  #view(): BrokerView {
+    const lines = new LogLines();
+    this.#logger.showTo((line) => lines.add(line));
+    return {
+      version: VERSION,
+      startedAt: this.#startedAt,
+      settings: () => this.#settings,
+      sysTree: () => this.#sys.numbers(),
+      readings: () => this.#sys.readings(),
+      condition: () => ({
+        isServing: this.#acceptor.isServing,
+        storeTrouble: this.#storeTrouble(),
+        workers: this.#supervisor.workers(),
+      }),
+      ask: (question) => this.#supervisor.ask(question),
+      matchRetained: (filter) => this.#store.matchRetained(filter),
+      logLines: () => lines.all,
+    };
   }
 
   #storeTrouble(): string | null {

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { RetainedCursor } from '../../broker/ports.js';
 import { listenerName } from '../../config/reload-diff.js';
 import type { Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
@@ -181,6 +182,11 @@ export class StoreHost {
         'store/save/bytes': last.bytes,
       }),
     };
+  }
+
+  /** The retained messages of all topics that match, to be read in pieces; without those of `$SYS`. */
+  matchRetained(filter: string): RetainedCursor {
+    return this.#lifecycle.store.retained.match(filter);
   }
 
   /** Why nothing can be stored at the moment; `null` = it can. */

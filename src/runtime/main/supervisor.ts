@@ -12,6 +12,7 @@ import type { InputGuard } from '../../broker/input-guard.js';
 import type { Settings } from '../../config/settings.js';
 import type { WorkerFigures } from '../../http-api/metrics.js';
 import type { Log, LogLine } from '../../log/log.js';
+import type { ClientsOrClient } from '../../routing/client-questions.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
 import { Counter, type CounterName } from '../../sys/counters.js';
@@ -25,6 +26,7 @@ import { StoredDeaths } from './stored-deaths.js';
 import type { WorkerHandle } from './worker-handle.js';
 import { WorkerMail } from './worker-mail.js';
 import { WorkerPool } from './worker-pool.js';
+import { type GatheredAnswers, WorkerQuestions } from './worker-questions.js';
 
 /** Milliseconds to wait before a dead worker is replaced, so that one that always dies does not spin. */
 const REPLACE_MS = 100;
@@ -70,6 +72,7 @@ export class Supervisor {
   readonly #memory = new MemoryWatch();
   readonly #stalls: StallWatch;
   readonly #deaths = new StoredDeaths();
+  readonly #questions = new WorkerQuestions();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -163,6 +166,11 @@ export class Supervisor {
   /** A worker stands still: it serves nobody. */
   get isStalled(): boolean {
     return this.#stalls.isStalled;
+  }
+
+  /** What all workers know of their clients. */
+  ask(question: ClientsOrClient): Promise<GatheredAnswers> {
+    return this.#questions.ask(this.#pool.living, question);
   }
 
   /** What each worker that runs does at the moment. */
@@ -356,6 +364,9 @@ export class Supervisor {
         return;
       case 'closed':
         for (const listener of message.listeners) this.#connectionEnded(handle, listener);
+        return;
+      case 'answer':
+        this.#questions.answered(handle.worker, message.id, message.answer);
         return;
       case 'flushed':
         handle.flushed.shift()?.();

@@ -9,6 +9,7 @@ import { assertNever } from '../../base/assert.js';
 import { PacedQueue } from '../../base/paced-queue.js';
 import { socketUplink } from '../../bridge/socket-uplink.js';
 import { Broker } from '../../broker/broker.js';
+import { answerQuestion } from '../../broker/client-view.js';
 import { receiveRecords } from '../../broker/records-path.js';
 import { RetainedSweep } from '../../broker/retained-sweep.js';
 import { discardSession, restoreSession, whenEnded } from '../../broker/session-path.js';
@@ -239,6 +240,11 @@ class WorkerHost {
         return;
       case 'bridges':
         this.#bridges.assign(message.bridges);
+        return;
+      case 'question':
+        answerQuestion(this.#broker, this.#start.worker, message.question, (answer) =>
+          this.#tell({ kind: 'answer', id: message.id, answer }),
+        );
         return;
       case 'print-subscriptions':
         for (const line of describeSubscriptions(this.#broker)) process.stdout.write(`${line}\n`);

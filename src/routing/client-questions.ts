@@ -1,0 +1,94 @@
+/** What main asks the workers about their clients for somebody who looks, and what they answer. Plain data. */
+import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
+
+/** By what a list of clients is sorted. */
+export const CLIENT_SORTS = ['clientId', 'username', 'subscriptions', 'queued', 'pendingBytes'] as const;
+
+export type ClientSort = (typeof CLIENT_SORTS)[number];
+
+export interface ClientsQuestion {
+  what: 'clients';
+  /** Part of the client id, the user name or the address, in lower case; '' = all clients. */
+  search: string;
+  sort: ClientSort;
+  descending: boolean;
+  /** Rows that are wanted, from the first one on. */
+  count: number;
+}
+
+export interface ClientQuestion {
+  what: 'client';
+  clientId: string;
+}
+
+export type ClientsOrClient = ClientsQuestion | ClientQuestion;
+
+/** One client in a list. */
+export interface ClientRow {
+  clientId: string;
+  username: string | null;
+  connected: boolean;
+  /** With the port; `null` for a client that is away, and for a bridge of this broker. */
+  address: string | null;
+  worker: number;
+  /** 3 for MQTT 3.1, 4 for 3.1.1, 5 for 5.0. */
+  version: ProtocolVersion;
+  subscriptions: number;
+  /** Messages that wait. */
+  queued: number;
+  inflight: number;
+  /** Payload bytes that wait or are in flight. */
+  pendingBytes: number;
+}
+
+export interface ClientsAnswer {
+  what: 'clients';
+  /** Clients that the search finds, on this worker. */
+  total: number;
+  /** The first of them, in the order that was asked for. */
+  rows: ClientRow[];
+}
+
+/** Everything about one client. */
+export interface ClientDetails extends ClientRow {
+  /** Index of the listener through which it came last; `null` = not known, after a restart. */
+  listener: number | null;
+  /** Seconds the session outlives its connection; 4294967295 = it never ends. */
+  sessionExpiryInterval: number;
+  /** ISO 8601, as all times; `null` where it does not apply. */
+  connectedAt: string | null;
+  lastReceivedAt: string | null;
+  disconnectedAt: string | null;
+  /** Seconds; `null` if the client is away, or a bridge of this broker. */
+  keepAlive: number | null;
+  tls: { protocol: string; cipher: string } | null;
+  /** QoS 2 messages of the client that wait for PUBREL. */
+  unreleased: number;
+  /** Messages to the client that were dropped since this worker has its session, by reason. */
+  dropped: Record<string, number>;
+  /** The first ones, in the order in which they were made. */
+  firstSubscriptions: { filter: string; qos: Qos; noLocal: boolean; retainAsPublished: boolean }[];
+}
+
+export interface ClientAnswer {
+  what: 'client';
+  /** `null` if this worker has no such client. */
+  client: ClientDetails | null;
+}
+
+export type ClientsOrClientAnswer = ClientsAnswer | ClientAnswer;
+
+/** The order of rows: as asked for, then by client id. */
+export function compareRows(
+  a: ClientRow,
+  b: ClientRow,
+  { sort, descending }: Pick<ClientsQuestion, 'sort' | 'descending'>,
+): number {
+  const order = compareValues(a[sort] ?? '', b[sort] ?? '') || compareValues(a.clientId, b.clientId);
+  return descending ? -order : order;
+}
+
+function compareValues(a: string | number, b: string | number): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
