@@ -167,6 +167,7 @@ Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
        midge db import [--dry-run] MOSQUITTO_DB FILE
        midge db export [--dry-run] FILE MOSQUITTO_DB
        midge db stats|check FILE
+       midge status --config FILE [--user NAME] [--check]
        midge --help | --version
 
   -c, --config FILE     Read this configuration file (also --config-file).
@@ -189,5 +190,7 @@ Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
   db                    Look into stores and mosquitto.db files. Midge takes over a
                         mosquitto.db by itself at its start; "midge db export" is the
                         way back to Mosquitto, with the broker stopped.
+  status                Say whether the broker of a configuration file is well, and
+                        what it does. Asks a listener with "protocol http_api".
 `;
 }

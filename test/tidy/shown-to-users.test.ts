@@ -11,6 +11,7 @@ import {
 import { parseOptions } from '../../src/cli/clients/options/option-parser.js';
 import { aclExplain } from '../../src/cli/midge/acl-explain.js';
 import { parseDbArguments } from '../../src/cli/midge/db-arguments.js';
+import { parseStatusArguments } from '../../src/cli/midge/status.js';
 import { parseCommandLine } from '../../src/config/cli-args.js';
 import { findOption } from '../../src/config/option-schema.js';
 import { projectFolder } from '../support/project.js';
@@ -106,6 +107,7 @@ function isUnderstood(command: string): boolean {
   }
   const [verb, ...rest] = args;
   if (verb === 'db') return parseDbArguments(rest) !== undefined;
+  if (verb === 'status') return parseStatusArguments(rest) !== null;
   if (verb === 'acl') {
     const noFiles = { listenersOf: () => [], readText: () => '' };
     return rest[0] === 'explain' && !aclExplain(rest.slice(1), noFiles).stderr.startsWith('Usage');
