@@ -63,6 +63,28 @@ class Life {
     await this.commit();
   }
 
+  /** A broker with the stored session "s", which subscribes to "t" and whose client is away. */
+  static async withSubscriber(t: TestContext, qos: Qos = 2): Promise<Life> {
+    const life = new Life(t);
+    await life.subscriber('s', qos);
+    return life;
+  }
+
+  /** The publisher "p", which has sent the QoS 2 message "x" with packet identifier 7. */
+  async publisherOf7(): Promise<BrokerClient> {
+    const publisher = await this.connected('p');
+    publisher.publish('t', 'x', { qos: 2, packetId: 7 });
+    return publisher;
+  }
+
+  /** The subscriber "s", which comes back and gets that message. */
+  async subscriberOf7(): Promise<{ subscriber: BrokerClient; packetId: number }> {
+    const subscriber = await this.connected('s');
+    await this.commit();
+    const { packetId } = subscriber.expectPublish('t', 'x', { qos: 2 });
+    return { subscriber, packetId };
+  }
+
   /** What the session gets when its client comes back: payloads, or names of other packets. */
   async receives(clientId: string): Promise<string[]> {
     const client = await this.connected(clientId);
@@ -90,8 +112,7 @@ function subscribe(client: BrokerClient, qos: Qos = 2): void {
 
 describe('what repeats a request waits for what the first one made', () => {
   test('PUBLISH of QoS 2 with DUP on another connection: PUBREC [MQTT-4.3.3-8]', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
+    const life = await Life.withSubscriber(t);
     const publisher = await life.connected('p');
     await life.commit();
     publisher.publish('t', 'x', { qos: 2, packetId: 7 });
@@ -111,16 +132,12 @@ describe('what repeats a request waits for what the first one made', () => {
   });
 
   test('PUBREC, then another connection: PUBREL', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
-    const publisher = await life.connected('p');
-    publisher.publish('t', 'x', { qos: 2, packetId: 7 });
+    const life = await Life.withSubscriber(t);
+    const publisher = await life.publisherOf7();
     await life.commit();
     publisher.ack('pubrel', 7);
     await life.commit();
-    const subscriber = await life.connected('s');
-    await life.commit();
-    const { packetId } = subscriber.expectPublish('t', 'x', { qos: 2 });
+    const { subscriber, packetId } = await life.subscriberOf7();
     subscriber.ack('pubrec', packetId);
     subscriber.expectNothing();
     subscriber.breakOff();
@@ -134,10 +151,8 @@ describe('what repeats a request waits for what the first one made', () => {
   });
 
   test('PUBREL on another connection: PUBCOMP', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
-    const publisher = await life.connected('p');
-    publisher.publish('t', 'x', { qos: 2, packetId: 7 });
+    const life = await Life.withSubscriber(t);
+    const publisher = await life.publisherOf7();
     await life.commit();
     publisher.ack('pubrel', 7);
     publisher.breakOff();
@@ -151,15 +166,11 @@ describe('what repeats a request waits for what the first one made', () => {
   });
 
   test('PUBREC of a message that was completed: PUBREL', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
-    const publisher = await life.connected('p');
-    publisher.publish('t', 'x', { qos: 2, packetId: 7 });
+    const life = await Life.withSubscriber(t);
+    const publisher = await life.publisherOf7();
     publisher.ack('pubrel', 7);
     await life.commit();
-    const subscriber = await life.connected('s');
-    await life.commit();
-    const { packetId } = subscriber.expectPublish('t', 'x', { qos: 2 });
+    const { subscriber, packetId } = await life.subscriberOf7();
     subscriber.ack('pubrec', packetId, 0x80);
     subscriber.breakOff();
     const again = await life.connected('s');
@@ -170,8 +181,7 @@ describe('what repeats a request waits for what the first one made', () => {
   });
 
   test('UNSUBSCRIBE on another connection: UNSUBACK', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
+    const life = await Life.withSubscriber(t);
     const subscriber = await life.connected('s');
     subscriber.unsubscribeWithout('t');
     subscriber.breakOff();
@@ -213,14 +223,25 @@ describe('what repeats a request waits for what the first one made', () => {
   });
 });
 
+/** The stored session of "s" ends, and its end is not committed yet. */
+async function endingSession(
+  t: TestContext,
+  { by }: { by: 'clean start' | 'DISCONNECT' },
+): Promise<{ life: Life; client: BrokerClient }> {
+  const life = await Life.withSubscriber(t);
+  if (by === 'clean start') return { life, client: await life.connect('s', true) };
+  const client = await life.connected('s');
+  client.disconnect(0, { sessionExpiryInterval: 0 });
+  return { life, client };
+}
+
 describe('the end of a session', () => {
   for (const [name, comesBack] of [
     ['a clean start', false],
     ['a clean start after one that was cut off', true],
   ] as const) {
     test(`${name}: CONNACK waits, and the old session does not come back`, async (t) => {
-      const life = new Life(t);
-      await life.subscriber('s');
+      const life = await Life.withSubscriber(t);
       let client = await life.connect('s', true);
       client.expectNothing();
       if (comesBack) {
@@ -236,9 +257,7 @@ describe('the end of a session', () => {
   }
 
   test('what the client sends before its CONNACK is worked on afterwards', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
-    const client = await life.connect('s', true);
+    const { life, client } = await endingSession(t, { by: 'clean start' });
     client.send({ type: 'pingreq' });
     client.expectNothing();
     await life.commit();
@@ -247,8 +266,7 @@ describe('the end of a session', () => {
   });
 
   test('another connection of the client ends the one that waits, without a DISCONNECT before a CONNACK', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
+    const life = await Life.withSubscriber(t);
     const first = await life.connect('s', true);
     const second = await life.connect('s', true);
     first.expectClosed();
@@ -258,18 +276,13 @@ describe('the end of a session', () => {
   });
 
   test('a client that waits for its CONNACK for too long is closed', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
-    const client = await life.connect('s', true);
+    const { life, client } = await endingSession(t, { by: 'clean start' });
     life.fixture.advance(31);
     client.expectClosed();
   });
 
   test('main hears of it when it is stored: no other worker begins a session before', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
-    const client = await life.connected('s');
-    client.disconnect(0, { sessionExpiryInterval: 0 });
+    const { life } = await endingSession(t, { by: 'DISCONNECT' });
     assert.deepEqual(life.fixture.directory.ended, []);
     let isEnded = false;
     whenEnded(life.fixture.broker, 's', () => {
@@ -282,18 +295,14 @@ describe('the end of a session', () => {
   });
 
   test('main does not hear of it where the client has begun another session meanwhile', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s');
-    const client = await life.connected('s');
-    client.disconnect(0, { sessionExpiryInterval: 0 });
+    const { life } = await endingSession(t, { by: 'DISCONNECT' });
     await life.connect('s');
     await life.commit();
     assert.deepEqual(life.fixture.directory.ended, []);
   });
 
   test('publishers wait until it is stored that a session does not want their messages any more', async (t) => {
-    const life = new Life(t);
-    await life.subscriber('s', 1);
+    const life = await Life.withSubscriber(t, 1);
     const publisher = await life.connected('p');
     await life.commit();
     publisher.publish('t', 'x', { qos: 1 });
