@@ -14,7 +14,7 @@ import { encodePacket } from '../../src/mqtt/encode.js';
 import { onPort, reload, writePasswords } from '../support/brokers/access-files.js';
 import { type Broker, isReference, startBroker, withBrokers } from '../support/brokers/broker.js';
 import { skipWithout } from '../support/brokers/debian.js';
-import { afterTest, makeFolder } from '../support/cleanup.js';
+import { afterTest, makeFolder, shareInSuite } from '../support/cleanup.js';
 import { FrameSocket, frame, Opcode, upgradeRequest } from '../support/clients/frame-socket.js';
 import { moveAround, moves } from '../support/clients/move-around.js';
 import { type ConnectOptions, connectPacket } from '../support/clients/packet-socket.js';
@@ -48,6 +48,36 @@ const badUserNameOrPassword = 0x86;
 
 const header1 = textHeader('192.0.2.1', 40_001);
 const header2 = tcpHeader('2001:db8::2', 40_002);
+
+/** Listeners of the broker for tests that ask no other options of it; each test has clients of its own. */
+const SHARED_LISTENERS = {
+  1: listener(1),
+  2: listener(2),
+  'WebSockets 1': listener(1, 'protocol websockets'),
+  'WebSockets 2': listener(2, 'protocol websockets'),
+} as const;
+
+const sharedBroker = shareInSuite('proxy-protocol', async (suite) => {
+  const ports = new Map<string, number>();
+  const sections: string[] = [];
+  for (const [name, section] of Object.entries(SHARED_LISTENERS)) {
+    ports.set(name, await freePort());
+    sections.push(section.replace('{port}', String(ports.get(name))));
+  }
+  const config = ['max_inflight_messages 0', ...sections].join('\n');
+  return { broker: await startBroker(suite, { config, workers: 3 }), ports };
+});
+
+function onSharedBroker(
+  name: string,
+  listenerName: keyof typeof SHARED_LISTENERS,
+  run: (t: TestContext, broker: Broker) => Promise<void>,
+): void {
+  test(name, { skip }, async (t) => {
+    const { broker, ports } = await sharedBroker();
+    await run(t, onPort(broker, ports.get(String(listenerName))!));
+  });
+}
 
 function connectBytes(options: ConnectOptions = {}): Buffer {
   return encodePacket(connectPacket(4, options), 4);
@@ -136,8 +166,9 @@ for (const [version, header, address, port] of [
     { config: listener(version), skip },
   );
 
-  withBrokers(
+  onSharedBroker(
     `version ${version}: much may follow the header at once, and a peer may not read`,
+    version,
     async (t, broker) => {
       const slow = await connected(t, broker, header, { clientId: 'slow' });
       await slow.subscribe('flood', 1);
@@ -170,18 +201,13 @@ for (const [version, header, address, port] of [
       }
       await slow.expectSilence();
     },
-    { config: `max_inflight_messages 0\n${listener(version)}`, skip },
   );
 }
 
-withBrokers(
-  'where the proxy does not know the client, its own address counts',
-  async (t, broker) => {
-    await connected(t, broker, Buffer.from('PROXY UNKNOWN\r\n'), { clientId: 'unknown' });
-    await broker.waitForLog(/: New client connected from 127\.0\.0\.1:\d+ as unknown /);
-  },
-  { config: listener(1), skip },
-);
+onSharedBroker('where the proxy does not know the client, its own address counts', 1, async (t, broker) => {
+  await connected(t, broker, Buffer.from('PROXY UNKNOWN\r\n'), { clientId: 'unknown' });
+  await broker.waitForLog(/: New client connected from 127\.0\.0\.1:\d+ as unknown /);
+});
 
 withBrokers(
   'on a unix socket, and of one',
@@ -477,14 +503,10 @@ function moveBehindProxy(t: TestContext, broker: Broker, way: Broker, address: s
   });
 }
 
-withBrokers(
-  'a session that lives on another worker',
-  async (t, broker) => {
-    const way = await behindProxy(t, broker, (n) => textHeader('192.0.2.1', n + 1));
-    await moveBehindProxy(t, broker, way, '192.0.2.1');
-  },
-  { config: listener(1), skip },
-);
+onSharedBroker('a session that lives on another worker', 1, async (t, broker) => {
+  const way = await behindProxy(t, broker, (n) => textHeader('192.0.2.1', n + 1));
+  await moveBehindProxy(t, broker, way, '192.0.2.1');
+});
 
 test('where descriptors cannot change threads', { skip }, async (t) => {
   const env = { MIDGE_NO_DESCRIPTORS: '1' };
@@ -542,32 +564,28 @@ for (const [version, header, address] of [
   [1, header1, '192.0.2.1:40001'],
   [2, header2, '2001:db8::2:40002'],
 ] as const) {
-  withBrokers(
-    `version ${version}: WebSockets behind it`,
-    async (t, broker) => {
-      const to = { port: broker.port, host: '127.0.0.1' };
-      const connect = frame(Opcode.binary, connectBytes({ clientId: 'frames' }));
-      const all = Buffer.concat([header, Buffer.from(upgradeRequest()), connect]);
-      for (const at of [all.length, header.length - 1, header.length, header.length + 1, all.length - 5]) {
-        const from = broker.log.length;
-        const socket = FrameSocket.connect(t, to);
-        await socket.sendAlone(all.subarray(0, at));
-        socket.send(all.subarray(at));
-        await socket.expectEndOfResponse();
-        await socket.expectFrame(Opcode.binary, '20020000');
-        await broker.waitForLog(new RegExp(`: New client connected from ${address} as frames `), { from });
-      }
+  onSharedBroker(`version ${version}: WebSockets behind it`, `WebSockets ${version}`, async (t, broker) => {
+    const to = { port: broker.port, host: '127.0.0.1' };
+    const connect = frame(Opcode.binary, connectBytes({ clientId: 'frames' }));
+    const all = Buffer.concat([header, Buffer.from(upgradeRequest()), connect]);
+    for (const at of [all.length, header.length - 1, header.length, header.length + 1, all.length - 5]) {
       const from = broker.log.length;
-      const page = FrameSocket.connect(t, to);
-      page.send(Buffer.concat([header, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')]));
-      await page.expectEndOfResponse();
-      assert.match(page.response, /^HTTP\/1\.1 426 /);
-      const end = `\\[${address}\\] disconnected: WebSockets: it sent an ordinary HTTP request`;
-      await broker.waitForLog(new RegExp(end), { from });
-      await broker.waitForLog(/: Connection rejected/, { from: await noHeader(t, broker) });
-    },
-    { config: listener(version, 'protocol websockets'), skip },
-  );
+      const socket = FrameSocket.connect(t, to);
+      await socket.sendAlone(all.subarray(0, at));
+      socket.send(all.subarray(at));
+      await socket.expectEndOfResponse();
+      await socket.expectFrame(Opcode.binary, '20020000');
+      await broker.waitForLog(new RegExp(`: New client connected from ${address} as frames `), { from });
+    }
+    const from = broker.log.length;
+    const page = FrameSocket.connect(t, to);
+    page.send(Buffer.concat([header, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')]));
+    await page.expectEndOfResponse();
+    assert.match(page.response, /^HTTP\/1\.1 426 /);
+    const end = `\\[${address}\\] disconnected: WebSockets: it sent an ordinary HTTP request`;
+    await broker.waitForLog(new RegExp(end), { from });
+    await broker.waitForLog(/: Connection rejected/, { from: await noHeader(t, broker) });
+  });
 }
 
 /** A handshake that lacks the header. @returns where the log was before */
