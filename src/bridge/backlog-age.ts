@@ -5,24 +5,25 @@
  *   joined:  120 @ 10:00   150 @ 10:01   210 @ 10:05         left: 130  →  the oldest waits since about 10:01
  */
 
-/** Notes at the most; beyond it every second one goes, and the age becomes coarser. */
-const NOTES_MAX = 512;
+/** Samples at the most; beyond it every second one goes, and the age becomes coarser. */
+const SAMPLES_MAX = 512;
 
 export class BacklogAge {
-  #notes: { joined: number; atMs: number }[] = [];
+  #samples: { joined: number; atMs: number }[] = [];
 
   /**
    * @param left how many messages have ever left the queue @param waiting how many are in it
    * @returns milliseconds; 0 if nothing waits
    */
-  note(left: number, waiting: number, nowMs: number): number {
+  sample(left: number, waiting: number, nowMs: number): number {
     const joined = left + waiting;
-    const done = this.#notes.findIndex((note) => note.joined > left);
-    this.#notes = done < 0 ? [] : this.#notes.slice(done);
+    const done = this.#samples.findIndex((sample) => sample.joined > left);
+    this.#samples = done < 0 ? [] : this.#samples.slice(done);
     if (waiting === 0) return 0;
-    const last = this.#notes.at(-1);
-    if (last === undefined || last.joined < joined) this.#notes.push({ joined, atMs: nowMs });
-    if (this.#notes.length > NOTES_MAX) this.#notes = this.#notes.filter((_, index) => index % 2 === 0);
-    return nowMs - this.#notes[0]!.atMs;
+    const last = this.#samples.at(-1);
+    if (last === undefined || last.joined < joined) this.#samples.push({ joined, atMs: nowMs });
+    if (this.#samples.length > SAMPLES_MAX)
+      this.#samples = this.#samples.filter((_, index) => index % 2 === 0);
+    return nowMs - this.#samples[0]!.atMs;
   }
 }

@@ -491,7 +491,7 @@ export class Bridge {
   #reportFigures(nowMs: number): void {
     const { session, dropCounts } = this.#local;
     const waitingMessages = session?.outbound.queuedCount ?? 0;
-    const oldestAgeMs = this.#age.note(session?.outbound.leftQueue ?? 0, waitingMessages, nowMs);
+    const oldestAgeMs = this.#age.sample(session?.outbound.leftQueue ?? 0, waitingMessages, nowMs);
     if (nowMs - this.#reportedAtMs < this.#broker.settings.sysInterval * 1000) return;
     this.#reportedAtMs = nowMs;
     const refused = this.#refused + (this.#state.kind === 'connected' ? this.#state.end.refused : 0);

@@ -95,7 +95,10 @@ export function prefixEnd(prefix: Uint8Array): Buffer {
   return Buffer.alloc(prefix.length + 1, 0xff);
 }
 
-/** Ids of messages, and of notes: unique among all threads and all starts of the broker, growing within one thread. */
+/**
+ * Ids of messages, delivery notes and lists of stale tails: unique among all threads and all starts of the broker,
+ * growing within one thread.
+ */
 export class MessageIds {
   readonly #prefix = randomBytes(8);
   #last = 0;

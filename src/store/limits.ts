@@ -2,7 +2,7 @@
 import { assert } from '../base/assert.js';
 
 /**
- * Milliseconds for which a note with topics that are gone rests, from when main saw it first (`retained-tails.ts`).
+ * Milliseconds for which a list with topics that are gone rests, from when main saw it first (`retained-tails.ts`).
  * Meanwhile a thread that replaced such a message commits, or doubts the tail.
  */
 export const TAIL_REST_MS = 1000;
@@ -10,7 +10,7 @@ export const TAIL_REST_MS = 1000;
 /** Milliseconds after which a commit counts as so late that the tail it relied on may be gone (`retained-store.ts`). */
 export const COMMIT_MS_MAX = 300;
 
-assert(COMMIT_MS_MAX * 2 < TAIL_REST_MS, 'a note rests well longer than a commit that is not late');
+assert(COMMIT_MS_MAX * 2 < TAIL_REST_MS, 'a list rests well longer than a commit that is not late');
 
 /** Milliseconds until a failed commit is tried again, the first time, and at the most after many failures. */
 export const RETRY_MS = 500;

@@ -20,7 +20,7 @@ import {
 import { decodeMessage } from '../message-records.js';
 import { DamagedRecordError, SEALED } from '../record-bytes.js';
 import { tailValue } from '../retained/retained-tails.js';
-import { notedTopics } from '../retained/tail-notes.js';
+import { staleTopics } from '../retained/stale-tails.js';
 import { QueueReader, sharedIdsOf, withoutMissing } from '../sessions/queue-records.js';
 import { decodeSession, decodeSubscription } from '../sessions/session-records.js';
 import { LAYOUT, layoutOf, migrate, UnknownLayoutError } from './migrations.js';
@@ -60,12 +60,12 @@ export async function checkStore(environment: Environment): Promise<CheckReport>
     report.damagedRecords += 1;
     if (report.problems.length < PROBLEMS_MAX) report.problems.push(what);
   };
-  const noted = notedTopics(environment);
+  const stale = staleTopics(environment);
   for (const name of TABLE_NAMES) {
     const check = RECORD_CHECKS[name];
     for (const { key, value } of environment.tables[name].getRange({})) {
       try {
-        check(asBuffer(key), asBuffer(value), environment, noted);
+        check(asBuffer(key), asBuffer(value), environment, stale);
         if (name === 'queue') report.queuedMessages += messagesIn(value);
         report.records[name] += 1;
         if (SEALED_TABLES.includes(name) && value[0] !== SEALED) report.unsealedRecords += 1;
@@ -92,8 +92,8 @@ export async function checkStore(environment: Environment): Promise<CheckReport>
 
 const SEALED_TABLES: readonly TableName[] = ['sessions', 'subscriptions', 'queue', 'messages', 'retained'];
 
-/** @param noted topics whose tails may be missing */
-type RecordCheck = (key: Buffer, value: Buffer, environment: Environment, noted: ReadonlySet<string>) => void;
+/** @param stale topics whose tails may be missing */
+type RecordCheck = (key: Buffer, value: Buffer, environment: Environment, stale: ReadonlySet<string>) => void;
 
 const RECORD_CHECKS: Record<TableName, RecordCheck> = {
   meta: () => {},
@@ -107,10 +107,10 @@ const RECORD_CHECKS: Record<TableName, RecordCheck> = {
   },
   messages: (_key, value) => void decodeMessage(value),
   references: () => {},
-  retained: (key, value, { tables }, noted) => {
+  retained: (key, value, { tables }, stale) => {
     const { topic } = decodeMessage(value);
     expectKey(key, retainedKey(topic));
-    if (!noted.has(topic) && !tables.retainedTails.doesExist(retainedTailKey(topic)))
+    if (!stale.has(topic) && !tables.retainedTails.doesExist(retainedTailKey(topic)))
       throw new DamagedRecordError('its tail is missing');
   },
   retainedTails: () => {},

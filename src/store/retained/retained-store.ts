@@ -12,7 +12,7 @@ import { decodeMessageInto, encodeMessage } from '../message-records.js';
 import { DamagedRecordError } from '../record-bytes.js';
 import { Change, type WriteBatcher } from '../write-batcher.js';
 import { RetainedWalk, type WalkSource } from './retained-walk.js';
-import { notedTopics, TailNotes } from './tail-notes.js';
+import { StaleTails, staleTopics } from './stale-tails.js';
 
 export interface RetainedContext {
   environment: Environment;
@@ -27,13 +27,13 @@ const CHANGES_A_MAP = 128;
 
 export class RetainedStore implements WalkSource {
   readonly environment: Environment;
-  readonly tailNotes: TailNotes;
+  readonly staleTails: StaleTails;
   readonly #context: RetainedContext;
   readonly #changes = new UnsettledChanges();
 
   constructor(context: RetainedContext) {
     this.environment = context.environment;
-    this.tailNotes = new TailNotes(context.environment, context.batcher);
+    this.staleTails = new StaleTails(context.environment, context.batcher);
     this.#context = context;
   }
 
@@ -91,9 +91,9 @@ export class RetainedStore implements WalkSource {
     return this.#decode(record, into, key) && !this.#isExpired(into);
   }
 
-  notedTopics(filter: string): string[] {
+  staleTopics(filter: string): string[] {
     this.environment.refresh();
-    return [...notedTopics(this.environment, filter)];
+    return [...staleTopics(this.environment, filter)];
   }
 
   topicOfCutKey(key: Buffer, tails: boolean): string | undefined {
@@ -110,7 +110,7 @@ export class RetainedStore implements WalkSource {
 
   /** For `RetainedChange`: a commit took so long that the tail may be gone. */
   doubtTail(topic: string): void {
-    this.#context.batcher.add(new TailDoubt(this.tailNotes, topic));
+    this.#context.batcher.add(new TailDoubt(this.staleTails, topic));
   }
 
   #change(topic: string, record: Buffer | null): void {
@@ -158,7 +158,7 @@ export class RetainedStore implements WalkSource {
         const message = new Publication();
         if (record === undefined || !this.#decode(record, message, null) || !this.#isExpired(message)) return;
         this.environment.remove(retained, key);
-        this.tailNotes.write([topic]);
+        this.staleTails.write([topic]);
       },
       2,
       topic.length,
@@ -193,7 +193,7 @@ class RetainedChange extends Change {
   }
 
   override write(): void {
-    const { environment, tailNotes } = this.#store;
+    const { environment, staleTails } = this.#store;
     const { retained } = environment.tables;
     const key = retainedKey(this.topic);
     const exists = retained.doesExist(key);
@@ -201,11 +201,11 @@ class RetainedChange extends Change {
     if (this.record === null) environment.remove(retained, key);
     else environment.put(retained, key, this.record);
     // Most messages replace one. A tail that is left though another thread has just set the topic does no harm.
-    if (exists === (this.record === null)) tailNotes.add(this.topic);
+    if (exists === (this.record === null)) staleTails.add(this.topic);
   }
 
   override committed(): void {
-    // In so long a time another thread may have cleared the topic, and its note may have been worked off for good.
+    // In so long a time another thread may have cleared the topic, and its list may have been worked off for good.
     const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
     if (isLate) this.#store.doubtTail(this.topic); // also if a later value waits, which finds the topic there
     if (this.settled) this.#store.settled(this.topic);
@@ -250,17 +250,17 @@ class UnsettledChanges {
 /** Has the topic's tail looked at once more. */
 class TailDoubt extends Change {
   override readonly weight = 100;
-  readonly #notes: TailNotes;
+  readonly #staleTails: StaleTails;
   readonly #topic: string;
 
-  constructor(notes: TailNotes, topic: string) {
+  constructor(staleTails: StaleTails, topic: string) {
     super();
-    this.#notes = notes;
+    this.#staleTails = staleTails;
     this.#topic = topic;
   }
 
   override write(): void {
-    this.#notes.add(this.#topic);
+    this.#staleTails.add(this.#topic);
   }
 
   override committed(): void {}

@@ -8,7 +8,7 @@
  *
  * Where more levels at the end of the filter are literal than at its beginning, the walk goes over the tails, in
  * which the last level comes first; `+/+/x` then reads its matches and nothing else. What the tails do not know yet is
- * taken from the notes (`tail-notes.ts`).
+ * read from the lists of stale tails (`stale-tails.ts`).
  *
  * A walk may be long. `next` does a bounded part of it and the following call goes on where it stopped, so that a
  * subscription to a million messages neither holds up a thread nor holds a snapshot of the store.
@@ -36,7 +36,7 @@ export interface WalkSource {
   /** Reads what is on disk under a key of `retained`. @returns false if there is nothing, or it has expired */
   readStored(key: Buffer, into: Publication): boolean;
   /** Topics that match and may be missing in the tails. */
-  notedTopics(filter: string): string[];
+  staleTopics(filter: string): string[];
   /** @returns false if it has expired */
   read(record: Buffer, into: Publication): boolean;
   /** The topic of a key that is cut. */
@@ -57,8 +57,8 @@ export class RetainedWalk {
   readonly #unsettled: Buffer[];
   #nextUnsettled = 0;
   /** Topics to look at that the tails may not have. */
-  readonly #noted: string[];
-  #nextNoted = 0;
+  readonly #stale: string[];
+  #nextStale = 0;
   /** Topics whose state on disk is old. */
   readonly #skipped: Set<string>;
   /** Number of levels of the topics that are being walked; `undefined` when all are done. */
@@ -75,10 +75,10 @@ export class RetainedWalk {
     this.#plan = planWalk(source.environment, filter, everything);
     this.#unsettled = [...unsettled.values()].filter((record) => record !== null);
     this.#skipped = new Set(unsettled.keys());
-    this.#noted = this.#plan.tails
-      ? source.notedTopics(filter).filter((topic) => !this.#skipped.has(topic))
+    this.#stale = this.#plan.tails
+      ? source.staleTopics(filter).filter((topic) => !this.#skipped.has(topic))
       : [];
-    for (const topic of this.#noted) this.#skipped.add(topic);
+    for (const topic of this.#stale) this.#skipped.add(topic);
     this.#levels = this.#plan.levelsMin;
   }
 
@@ -90,7 +90,7 @@ export class RetainedWalk {
   get done(): boolean {
     return (
       this.#nextUnsettled === this.#unsettled.length &&
-      this.#nextNoted === this.#noted.length &&
+      this.#nextStale === this.#stale.length &&
       this.#levels === undefined
     );
   }
@@ -102,7 +102,7 @@ export class RetainedWalk {
   next(limit: number, found: (message: Publication) => void): void {
     let room = limit - this.#takeUnsettled(limit, found);
     this.#source.environment.refresh();
-    room -= this.#takeNoted(room, found);
+    room -= this.#takeStale(room, found);
     const touchedMax = this.#touched + TOUCHES_MAX;
     while (this.#levels !== undefined && room > 0 && this.#touched < touchedMax) {
       room -= this.#walkLevels(this.#levels, room, touchedMax, found);
@@ -121,12 +121,12 @@ export class RetainedWalk {
     return end - begin;
   }
 
-  #takeNoted(limit: number, found: (message: Publication) => void): number {
-    const begin = this.#nextNoted;
-    const end = Math.min(this.#noted.length, begin + limit);
+  #takeStale(limit: number, found: (message: Publication) => void): number {
+    const begin = this.#nextStale;
+    const end = Math.min(this.#stale.length, begin + limit);
     for (let i = begin; i < end; i += 1) {
-      this.#nextNoted = i + 1;
-      const topic = this.#noted[i]!;
+      this.#nextStale = i + 1;
+      const topic = this.#stale[i]!;
       if (this.#plan.guardDollar && topic.startsWith('$')) continue; // [MQTT-4.7.2-1]
       if (this.#source.readStored(retainedKey(topic), this.#message)) found(this.#message);
     }

@@ -40,23 +40,23 @@ describe('bridge_max_drain_rate', () => {
 });
 
 describe('age of the oldest message', () => {
-  test('nothing waits: none', () => assert.equal(new BacklogAge().note(5, 0, 1000), 0));
+  test('nothing waits: none', () => assert.equal(new BacklogAge().sample(5, 0, 1000), 0));
 
   test('grows while nothing leaves, and falls as the oldest ones do', () => {
     const age = new BacklogAge();
-    assert.equal(age.note(0, 10, 1000), 0);
-    assert.equal(age.note(0, 10, 5000), 4000);
-    assert.equal(age.note(0, 30, 6000), 5000);
-    assert.equal(age.note(9, 21, 7000), 6000);
-    assert.equal(age.note(10, 20, 8000), 2000);
-    assert.equal(age.note(30, 0, 9000), 0);
-    assert.equal(age.note(30, 1, 10_000), 0);
+    assert.equal(age.sample(0, 10, 1000), 0);
+    assert.equal(age.sample(0, 10, 5000), 4000);
+    assert.equal(age.sample(0, 30, 6000), 5000);
+    assert.equal(age.sample(9, 21, 7000), 6000);
+    assert.equal(age.sample(10, 20, 8000), 2000);
+    assert.equal(age.sample(30, 0, 9000), 0);
+    assert.equal(age.sample(30, 1, 10_000), 0);
   });
 
   test('stays bounded through a week of one message a second, and true for the oldest', () => {
     const age = new BacklogAge();
     const seconds = 604_800;
-    for (let second = 1; second <= seconds; second += 60) age.note(0, second, second * 1000);
-    assert.equal(age.note(0, seconds, seconds * 1000), (seconds - 1) * 1000);
+    for (let second = 1; second <= seconds; second += 60) age.sample(0, second, second * 1000);
+    assert.equal(age.sample(0, seconds, seconds * 1000), (seconds - 1) * 1000);
   });
 });

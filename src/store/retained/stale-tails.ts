@@ -1,16 +1,17 @@
 /**
  * The topics that have become new or gone and wait for the second index of retained messages to follow
- * (`retained-tails.ts`): one record for all of a transaction. Any thread writes and reads them.
+ * (`retained-tails.ts`): their tails are stale. One record lists all of a transaction, in the table `tailNotes`. Any
+ * thread writes and reads these lists.
  */
 import { topicMatchesFilter } from '../../topic/topic-filter.js';
 import type { Environment } from '../environment.js';
 import { MessageIds } from '../keys.js';
 import type { LastWriter, WriteBatcher } from '../write-batcher.js';
 
-/** Between the topics of a note; no topic has it. */
+/** Between the topics of a list; no topic has it. */
 const SEPARATOR = '\0';
 
-export class TailNotes implements LastWriter {
+export class StaleTails implements LastWriter {
   readonly #environment: Environment;
   readonly #batcher: WriteBatcher;
   readonly #keys = new MessageIds();
@@ -33,15 +34,15 @@ export class TailNotes implements LastWriter {
     this.#topics = [];
   }
 
-  /** A note of its own; part of the transaction of this turn. */
+  /** Stores a list of its own; part of the transaction of this turn. */
   write(topics: readonly string[]): void {
-    const note = Buffer.from(topics.join(SEPARATOR));
-    this.#environment.put(this.#environment.tables.tailNotes, this.#keys.next(), note);
+    const list = Buffer.from(topics.join(SEPARATOR));
+    this.#environment.put(this.#environment.tables.tailNotes, this.#keys.next(), list);
   }
 }
 
-/** The noted topics, or those that match a filter: they may have a message that the index does not know. */
-export function notedTopics({ tables }: Environment, filter?: string): Set<string> {
+/** The topics with stale tails, or those that match a filter: they may have a message that the index does not know. */
+export function staleTopics({ tables }: Environment, filter?: string): Set<string> {
   const found = new Set<string>();
   for (const { value } of tables.tailNotes.getRange({})) {
     for (const topic of topicsOf(value)) {
@@ -51,6 +52,6 @@ export function notedTopics({ tables }: Environment, filter?: string): Set<strin
   return found;
 }
 
-export function topicsOf(note: Uint8Array): string[] {
-  return Buffer.from(note.buffer, note.byteOffset, note.length).toString().split(SEPARATOR);
+export function topicsOf(list: Uint8Array): string[] {
+  return Buffer.from(list.buffer, list.byteOffset, list.length).toString().split(SEPARATOR);
 }
