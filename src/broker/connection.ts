@@ -493,6 +493,9 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
   // ----------------------------------------------------------------- the end
 
   takenOver(sessionGoesOn: boolean): void {
+    const { broker, clientId, address, username = '', acceptedAt } = this;
+    broker.counters[Counter.takeovers]! += 1;
+    broker.directory.takenOver({ clientId, address, username, connectedAt: acceptedAt });
     this.close({ kind: 'taken over', sessionGoesOn });
   }
 

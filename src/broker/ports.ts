@@ -8,7 +8,7 @@ import type { LoginAnswer, LoginRequest, TlsSession } from '../auth/authenticato
 import type { SessionRecord } from '../model/session-record.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
 import type { Once, Publication } from '../mqtt/publication.js';
-import type { Claim, ClaimAnswer } from '../routing/messages.js';
+import type { Claim, ClaimAnswer, Takeover } from '../routing/messages.js';
 import type { SessionStorage } from '../session/session-storage.js';
 
 /** The events of a transport. */
@@ -54,6 +54,8 @@ export interface Directory {
   claim(claim: Omit<Claim, 'id'>, answer: (answer: ClaimAnswer) => void): number;
   /** The will that came with this claim is published or given up: main need not send it if this worker dies. */
   willDone(clientId: string, claim: number): void;
+  /** Another connection has come with the client's id. */
+  takenOver(takeover: Takeover): void;
   /** The session ended. */
   sessionEnded(clientId: string): void;
   /** The session lives on `worker`: move the connection there. */

@@ -49,6 +49,17 @@ export interface Claim {
   will: Uint8Array | null;
 }
 
+/** A client that loses its connection because another one has come with its client id. */
+export interface Takeover {
+  clientId: string;
+  /** With the port. */
+  address: string;
+  /** '' = none. */
+  username: string;
+  /** Milliseconds since the epoch. */
+  connectedAt: number;
+}
+
 export type ClaimAnswer =
   /** The client id is this worker's now. */
   | { id: number; verdict: 'granted' }
@@ -132,6 +143,7 @@ export type WorkerToMain =
   | { kind: 'claims'; claims: Claim[] }
   /** The wills of these claims need no sending any more: the client disconnected orderly, or they were sent. */
   | { kind: 'wills-done'; wills: [clientId: string, claim: number][] }
+  | { kind: 'taken-over'; takeovers: Takeover[] }
   /** These sessions ended. */
   | { kind: 'sessions-ended'; clientIds: string[] }
   /** The answer to `discard`, one for each id. */

@@ -45,6 +45,8 @@ export const Counter = {
   dropStoreFull: 31,
   /** 1 while the worker cannot write to the store. */
   storeFailing: 32,
+  /** Connections that ended because another one has come with the client's id. */
+  takeovers: 33,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -95,6 +97,7 @@ export const COUNTER_USES: Readonly<Record<CounterName, CounterUse>> = {
   connectionsTaken: {},
   storeCommits: {},
   storeFailing: { isGauge: true },
+  takeovers: { topics: ['clients/taken_over'] },
   ticks: {},
 };
 

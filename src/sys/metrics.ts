@@ -25,6 +25,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Sessions that ended because their client stayed away.',
   },
+  midge_takeovers_total: {
+    type: 'counter',
+    help: 'Connections that ended because another one has come with their client id.',
+  },
   midge_subscriptions: { type: 'gauge', help: 'Subscriptions, without shared ones.' },
   midge_shared_subscriptions: { type: 'gauge', help: 'Shared subscriptions.' },
   midge_received_bytes_total: { type: 'counter', help: 'Bytes received from clients.' },
@@ -107,6 +111,7 @@ export const COUNTER_METRICS: Readonly<Record<CounterName, CounterMetric>> = {
   connectionsTaken: null,
   storeCommits: null, // main commits, too
   storeFailing: null, // part of midge_ready
+  takeovers: 'midge_takeovers_total',
   ticks: null,
 };
 

@@ -20,6 +20,7 @@ import { steadyClock } from '../../system/steady-clock.js';
 import { WATCH_MS, WORKERS_STOP_MS } from '../process/time-limits.js';
 import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
+import { IdFights } from './id-fights.js';
 import { LoadWatch, MemoryWatch } from './load-watch.js';
 import { StallWatch } from './stall-watch.js';
 import { StoredDeaths } from './stored-deaths.js';
@@ -73,6 +74,7 @@ export class Supervisor {
   readonly #stalls: StallWatch;
   readonly #deaths = new StoredDeaths();
   readonly #questions = new WorkerQuestions();
+  readonly #fights = new IdFights((text) => this.#log.write('warning', text));
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -352,6 +354,9 @@ export class Supervisor {
       case 'wills-done':
         for (const [clientId, claim] of message.wills)
           this.#directory.willDone(handle.worker, clientId, claim);
+        return;
+      case 'taken-over':
+        for (const takeover of message.takeovers) this.#fights.takenOver(takeover, steadyClock.now());
         return;
       case 'sessions-ended':
         for (const clientId of message.clientIds) this.#directory.sessionEnded(handle.worker, clientId);

@@ -6,7 +6,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { NumberMap } from '../../base/number-map.js';
 import type { Directory, Transport } from '../../broker/ports.js';
 import { postWithPort } from '../../net/relay.js';
-import type { Claim, ClaimAnswer, WorkerToMain } from '../../routing/messages.js';
+import type { Claim, ClaimAnswer, Takeover, WorkerToMain } from '../../routing/messages.js';
 
 export class WorkerDirectory implements Directory {
   readonly #port: MessagePort;
@@ -16,6 +16,7 @@ export class WorkerDirectory implements Directory {
   readonly #claiming = new Map<string, number>();
   #claims: Claim[] = [];
   #willsDone: [clientId: string, claim: number][] = [];
+  #takeovers: Takeover[] = [];
   #endedSessions: string[] = [];
   #closed: number[] = [];
   #scheduled = false;
@@ -36,6 +37,11 @@ export class WorkerDirectory implements Directory {
 
   willDone(clientId: string, claim: number): void {
     this.#willsDone.push([clientId, claim]);
+    this.#schedule();
+  }
+
+  takenOver(takeover: Takeover): void {
+    this.#takeovers.push(takeover);
     this.#schedule();
   }
 
@@ -94,6 +100,10 @@ export class WorkerDirectory implements Directory {
     if (this.#willsDone.length > 0) {
       messages.push({ kind: 'wills-done', wills: this.#willsDone });
       this.#willsDone = [];
+    }
+    if (this.#takeovers.length > 0) {
+      messages.push({ kind: 'taken-over', takeovers: this.#takeovers });
+      this.#takeovers = [];
     }
     if (this.#endedSessions.length > 0) {
       messages.push({ kind: 'sessions-ended', clientIds: this.#endedSessions });

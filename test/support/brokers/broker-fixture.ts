@@ -17,7 +17,7 @@ import type { Log, LogType } from '../../../src/log/log.js';
 import { logMaskAll } from '../../../src/log/log-types.js';
 import { FlushList } from '../../../src/mqtt/outgoing-buffer.js';
 import type { ProtocolVersion } from '../../../src/mqtt/packets.js';
-import type { Claim, ClaimAnswer } from '../../../src/routing/messages.js';
+import type { Claim, ClaimAnswer, Takeover } from '../../../src/routing/messages.js';
 import { ClientAccess } from '../../../src/runtime/shared/client-access.js';
 import { Counter, type CounterName, createCounters } from '../../../src/sys/counters.js';
 import type { ConnectOptions } from '../clients/packet-socket.js';
@@ -180,6 +180,7 @@ export class TestDirectory implements Directory {
   readonly claims: OpenClaim[] = [];
   /** Client ids whose session ended. */
   readonly ended: string[] = [];
+  readonly takeovers: Takeover[] = [];
   readonly willsDone: [clientId: string, claim: number][] = [];
   /** Connections that were sent to other workers, with the bytes that go with them. */
   readonly passed: { worker: number; received: Buffer }[] = [];
@@ -199,6 +200,10 @@ export class TestDirectory implements Directory {
 
   willDone(clientId: string, claim: number): void {
     this.willsDone.push([clientId, claim]);
+  }
+
+  takenOver(takeover: Takeover): void {
+    this.takeovers.push(takeover);
   }
 
   sessionEnded(clientId: string): void {

@@ -36,7 +36,7 @@ describe('the first update', () => {
       ),
       ...['received', 'sent', 'stored'].map((one) => `messages/${one}`),
       ...['count', 'bytes'].map((one) => `store/messages/${one}`),
-      'connections/faults', // our own
+      ...['connections/faults', 'clients/taken_over'], // our own
       'subscriptions/count',
       'shared_subscriptions/count',
       'retained messages/count',
