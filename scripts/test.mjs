@@ -13,9 +13,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, constants, tmpdir } from 'node:os';
-import { basename, join, sep } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { prepareOrExit, root } from './prepare.mjs';
+
+const testFolder = join('dist', 'test');
 
 /**
  * Test files at once on each processor. Most integration tests wait for brokers rather than compute: with one file a
@@ -26,8 +28,8 @@ const testFilesAtOnceMax = 8;
 /** One that never ends must not hold up the others' results. `npm run test:faults` sets TEST_LENGTH. */
 const fileMinutesMax = process.env.TEST_LENGTH === 'long' ? 30 : 10;
 /**
- * Folders of unit tests whose files share a process: none of them leaves anything in it that the next one could see.
- * A process takes longer to start than most of these files to run.
+ * Folders whose files share a process: none of them leaves anything in it that the next one could see. A process takes
+ * longer to start than most unit tests to run; those of the conformance tests share brokers, too.
  */
 const sharingFolders = [
   'auth',
@@ -44,9 +46,13 @@ const sharingFolders = [
   'session',
   'sys',
   'topic',
-].map((name) => join('dist', 'test', 'unit', name));
+].map((name) => join(testFolder, 'unit', name));
+sharingFolders.push(join(testFolder, 'conformance'));
+/** They import the others, for another purpose than to run them. */
+const filesAlone = [join(testFolder, 'conformance', 'coverage.test.js')];
 /** Test files that take more than ten seconds, the longest first. One that is missing here is only begun later. */
 const longFiles = [
+  'conformance',
   'cli-option-by-option',
   'cli-in-particular',
   'http-api',
@@ -134,31 +140,30 @@ function selectTests(words) {
 }
 
 function listTestFiles() {
-  const folder = join('dist', 'test');
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  if (!existsSync(testFolder)) return [];
+  return readdirSync(testFolder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.js'))
-    .map((file) => join(folder, file))
+    .map((file) => join(testFolder, file))
     .sort();
 }
 
 /**
- * Each test file has a process of its own, which takes longer to start than most unit tests to run. Those of folders
- * that know no socket, thread or disk share one.
+ * Each test file has a process of its own, but those of `sharingFolders` share one a folder.
  *
  * @param {string[]} files
  * @param {string} folder for the files that import them
  * @returns {string[]} what the runner is given in their place
  */
 function shareProcesses(files, folder) {
-  const isOf = (folder, file) => file.startsWith(folder + sep);
+  const isOf = (folder, file) => file.startsWith(folder + sep) && !filesAlone.includes(file);
   const given = files.filter((file) => !sharingFolders.some((folder) => isOf(folder, file)));
   for (const shared of sharingFolders) {
     const urls = files
       .filter((file) => isOf(shared, file))
       .map((file) => pathToFileURL(join(root, file)).href);
     if (urls.length === 0) continue;
-    const file = join(folder, `unit-${basename(shared)}.test.mjs`);
+    const name = relative(testFolder, shared).replaceAll(sep, '-');
+    const file = join(folder, `${name}.test.mjs`);
     writeFileSync(file, urls.map((url) => `import ${JSON.stringify(url)};\n`).join(''));
     given.push(file);
   }

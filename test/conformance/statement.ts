@@ -1,7 +1,8 @@
 /**
  * Registers tests by the statements of the standard that they show, and runs each for the protocol versions it
- * names, with one worker and with three. All tests of a file that want the same configuration share one broker, so a
- * test keeps to topics and client ids of its own (`Scene.id`).
+ * names, with one worker and with three. All tests of a file that want the same configuration share one broker, and
+ * those that want none share one with other files in the same process, so a test keeps to topics and client ids of its
+ * own (`Scene.id`).
  *
  *   statement({ v4: '3.12.4-1', v5: '3.12.4-1' }, 'PINGREQ is answered', async (scene) => { … });
  *   runStatements(import.meta.url);
@@ -11,6 +12,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Packet, ProtocolVersion } from '../../src/mqtt/packets.js';
 import { type Broker, startBroker } from '../support/brokers/broker.js';
+import { shareInSuite } from '../support/cleanup.js';
 import { type ConnectOptions, connectPacket } from '../support/clients/packet-socket.js';
 import { RawClient } from '../support/clients/raw-client.js';
 import { hasStatement, type Standard } from './statements.js';
@@ -52,6 +54,9 @@ const concurrency = 8;
 /** Longer than any waiting of these tests, so that a session which lasts does so. */
 const lastingSeconds = 600;
 
+/** Brokers without configuration, by their number of workers. */
+const plainBrokers = new Map<number, () => Promise<Broker>>();
+
 const pending: RegisteredTest[] = [];
 let listing: ListedTest[] | undefined;
 
@@ -91,8 +96,9 @@ export function runStatements(moduleUrl: string): void {
 
 function runWith(config: string, workers: number, tests: readonly RegisteredTest[]): void {
   const title = `${workers} ${workers === 1 ? 'worker' : 'workers'}${config === '' ? '' : `, ${config.replaceAll('\n', ', ')}`}`;
+  const plainBroker = config === '' ? plainBrokerWith(workers) : undefined;
   test(title, { concurrency }, async (t) => {
-    const broker = await startBroker(t, { config, workers });
+    const broker = await (plainBroker?.() ?? startBroker(t, { config, workers }));
     const running: Promise<void>[] = [];
     for (const { citations, name, run } of tests) {
       for (const version of versionsOf(citations)) {
@@ -102,6 +108,14 @@ function runWith(config: string, workers: number, tests: readonly RegisteredTest
     }
     await Promise.all(running);
   });
+}
+
+function plainBrokerWith(workers: number): () => Promise<Broker> {
+  const known = plainBrokers.get(workers);
+  if (known !== undefined) return known;
+  const broker = shareInSuite('conformance', (suite) => startBroker(suite, { workers }));
+  plainBrokers.set(workers, broker);
+  return broker;
 }
 
 function versionsOf({ v3, v4, v5 }: Citations): ProtocolVersion[] {
