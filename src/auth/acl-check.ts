@@ -108,8 +108,16 @@ interface ClientRights {
   patterns?: SubjectPatterns;
 }
 
+/** What may be asked of a client's rights. */
+export interface TopicAcl {
+  /** @param topic a valid topic name */
+  canRead(topic: string): boolean;
+  canWrite(topic: string): boolean;
+  explain(topic: string, request: AclRequest): AclDecision;
+}
+
 /** The rights of one client, or of all clients that have the same. Asking about the same topic again is cheap. */
-export class ClientAcl {
+export class ClientAcl implements TopicAcl {
   readonly #user: UserRules | null;
   readonly #patterns: SubjectPatterns | null;
 
@@ -148,6 +156,29 @@ export class ClientAcl {
       decide(this.#user.matching(topic), wanted) ??
       this.#patterns?.explain(topic, wanted) ?? { allowed: false, rule: null, why: 'no rule grants it' }
     );
+  }
+}
+
+/** The rights of a client that may have come through any of several listeners: what one of them allows. */
+export class AnyAcl implements TopicAcl {
+  readonly #acls: readonly TopicAcl[];
+
+  /** @param acls at least one */
+  constructor(acls: readonly TopicAcl[]) {
+    this.#acls = acls;
+  }
+
+  canRead(topic: string): boolean {
+    return this.#acls.some((acl) => acl.canRead(topic));
+  }
+
+  canWrite(topic: string): boolean {
+    return this.#acls.some((acl) => acl.canWrite(topic));
+  }
+
+  explain(topic: string, request: AclRequest): AclDecision {
+    const decisions = this.#acls.map((acl) => acl.explain(topic, request));
+    return decisions.find(({ allowed }) => allowed) ?? decisions[0]!;
   }
 }
 

@@ -5,7 +5,7 @@
  *
  * Time comes in through `clock` and `upkeep.ts`, the world through the interfaces in `ports.ts`.
  */
-import type { ClientAcl } from '../auth/acl-check.js';
+import type { TopicAcl } from '../auth/acl-check.js';
 import { Registry } from '../base/registry.js';
 import { type HasSlot, SlotList } from '../base/slot-list.js';
 import type { Settings } from '../config/settings.js';
@@ -251,7 +251,7 @@ export class Broker implements SessionEvents {
   }
 
   /** The rights of a client that is not connected. Access rules do not apply to bridges [mosq: local_username]. */
-  rightsWhileAway({ clientId, username, listener }: Session): ClientAcl | null {
+  rightsWhileAway({ clientId, username, listener }: Session): TopicAcl | null {
     const isBridge = this.settings.bridges.some(({ localClientid }) => localClientid === clientId);
     return isBridge ? null : this.access.aclOf(listener, username, clientId);
   }

@@ -7,7 +7,7 @@
  *
  * In `claiming` nothing is read: what follows the CONNECT waits in the framer.
  */
-import type { ClientAcl } from '../auth/acl-check.js';
+import type { TopicAcl } from '../auth/acl-check.js';
 import { assert } from '../base/assert.js';
 import type { ListenerSettings } from '../config/settings.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -120,7 +120,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
   /** How the client was let in; `null` until then. */
   admittedLogin: AdmittedLogin | null = null;
   /** Its rights; `null` = everything but the broker's own topics. */
-  acl: ClientAcl | null = null;
+  acl: TopicAcl | null = null;
   will: PreparedWill | null = null;
   /** The topic aliases that the client has set; `null` until it sets one. */
   aliases: ReceivedAliases<Uint8Array> | null = null;

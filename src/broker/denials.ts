@@ -2,7 +2,7 @@
  * Tells why messages are not taken: the rule that decided, with its file and line. A device with a wrong topic sends
  * it again and again, so only a few lines a while are written, and the rest is counted.
  */
-import type { ClientAcl } from '../auth/acl-check.js';
+import type { TopicAcl } from '../auth/acl-check.js';
 import type { Log } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 
@@ -20,7 +20,7 @@ export class DenialLog {
   }
 
   /** @param now milliseconds since the epoch */
-  denied(clientId: string, topic: string, acl: ClientAcl, now: number): void {
+  denied(clientId: string, topic: string, acl: TopicAcl, now: number): void {
     if (now >= this.#windowEndsAt) this.#beginWindow(now);
     if (this.#written < LINES_MAX) {
       this.#written += 1;

@@ -3,7 +3,7 @@
  * Nothing in this folder knows a socket, a thread or a clock but through these.
  */
 import type { MessagePort } from 'node:worker_threads';
-import type { ClientAcl } from '../auth/acl-check.js';
+import type { TopicAcl } from '../auth/acl-check.js';
 import type { LoginAnswer, LoginRequest, TlsSession } from '../auth/authenticator.js';
 import type { SessionRecord } from '../model/session-record.js';
 import type { ByteSink } from '../mqtt/outgoing-buffer.js';
@@ -149,7 +149,7 @@ export interface Access {
   isStillAdmitted(admitted: AdmittedLogin): Promise<boolean>;
   /**
    * The rights of a client, to be asked for again after a reload; `null` = everything but the broker's own topics.
-   * @param listener index of the one it came through last; `null` if that is not known
+   * @param listener index of the one it came through last; `null` if that is not known: what any of them would allow
    */
-  aclOf(listener: number | null, username: string | undefined, clientId: string): ClientAcl | null;
+  aclOf(listener: number | null, username: string | undefined, clientId: string): TopicAcl | null;
 }

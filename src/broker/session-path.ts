@@ -1,4 +1,5 @@
 /** The life of a session: stored, restored after a start, discarded, expired, ended. */
+import { listenerIndex, listenerKey } from '../config/listener-key.js';
 import * as lines from '../log/mosquitto-lines.js';
 import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
 import type { Interest } from '../routing/route-table.js';
@@ -24,9 +25,10 @@ type ConnectFields = Partial<Pick<SessionRecord, 'will' | 'isSending'>>;
 
 /** The client is connected: what is stored of its session is brought up to date, or storing it begins. */
 export function storeConnected(broker: Broker, session: Session, connect: ConnectFields): void {
-  const { clientId, username, version, expiryInterval } = session;
+  const { clientId, username, version, expiryInterval, listener } = session;
   const fields = {
     username,
+    listener: listener === null ? undefined : listenerKey(broker.settings.listeners[listener]!),
     protocolVersion: version,
     sessionExpiry: expiryInterval,
     expiresAt: 0,
@@ -61,6 +63,7 @@ export function restoreSession(broker: Broker, restored: RestoredSession): void 
   const { record, storage, subscriptions, contents } = restored;
   const session = broker.createSession(record.clientId, record.protocolVersion);
   session.username = record.username;
+  session.listener = listenerIndex(broker.settings.listeners, record.listener);
   session.rights = broker.rightsWhileAway(session);
   session.expiryInterval = record.sessionExpiry;
   // It was connected when the broker ended: its time begins now.
@@ -74,7 +77,7 @@ export function restoreSession(broker: Broker, restored: RestoredSession): void 
   const { will } = record;
   if (will !== undefined) {
     const dueAt = will.dueAt || broker.now + will.delay * 1000;
-    broker.delayedWills.add(session.clientId, restoredWill(will, record.username), dueAt);
+    broker.delayedWills.add(session.clientId, restoredWill(will, session), dueAt);
   }
   if (record.disconnectedAt === 0) storage.update({ disconnectedAt: session.disconnectedAt });
 }

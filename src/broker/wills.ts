@@ -51,17 +51,17 @@ export function willRecord({ publication, delay, expiry }: PreparedWill, dueAt: 
   return { message: publication.toStored(), delay, expiry, dueAt };
 }
 
-/** As it was stored. @param username the client's; which listener it came through is not known any more */
+/** As it was stored. @param owner its client's session */
 export function restoredWill(
   { message, delay, expiry }: WillRecord,
-  username: string | undefined,
+  { listener, username }: Pick<PreparedWill, 'listener' | 'username'>,
 ): PreparedWill {
   return {
     publication: Publication.fromStored(message),
     delay,
     expiry,
     claim: 0,
-    listener: null,
+    listener,
     username,
   };
 }

@@ -9,6 +9,11 @@ export interface SessionRecord {
   readonly clientId: string;
   /** User name of the last CONNECT; `undefined` if it had none. */
   username: string | undefined;
+  /**
+   * The listener through which the client came last: its port, or the path of its socket. Absent = not known, or the
+   * session is a bridge's.
+   */
+  listener?: string | undefined;
   protocolVersion: ProtocolVersion;
   /** Seconds the session outlives its connection; `SESSION_NEVER_EXPIRES` = for ever. */
   sessionExpiry: number;

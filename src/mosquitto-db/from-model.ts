@@ -115,14 +115,14 @@ function clientChunk(
   lastPacketId: number,
   now: number,
 ): ClientChunk {
-  const { sessionExpiry, expiresAt, username } = whole.session;
+  const { sessionExpiry, expiresAt, username, listener } = whole.session;
   const endsAt = expiresAt === 0 ? now + sessionExpiry * 1000 : expiresAt;
   return {
     kind: 'client',
     clientId,
     username: Buffer.from(username ?? ''),
     lastPacketId,
-    listenerPort: 0,
+    listenerPort: /^\d{1,5}$/.test(listener ?? '') ? Number(listener) : 0, // not for a unix socket
     sessionExpiryTime: sessionExpiry === SESSION_NEVER_EXPIRES ? 0n : seconds(endsAt),
     sessionExpiryInterval: sessionExpiry,
     disconnectTime: 0n,

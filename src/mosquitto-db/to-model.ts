@@ -214,6 +214,7 @@ class Importer {
       session: {
         clientId,
         username: plausibleUsername(chunk.username),
+        ...(chunk.listenerPort !== 0 && { listener: String(chunk.listenerPort) }),
         protocolVersion: neverExpires ? 4 : 5,
         sessionExpiry,
         expiresAt,

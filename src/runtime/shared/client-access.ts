@@ -4,7 +4,7 @@
  */
 
 import { setTimeout as wait } from 'node:timers/promises';
-import { type AclChecker, type ClientAcl, compileAcl } from '../../auth/acl-check.js';
+import { type AclChecker, AnyAcl, compileAcl, type TopicAcl } from '../../auth/acl-check.js';
 import { parseAclFile } from '../../auth/acl-file.js';
 import { Authenticator, type ListenerAccess } from '../../auth/authenticator.js';
 import { type PasswordFile, parsePasswordFile } from '../../auth/password-file.js';
@@ -24,8 +24,8 @@ interface ListenerRules extends AclRules {
   access: ListenerAccess;
 }
 
-/** The rules for sessions of which no listener is known, where listeners differ [mosq: per_listener_settings]. */
-const NOBODY = { acl: compileAcl([]), refusesSpecialChars: false };
+/** The rules for clients whose names could be mistaken for wildcards [mosq: auth_plugin_deny_special_chars]. */
+const NOBODY = compileAcl([]);
 
 export class ClientAccess implements Access {
   readonly #authenticator = new Authenticator({
@@ -69,17 +69,29 @@ export class ClientAccess implements Access {
     return this.#authenticator.isStillAdmitted(this.#listeners[listener]!.access, request, admission);
   }
 
-  aclOf(listener: number | null, username: string | undefined, clientId: string): ClientAcl | null {
-    const { acl, refusesSpecialChars } = listener === null ? this.#commonRules() : this.#listeners[listener]!;
-    if (acl === null) return null;
-    const isRefused = refusesSpecialChars && (hasSpecialChars(username ?? '') || hasSpecialChars(clientId));
-    return (isRefused ? NOBODY.acl : acl).forClient(username, clientId);
-  }
-
-  #commonRules(): AclRules {
+  aclOf(listener: number | null, username: string | undefined, clientId: string): TopicAcl | null {
+    if (listener !== null) return aclUnder(this.#listeners[listener]!, username, clientId);
     const [first, ...others] = this.#listeners;
-    return others.every(({ acl }) => acl === first!.acl) ? first! : NOBODY;
+    if (others.every(({ acl }) => acl === first!.acl)) return aclUnder(first!, username, clientId);
+    const acls: TopicAcl[] = [];
+    for (const rules of this.#listeners) {
+      const acl = aclUnder(rules, username, clientId);
+      if (acl === null) return null;
+      acls.push(acl);
+    }
+    return new AnyAcl(acls);
   }
+}
+
+/** @returns `null` without an `acl_file` */
+function aclUnder(
+  { acl, refusesSpecialChars }: AclRules,
+  username: string | undefined,
+  clientId: string,
+): TopicAcl | null {
+  if (acl === null) return null;
+  const isRefused = refusesSpecialChars && (hasSpecialChars(username ?? '') || hasSpecialChars(clientId));
+  return (isRefused ? NOBODY : acl).forClient(username, clientId);
 }
 
 function rulesOf(settings: Settings, files: FileTexts): ListenerRules[] {

@@ -19,16 +19,17 @@ import { DamagedRecordError, RecordReader, SEALED, writer } from '../record-byte
 /** Of records without a checksum. */
 const PLAIN_VERSION = 1;
 
-const SessionFlag = { username: 0x01, will: 0x02, sending: 0x04 } as const;
+const SessionFlag = { username: 0x01, will: 0x02, sending: 0x04, listener: 0x08 } as const;
 const SubscriptionFlag = { qos: 0x03, noLocal: 0x04, retainAsPublished: 0x08, handlingShift: 4 } as const;
 
 /** @param key the number that begins the keys of the session's other records */
 export function encodeSession(session: SessionRecord, key: Buffer): Buffer {
-  const { username, will, isSending } = session;
+  const { username, will, isSending, listener } = session;
   const flags =
     (username === undefined ? 0 : SessionFlag.username) |
     (will === undefined ? 0 : SessionFlag.will) |
-    (isSending ? SessionFlag.sending : 0);
+    (isSending ? SessionFlag.sending : 0) |
+    (listener === undefined ? 0 : SessionFlag.listener);
   writer.start().uint8(SEALED).uint8(flags).uint8(session.protocolVersion);
   writer.uint32(session.sessionExpiry).float64(session.expiresAt).float64(session.disconnectedAt);
   writer
@@ -36,6 +37,7 @@ export function encodeSession(session: SessionRecord, key: Buffer): Buffer {
     .raw(key)
     .text(session.clientId)
     .text(username ?? '');
+  if (listener !== undefined) writer.text(listener);
   if (will === undefined) return writer.finish();
   writer.uint32(will.delay).uint32(will.expiry).float64(will.dueAt);
   return finishMessage(writer, Publication.fromStored(will.message));
@@ -53,6 +55,7 @@ export function decodeSession(record: Uint8Array): { session: SessionRecord; key
   const key = Buffer.from(reader.bytes(SESSION_KEY_LENGTH));
   const clientId = reader.text();
   const username = reader.text();
+  const listener = (flags & SessionFlag.listener) === 0 ? undefined : reader.text();
   const will = (flags & SessionFlag.will) === 0 ? undefined : readWill(reader);
   if (will === undefined) reader.end();
   const session: SessionRecord = {
@@ -66,6 +69,7 @@ export function decodeSession(record: Uint8Array): { session: SessionRecord; key
     will,
   };
   if ((flags & SessionFlag.sending) !== 0) session.isSending = true;
+  if (listener !== undefined) session.listener = listener;
   return { session, key };
 }
 

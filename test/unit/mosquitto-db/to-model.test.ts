@@ -280,6 +280,22 @@ describe('records that make no sense', () => {
     });
   });
 
+  for (const listenerPort of [0, 1884]) {
+    test(`the listener of a client, port ${listenerPort}, is read, and written again`, () => {
+      const { content } = readDatabase(writeChunks([{ ...client, listenerPort }]), SAMPLES_READ_AT);
+      assert.equal(content.sessions[0]!.session.listener, listenerPort === 0 ? undefined : '1884');
+      const exported = readChunks(writeDatabase(content, SAMPLES_READ_AT)).chunks;
+      assert.equal(exported.find((chunk) => chunk.kind === 'client')!.listenerPort, listenerPort);
+    });
+  }
+
+  test('the listener of a client that came through a unix socket has no number', () => {
+    const { content } = readDatabase(writeChunks([client]), SAMPLES_READ_AT);
+    content.sessions[0]!.session.listener = '/run/mqtt.sock';
+    const exported = readChunks(writeDatabase(content, SAMPLES_READ_AT)).chunks;
+    assert.equal(exported.find((chunk) => chunk.kind === 'client')!.listenerPort, 0);
+  });
+
   // Mosquitto 2.0 writes interval 0 and end 0 for a bridge with `cleansession false`.
   const unbounded = { ...client, sessionExpiryInterval: 0, sessionExpiryTime: 0n };
   const bridged = { ...subscription, options: 0x0c };

@@ -58,7 +58,7 @@ const anyHeader: fc.Arbitrary<Omit<QueuedHeader, 'sequence'>> = plain({
   payloadBytes: fc.nat(268_435_455),
 });
 
-const anySession: fc.Arbitrary<SessionRecord> = plain({
+const anySession: fc.Arbitrary<SessionRecord> = plain<Omit<SessionRecord, 'listener'>>({
   clientId: anyText,
   username: fc.option(anyText, { nil: undefined }),
   protocolVersion: fc.constantFrom(3, 4, 5),
@@ -75,7 +75,11 @@ const anySession: fc.Arbitrary<SessionRecord> = plain({
     }),
     { nil: undefined },
   ),
-});
+}).chain((session) =>
+  fc
+    .option(anyText, { nil: undefined })
+    .map((listener) => (listener === undefined ? session : { ...session, listener })),
+);
 
 const anySubscription: fc.Arbitrary<SubscriptionRecord> = plain({
   filter: anyText,
