@@ -45,14 +45,14 @@ function tableRow(name: string, row: OptionRow): string {
 }
 
 function worksText(row: OptionRow): string {
-  if (row.effective === 'note') return 'no effect';
+  if (row.effective === 'never') return 'no effect';
   return row.effective ? 'yes' : 'not yet';
 }
 
 function remarks(row: OptionRow): string[] {
   const remarks: string[] = [];
   if (row.requires !== undefined) remarks.push('Needs a `listener` line before it.');
-  if (row.note !== undefined) remarks.push(`No effect: ${row.note}.`);
+  if (row.reason !== undefined) remarks.push(`No effect: ${row.reason}.`);
   if (row.deprecated !== undefined) remarks.push(`Deprecated. ${row.deprecated}`.trim());
   return remarks;
 }

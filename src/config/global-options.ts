@@ -230,8 +230,8 @@ export const generalOptions = {
     repeat: 'last',
     reloadable: true,
     since: '1.4',
-    effective: 'note',
-    note: 'it steers a library that Midge does not use',
+    effective: 'never',
+    reason: 'it steers a library that Midge does not use',
     doc: 'Log level of the libwebsockets library.',
   },
   worker_threads: {

@@ -367,8 +367,8 @@ export const listenerTlsOptions = {
     repeat: 'error',
     reloadable: false,
     since: '1.6',
-    effective: 'note',
-    note: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
+    effective: 'never',
+    reason: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
     doc: 'OpenSSL engine that holds the key.',
   },
   tls_engine_kpass_sha1: {
@@ -378,8 +378,8 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: false,
     since: '1.6',
-    effective: 'note',
-    note: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
+    effective: 'never',
+    reason: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
     doc: "SHA-1 of the password of the engine's key.",
   },
   tls_keyform: {
@@ -389,8 +389,8 @@ export const listenerTlsOptions = {
     repeat: 'last',
     reloadable: false,
     since: '1.6',
-    effective: 'note',
-    note: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
+    effective: 'never',
+    reason: 'TLS engines are not part of current OpenSSL versions, so only `pem` is accepted',
     doc: 'Whether `keyfile` is a file or the name of a key in the engine.',
   },
   tls_version: {

@@ -102,7 +102,8 @@ function sayWhatHasNoEffect(draft: Draft, messages: ConfigMessages): void {
   for (const name of draft.used) {
     const row: OptionRow = optionSchema[name];
     if (row.effective === false) pending.push(name);
-    if (row.effective === 'note') messages.say('warning', `Warning: '${name}' has no effect: ${row.note}.`);
+    if (row.effective === 'never')
+      messages.say('warning', `Warning: '${name}' has no effect: ${row.reason}.`);
   }
   if (pending.length === 0) return;
   messages.say('warning', `Warning: Accepted but not yet effective in this version: ${pending.join(', ')}.`);

@@ -181,11 +181,11 @@ export interface OptionRow {
   /** The same, when it is used under `per_listener_settings`. */
   readonly perListenerNotice?: string;
   /**
-   * Whether what the option asks for happens already. `note`: it never will, `note` says why, and the start says
-   * so too.
+   * Whether what the option asks for happens already. `never`: Midge ignores it, `reason` says why, and so does a
+   * log line at the start.
    */
-  readonly effective: boolean | 'note';
-  readonly note?: string;
+  readonly effective: boolean | 'never';
+  readonly reason?: string;
   readonly doc: string;
 }
 

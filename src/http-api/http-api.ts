@@ -84,7 +84,7 @@ export class HttpApi {
     { authorization: string | undefined; login: AdmittedLogin }
   >();
   /** Connections on which a request was refused, and the log says so. */
-  readonly #told = new WeakSet<HttpConnection>();
+  readonly #logged = new WeakSet<HttpConnection>();
 
   constructor(options: HttpApiOptions) {
     const { settings, files, tlsKeylog } = options;
@@ -297,8 +297,8 @@ export class HttpApi {
 
   /** Nothing slows these requests down, so that one connection could fill the log with them. */
   #sayOnce(connection: HttpConnection, type: LogType, text: string): void {
-    if (!this.#told.has(connection)) this.#options.log.write(type, text);
-    this.#told.add(connection);
+    if (!this.#logged.has(connection)) this.#options.log.write(type, text);
+    this.#logged.add(connection);
   }
 }
 

@@ -126,8 +126,8 @@ export class Framer {
     }
     if (bodyStart === INVALID) return INVALID;
     const frameLength = this.#end;
-    const taken = Math.min(length - at, frameLength - this.#pendingLength);
-    this.#addPending(buffer, at, at + taken, frameLength);
+    const copied = Math.min(length - at, frameLength - this.#pendingLength);
+    this.#addPending(buffer, at, at + copied, frameLength);
     if (this.#pendingLength === frameLength) {
       const frame = this.#pending;
       this.#pending = NO_BYTES;
@@ -135,7 +135,7 @@ export class Framer {
       this.#stopped = !this.#onFrame(frame, 0, bodyStart, frameLength);
       returnChunk(frame);
     }
-    return at + taken;
+    return at + copied;
   }
 
   /**

@@ -12,7 +12,7 @@ export interface DamagedPlace {
   value: Uint8Array;
 }
 
-/** Told of a record that does not read; the store goes on without it. Without a place it stays where it is. */
+/** Hears of a record that does not read; the store goes on without it. Without a place the record stays where it is. */
 export type DamageListener = (error: DamagedRecordError, place?: DamagedPlace) => void;
 
 export class DamagedRecords {

@@ -58,7 +58,7 @@ export type TableName = keyof typeof TABLES;
 export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];
 
 const TABLES_MAX = 16;
-assert(TABLE_NAMES.length <= TABLES_MAX, 'LMDB is told of all tables');
+assert(TABLE_NAMES.length <= TABLES_MAX, 'LMDB has room for all tables');
 
 /**
  * Addresses, not memory. A file that outgrows its map gets another one, and the old ones stay: most stores fit into
@@ -118,12 +118,12 @@ export class Environment implements Committer {
 
   /** Puts a record; part of the transaction of this turn of the event loop. LMDB reads `value` until then. */
   put(table: Table, key: Uint8Array, value: Buffer): void {
-    this.#note(table.put(key, value));
+    this.#track(table.put(key, value));
   }
 
   /** Removes a record, if it is there; part of the transaction of this turn. */
   remove(table: Table, key: Uint8Array): void {
-    this.#note(table.remove(key));
+    this.#track(table.remove(key));
   }
 
   /**
@@ -133,7 +133,7 @@ export class Environment implements Committer {
    * that does nothing.
    */
   prepare(): void {
-    this.#note(this.tables.meta.remove(NO_KEY));
+    this.#track(this.tables.meta.remove(NO_KEY));
   }
 
   async committed(): Promise<void> {
@@ -209,7 +209,7 @@ export class Environment implements Committer {
   }
 
   /** The writes of a turn share one promise or two; all of them reject when their transaction fails. */
-  #note(write: Promise<unknown>): void {
+  #track(write: Promise<unknown>): void {
     if (write === this.#lastWrite) return;
     this.#lastWrite = write;
     write.catch(() => {});

@@ -393,14 +393,14 @@ export class WriteBatcher {
   #startCommit(): void {
     if (this.#commit !== undefined) return;
     this.#clearSchedule();
-    let taken = 0;
+    let count = 0;
     try {
-      taken = this.#findRoom();
+      count = this.#findRoom();
     } catch (error) {
       this.#tryLater(error as Error);
       return;
     }
-    const batch = this.#takeBatch(taken);
+    const batch = this.#takeBatch(count);
     const position = this.#position;
     // What is left over is the next transaction's, and so are those who wait for everything.
     const flushWaiters = this.#dirty.length > 0 ? [] : this.#flushWaiters.splice(0);
@@ -453,21 +453,21 @@ export class WriteBatcher {
   }
 
   /** The dirty changes that go into the next transaction, each once. */
-  #takeBatch(taken: number): Change[] {
+  #takeBatch(count: number): Change[] {
     const batch: Change[] = [];
-    assert(taken <= this.#dirty.length, 'a transaction ends within what is dirty');
-    while (this.#cuts[0] !== undefined && this.#cuts[0] <= taken) this.#cuts.shift();
-    for (let i = 0; i < taken; i += 1) {
+    assert(count <= this.#dirty.length, 'a transaction ends within what is dirty');
+    while (this.#cuts[0] !== undefined && this.#cuts[0] <= count) this.#cuts.shift();
+    for (let i = 0; i < count; i += 1) {
       const change = this.#dirty[i]!;
       if (!change.dirty || change instanceof Reliance) continue;
       change.dirty = false;
       this.#dirtyBytes -= change.weight;
       batch.push(change);
     }
-    if (taken === this.#dirty.length) this.#dirty = [];
-    else this.#dirty.splice(0, taken);
-    this.#position += taken;
-    this.#moveCuts(-taken);
+    if (count === this.#dirty.length) this.#dirty = [];
+    else this.#dirty.splice(0, count);
+    this.#position += count;
+    this.#moveCuts(-count);
     assert(this.#dirtyBytes >= 0, 'what is dirty weighs as much when it is written as when it was added');
     return batch;
   }

@@ -32,7 +32,7 @@ export class WorkerHandle {
   /** Connections sent to the worker that it has not accepted yet, as far as main knows. */
   readonly #handedOver: PassedConnection[] = [];
   /** How many connections the worker has accepted, as far as main knows. */
-  #taken = 0;
+  #connectionsTaken = 0;
 
   constructor(
     worker: number,
@@ -94,8 +94,8 @@ export class WorkerHandle {
   }
 
   #forgetTaken(): void {
-    const taken = this.counters[Counter.connectionsTaken]!;
-    this.#handedOver.splice(0, taken - this.#taken);
-    this.#taken = taken;
+    const connectionsTaken = this.counters[Counter.connectionsTaken]!;
+    this.#handedOver.splice(0, connectionsTaken - this.#connectionsTaken);
+    this.#connectionsTaken = connectionsTaken;
   }
 }

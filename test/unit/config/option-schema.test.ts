@@ -87,7 +87,7 @@ describe('the table', () => {
   });
 
   test('says why, where an option never will have an effect', () => {
-    for (const [name, row] of rows) assert.equal(row.note !== undefined, row.effective === 'note', name);
+    for (const [name, row] of rows) assert.equal(row.reason !== undefined, row.effective === 'never', name);
   });
 
   test('makes names in code by one rule', () => {
