@@ -269,7 +269,7 @@ test(`hostile clients over ${WAYS.join(', ')}`, { skip, timeout: 3_600_000 }, as
   }
   const seconds = (performance.now() - startedAt) / 1000;
   t.diagnostic(`${total} inputs in ${seconds.toFixed(0)} s, seeds from ${firstSeed}: ${show(counts)}`);
-  assert.equal(await broker.stop(), 0);
+  assert.equal(await broker.stop(), 0, broker.log.slice(-30).join('\n'));
   expectWhole(broker, firstSeed);
   const again = await broker.startAgain(t); // with whatever they have left in the store
   await (await RawClient.connect(t, again, 5)).disconnect();

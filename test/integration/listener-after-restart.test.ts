@@ -111,6 +111,7 @@ test('a delayed will that is due after a restart is published', async (t) => {
     ...LASTING,
     will: { ...will, properties: { willDelayInterval: 2 } },
   });
+  await client.subscribe('anything', 1); // its SUBACK says that the will is stored, too
   client.destroy();
   await before.broker.waitForLog(/Client dying .*disconnected/);
   await before.broker.kill();

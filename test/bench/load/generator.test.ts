@@ -91,7 +91,8 @@ test('latencies count from when a message was due', { skip }, async (t) => {
   };
   const { report, code } = await load(t, stops, 0);
   assert.equal(code, 0);
-  assert.ok(report!.latencyMaxMicros! >= pauseMs * 1000);
+  // A wait may end a little before its time.
+  assert.ok(report!.latencyMaxMicros! > pauseMs * 1000 * 0.95, `${report!.latencyMaxMicros} µs`);
   // 200 ms of 400 were a pause, in which messages were due all the time.
   assert.ok(report!.latencyP90Micros! > (pauseMs * 1000) / 4, `${report!.latencyP90Micros} µs`);
 });
