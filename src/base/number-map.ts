@@ -56,11 +56,7 @@ export class NumberMap<T> {
 
   /** A value that replaces another one keeps its place in the order. */
   set(key: number, value: T): void {
-    if (this.#size === 0 || !this.#replace(key, value)) this.add(key, value);
-  }
-
-  /** A key that is not there, as the caller has asserted. */
-  add(key: number, value: T): void {
+    if (this.#size > 0 && this.#replace(key, value)) return;
     if ((this.#size + 1) * 4 > this.#keys.length * 3)
       this.#resize(Math.max(CAPACITY_MIN, this.#keys.length * 2));
     this.#size += 1;

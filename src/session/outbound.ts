@@ -182,8 +182,7 @@ export class Outbound {
       return;
     }
     if (peer !== null && this.#queue.length === 0 && this.#windowIsOpen(peer, publication.payloadLength)) {
-      if (this.#storage === null) this.#sendAtOnce(peer, publication, qos, retain, identifiers, shared);
-      else this.#storeAndSend(this.#storage, peer, publication, qos, retain, identifiers, shared);
+      this.#sendAtOnce(peer, publication, qos, retain, identifiers, shared);
     } else {
       this.#enqueue(publication, qos, retain, identifiers, shared);
     }
@@ -376,7 +375,7 @@ export class Outbound {
     if (!sent) this.#owner.dropped('too large');
   }
 
-  /** A message that need not wait, of a session that is not stored (hot path). */
+  /** A message that need not wait (hot path). */
   #sendAtOnce(
     peer: Peer,
     publication: Publication,
@@ -386,47 +385,15 @@ export class Outbound {
     shared: Subscription | null,
   ): void {
     const packetId = this.nextPacketId();
-    if (!peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
-      this.#owner.dropped('too large');
-      return;
-    }
-    this.#putInflight(packetId, this.#sentMessage(publication, qos, retain, identifiers, shared));
-  }
-
-  /** A message that need not wait, of a session that is stored. */
-  #storeAndSend(
-    storage: MessageStorage,
-    peer: Peer,
-    publication: Publication,
-    qos: Qos,
-    retain: boolean,
-    identifiers: readonly number[] | null,
-    shared: Subscription | null,
-  ): void {
-    const packetId = this.nextPacketId();
-    const storeFirst = qos === 2;
+    const storeFirst = this.#storage !== null && qos === 2;
     if (!storeFirst && !peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
       this.#owner.dropped('too large');
       return;
     }
     const mark = storeFirst ? this.#events.markWithin() : 0;
-    const message = this.#sentMessage(publication, qos, retain, identifiers, shared);
-    const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
-    const delivery = { state: message.state, packetId, qos, retain, dup: false, subscriptionIds };
-    // A QoS 2 message is not sent, and so not acknowledged, before it is stored.
-    message.entry = storage.append(publication, delivery, storeFirst ? 'waiting' : 'passing');
-    this.#putInflight(packetId, message);
-    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
-  }
-  #sentMessage(
-    publication: Publication,
-    qos: Qos,
-    retain: boolean,
-    identifiers: readonly number[] | null,
-    shared: Subscription | null,
-  ): OutgoingMessage {
-    const waitsForStore = this.#storage !== null && qos === 2;
-    const isSentAgain = waitsForStore || this.#owner.outlivesConnection || shared !== null;
+    const storage = this.#storage;
+    const state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
+    const isSentAgain = storeFirst || this.#owner.outlivesConnection || shared !== null;
     const message = new OutgoingMessage(
       isSentAgain ? publication.toOwned() : null,
       publication.payloadLength,
@@ -436,9 +403,16 @@ export class Outbound {
       shared,
       null,
     );
-    message.state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
-    message.sent = !waitsForStore;
-    return message;
+    message.state = state;
+    message.sent = !storeFirst;
+    if (storage !== null) {
+      const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
+      const delivery = { state, packetId, qos, retain, dup: false, subscriptionIds } as const;
+      // A QoS 2 message is not sent, and so not acknowledged, before it is stored.
+      message.entry = storage.append(publication, delivery, qos === 1 ? 'passing' : 'waiting');
+    }
+    this.#putInflight(packetId, message);
+    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
   }
 
   /** The message has waited, and it is its turn. */
@@ -500,7 +474,7 @@ export class Outbound {
   #putInflight(packetId: number, message: OutgoingMessage): void {
     if (this.#inflight === NONE) this.#inflight = new NumberMap();
     this.#inflightBytes += message.bytes;
-    this.#inflight.add(packetId, message);
+    this.#inflight.set(packetId, message);
   }
 
   #complete(packetId: number): void {
