@@ -164,19 +164,23 @@ export class RemoteEnd implements Peer {
 
   /** Sends what waits, as far as the other broker takes it. */
   pump(): void {
-    const { broker, session, remote } = this.#options;
+    const { broker, session } = this.#options;
     session.outbound.pump(broker.now);
     if (this.#isDraining && session.outbound.queuedCount === 0) {
       this.#isDraining = false;
       this.#options.drained();
     }
-    if (!this.#retained.isEmpty && !this.#isDraining) {
-      const pumpNextTurn = () => broker.nextTurn(this.#pumpRetained);
-      this.#retained.pump(retainedPace(broker, session, remote.out, pumpNextTurn));
-    }
+    if (this.#retained.isDue && !this.#isDraining) this.#pumpRetained();
   }
 
-  readonly #pumpRetained = (): void => {
+  /** By itself, as in `Sender`: a function that makes a closure allocates at each call. */
+  #pumpRetained(): void {
+    const { broker, session, remote } = this.#options;
+    const nextTurn = () => broker.nextTurn(this.#continueRetained);
+    this.#retained.pump(retainedPace(broker, session, remote.out, nextTurn));
+  }
+
+  readonly #continueRetained = (): void => {
     this.#retained.beginTurn();
     if (this.#options.session.peer === this) this.pump();
   };

@@ -113,7 +113,7 @@ function receiveAck(
   if ((connection.broker.log.mask & LogMask.debug) !== 0) logAck(connection, type, packetId, reasonCode);
   switch (type) {
     case 'puback':
-      if (session.storage !== null) connection.broker.store.mark(); // an emptied queue must not become one transaction
+      beginRemoval(connection);
       if (session.outbound.puback(packetId)) connection.sender.pump();
       else refuseWrongAck(connection, type, packetId);
       return;
@@ -124,13 +124,18 @@ function receiveAck(
       releasePublication(connection, packetId);
       return;
     case 'pubcomp':
-      connection.broker.store.mark();
+      beginRemoval(connection);
       if (session.outbound.pubcomp(packetId)) connection.sender.pump();
       else refuseWrongAck(connection, type, packetId);
       return;
     default:
       assertNever(type);
   }
+}
+
+/** A stored queue that is emptied must not become one transaction. */
+function beginRemoval({ session, broker }: Connection): void {
+  if (session.storage !== null) broker.store.mark();
 }
 
 /** PUBREL follows when it is stored that PUBREC came: the message is not sent again then. */

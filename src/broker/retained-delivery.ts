@@ -91,10 +91,9 @@ export class RetainedDelivery {
 
   /**
    * Sends on, as far as the client takes it and other clients are not held up: it comes again when the socket or the
-   * session has room, or in the next turn.
+   * session has room, or in the next turn. Only to be called if `isDue`.
    */
   pump(pace: RetainedPace): void {
-    if (this.#waitsForTurn) return;
     let touchesLeft = TOUCHES_A_TURN;
     for (let next = this.#waiting.peek(); next !== undefined; next = this.#waiting.peek()) {
       if (touchesLeft <= 0) {
