@@ -122,11 +122,17 @@ function clientChunk(
     clientId,
     username: Buffer.from(username ?? ''),
     lastPacketId,
-    listenerPort: /^\d{1,5}$/.test(listener ?? '') ? Number(listener) : 0, // not for a unix socket
+    listenerPort: portOf(listener),
     sessionExpiryTime: sessionExpiry === SESSION_NEVER_EXPIRES ? 0n : seconds(endsAt),
     sessionExpiryInterval: sessionExpiry,
     disconnectTime: 0n,
   };
+}
+
+/** @returns 0 for a unix socket, and if the listener is not known */
+function portOf(listener = ''): number {
+  const port = /^\d+$/.test(listener) ? Number(listener) : 0;
+  return port <= 0xffff ? port : 0;
 }
 
 function clientMessageChunk(

@@ -291,9 +291,11 @@ describe('records that make no sense', () => {
 
   test('the listener of a client that came through a unix socket has no number', () => {
     const { content } = readDatabase(writeChunks([client]), SAMPLES_READ_AT);
-    content.sessions[0]!.session.listener = '/run/mqtt.sock';
-    const exported = readChunks(writeDatabase(content, SAMPLES_READ_AT)).chunks;
-    assert.equal(exported.find((chunk) => chunk.kind === 'client')!.listenerPort, 0);
+    for (const socketPath of ['/run/mqtt.sock', '99999']) {
+      content.sessions[0]!.session.listener = socketPath;
+      const exported = readChunks(writeDatabase(content, SAMPLES_READ_AT)).chunks;
+      assert.equal(exported.find((chunk) => chunk.kind === 'client')!.listenerPort, 0);
+    }
   });
 
   // Mosquitto 2.0 writes interval 0 and end 0 for a bridge with `cleansession false`.
