@@ -1,6 +1,6 @@
 /**
  * Two clients with one client id: each connects again when the other has taken the session over, and neither stays
- * (a copied configuration, a device cloned from an image). Here that is noticed and both are named, once a minute. Pure.
+ * (a copied configuration, a device cloned from an image). The log names both, once a minute. Pure.
  */
 import type { Takeover } from '../../routing/messages.js';
 
@@ -9,17 +9,17 @@ const WINDOW_MS = 60_000;
 /** Takeovers within a minute: a client that has lost its network comes back once or twice. */
 const TAKEOVERS_MIN = 3;
 
-/** Client ids that are watched at once: who makes up ids is not to fill the memory. */
+/** Client ids that are watched at once, so that a client with ever new ids does not fill the memory. */
 const IDS_MAX = 1000;
 
 interface Watched {
-  /** Takeovers since then, in milliseconds since the epoch. */
+  /** When the minute began, in milliseconds since the epoch. */
   since: number;
+  /** Takeovers since then. */
   count: number;
-  /** Those that have lost the client id last: in a fight, both. */
+  /** The last takeover, and the one before it: in a fight, one of each client. */
   last: Takeover;
   before: Takeover | null;
-  hasBeenSaid: boolean;
 }
 
 export class IdFights {
@@ -38,15 +38,13 @@ export class IdFights {
       this.#watched.delete(clientId);
       if (this.#watched.size >= IDS_MAX) this.#watched.delete(this.#watched.keys().next().value!);
       const before = known?.last ?? null;
-      this.#watched.set(clientId, { since: now, count: 1, last: takeover, before, hasBeenSaid: false });
+      this.#watched.set(clientId, { since: now, count: 1, last: takeover, before });
       return;
     }
     known.count += 1;
     known.before = known.last;
     known.last = takeover;
-    if (known.hasBeenSaid || known.count < TAKEOVERS_MIN) return;
-    known.hasBeenSaid = true;
-    this.#warn(fightLine(clientId, known, now));
+    if (known.count === TAKEOVERS_MIN) this.#warn(fightLine(clientId, known, now));
   }
 }
 
