@@ -5,10 +5,10 @@
 import {
   type ClientDetails,
   type ClientRow,
-  type ClientsOrClient,
-  type ClientsOrClientAnswer,
   type ClientsQuestion,
   compareRows,
+  type WorkerAnswer,
+  type WorkerQuestion,
 } from '../routing/client-questions.js';
 import type { Session } from '../session/session.js';
 import type { Broker } from './broker.js';
@@ -24,8 +24,8 @@ const SUBSCRIPTIONS_MAX = 1000;
 export function answerQuestion(
   broker: Broker,
   worker: number,
-  question: ClientsOrClient,
-  answered: (answer: ClientsOrClientAnswer) => void,
+  question: WorkerQuestion,
+  answered: (answer: WorkerAnswer) => void,
 ): void {
   if (question.what === 'clients') {
     listClients(broker, worker, question, answered);
@@ -40,7 +40,7 @@ function listClients(
   broker: Broker,
   worker: number,
   question: ClientsQuestion,
-  answered: (answer: ClientsOrClientAnswer) => void,
+  answered: (answer: WorkerAnswer) => void,
 ): void {
   const connections = connectionsByClient(broker);
   const sessions = [...broker.sessions.values()];

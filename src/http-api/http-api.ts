@@ -39,9 +39,6 @@ const CLIENT_ID = 'http-api';
 
 const API = '/api/v1/';
 
-/** What Mosquitto has below it [mosq: HTTP API]. */
-const MOSQUITTO_PATHS = ['version', 'listeners', 'systree'].map((name) => API + name);
-
 /** Of all HTTP listeners together, beside `max_connections`: they are for a few people and programs that watch. */
 const CONNECTIONS_MAX = 100;
 
@@ -252,8 +249,8 @@ export class HttpApi {
   async #api(path: string, query: string): Promise<Answer> {
     const { view } = this.#options;
     if (!path.startsWith(API)) return NOT_FOUND;
-    const found = findRoute(path.slice(API.length));
     if (path === `${API}openapi.json`) return json(openApi(view.version));
+    const found = findRoute(path.slice(API.length));
     if (found === null) return NOT_FOUND;
     const { route, id } = found;
     try {
@@ -336,9 +333,8 @@ function pathOf(url: string): string | null {
  */
 function isOurs(path: string): boolean {
   if (path === '/metrics') return true;
-  return (
-    path.startsWith(API) && findRoute(path.slice(API.length)) !== null && !MOSQUITTO_PATHS.includes(path)
-  );
+  const found = path.startsWith(API) ? findRoute(path.slice(API.length)) : null;
+  return found !== null && found.route.isForAllSites !== true;
 }
 
 /** What follows the first `?`. */

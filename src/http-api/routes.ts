@@ -38,6 +38,8 @@ export interface Route {
   parameters?: Readonly<Record<string, Parameter>>;
   /** A text and no JSON. */
   isText?: true;
+  /** The pages of all sites may read it, as with Mosquitto [mosq: HTTP API]; Midge's own routes are not for them. */
+  isForAllSites?: true;
   /** What the answer has, by name. */
   answers?: Readonly<Record<string, 'string' | 'number' | 'boolean' | 'array' | 'object'>>;
   /** @returns `null` if there is nothing of that name @throws {QuestionError} */
@@ -63,17 +65,20 @@ export const ROUTES: readonly Route[] = [
     path: 'version',
     summary: 'The version of the broker.',
     isText: true,
+    isForAllSites: true,
     answer: (view) => view.version,
   },
   {
     path: 'listeners',
     summary: 'The listeners of the broker.',
+    isForAllSites: true,
     answers: { listeners: 'array' },
     answer: (view) => ({ listeners: view.settings().listeners.map(shownListener) }),
   },
   {
     path: 'systree',
     summary: 'The whole numbers of the $SYS tree at this moment, by topic.',
+    isForAllSites: true,
     answer: (view) => view.sysTree(),
   },
   {

@@ -2,7 +2,7 @@
 import type { RetainedCursor } from '../broker/ports.js';
 import type { Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
-import type { ClientsOrClient, ClientsOrClientAnswer } from '../routing/client-questions.js';
+import type { WorkerAnswer, WorkerQuestion } from '../routing/client-questions.js';
 import type { SysReadings } from '../sys/sys-tree.js';
 import type { Condition } from './health.js';
 
@@ -18,7 +18,7 @@ export interface BrokerView {
   readings: () => SysReadings;
   condition: () => Condition;
   /** Asks all workers; `missing` are the numbers of those that have not answered in time. */
-  ask: (question: ClientsOrClient) => Promise<{ answers: ClientsOrClientAnswer[]; missing: number[] }>;
+  ask: (question: WorkerQuestion) => Promise<{ answers: WorkerAnswer[]; missing: number[] }>;
   /** The retained messages that a filter matches, without those of `$SYS`. */
   matchRetained: (filter: string) => RetainedCursor;
   /** The last lines of the log, the oldest first. */

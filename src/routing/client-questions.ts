@@ -21,7 +21,7 @@ export interface ClientQuestion {
   clientId: string;
 }
 
-export type ClientsOrClient = ClientsQuestion | ClientQuestion;
+export type WorkerQuestion = ClientsQuestion | ClientQuestion;
 
 /** One client in a list. */
 export interface ClientRow {
@@ -76,7 +76,7 @@ export interface ClientAnswer {
   client: ClientDetails | null;
 }
 
-export type ClientsOrClientAnswer = ClientsAnswer | ClientAnswer;
+export type WorkerAnswer = ClientsAnswer | ClientAnswer;
 
 /** The order of rows: as asked for, then by client id. */
 export function compareRows(

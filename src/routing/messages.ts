@@ -10,7 +10,7 @@ import type { TlsSession } from '../auth/authenticator.js';
 import type { BridgeSettings, Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
 import type { StandIn, StoreMode } from '../model/store-mode.js';
-import type { ClientsOrClient, ClientsOrClientAnswer } from './client-questions.js';
+import type { WorkerAnswer, WorkerQuestion } from './client-questions.js';
 import type { Interest } from './route-table.js';
 
 /**
@@ -128,7 +128,7 @@ export type MainToWorker =
   /** The bridges that this worker runs from now on; after `ready`, and after each `reload`. */
   | { kind: 'bridges'; bridges: BridgeSettings[] }
   /** Somebody looks; answered with `answer`. */
-  | { kind: 'question'; id: number; question: ClientsOrClient }
+  | { kind: 'question'; id: number; question: WorkerQuestion }
   /** SIGUSR2. */
   | { kind: 'print-subscriptions' }
   /** Orderly end: send wills, flush, close everything, answer `stopped`. */
@@ -153,7 +153,7 @@ export type WorkerToMain =
   /** A connection ended that was accepted on this listener, for `max_connections`. */
   | { kind: 'closed'; listeners: number[] }
   /** The answer to `question`. */
-  | { kind: 'answer'; id: number; answer: ClientsOrClientAnswer }
+  | { kind: 'answer'; id: number; answer: WorkerAnswer }
   /** The answer to `flush`. */
   | { kind: 'flushed' }
   | { kind: 'stopped' };

@@ -12,7 +12,7 @@ import type { InputGuard } from '../../broker/input-guard.js';
 import type { Settings } from '../../config/settings.js';
 import type { WorkerFigures } from '../../http-api/metrics.js';
 import type { Log, LogLine } from '../../log/log.js';
-import type { ClientsOrClient } from '../../routing/client-questions.js';
+import type { WorkerQuestion } from '../../routing/client-questions.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
 import { Counter, type CounterName } from '../../sys/counters.js';
@@ -171,7 +171,7 @@ export class Supervisor {
   }
 
   /** What all workers know of their clients. */
-  ask(question: ClientsOrClient): Promise<GatheredAnswers> {
+  ask(question: WorkerQuestion): Promise<GatheredAnswers> {
     return this.#questions.ask(this.#pool.living, question);
   }
 

@@ -1,18 +1,18 @@
 /** Questions that main puts to all workers at once. Who does not answer in time is left out, and named. */
-import type { ClientsOrClient, ClientsOrClientAnswer } from '../../routing/client-questions.js';
+import type { WorkerAnswer, WorkerQuestion } from '../../routing/client-questions.js';
 import type { WorkerHandle } from './worker-handle.js';
 
 /** Milliseconds that the workers have for an answer: less than an HTTP request has. */
 const ANSWER_MS = 2000;
 
 export interface GatheredAnswers {
-  answers: ClientsOrClientAnswer[];
+  answers: WorkerAnswer[];
   /** Numbers of the workers that have not answered. */
   missing: number[];
 }
 
 interface Asked {
-  answers: ClientsOrClientAnswer[];
+  answers: WorkerAnswer[];
   waiting: Set<number>;
   done: () => void;
 }
@@ -21,13 +21,13 @@ export class WorkerQuestions {
   readonly #asked = new Map<number, Asked>();
   #lastId = 0;
 
-  ask(workers: readonly WorkerHandle[], question: ClientsOrClient): Promise<GatheredAnswers> {
+  ask(workers: readonly WorkerHandle[], question: WorkerQuestion): Promise<GatheredAnswers> {
     this.#lastId += 1;
     const id = this.#lastId;
     const ready = workers.filter((handle) => handle.ready);
     return new Promise((resolve) => {
       const waiting = new Set(ready.map(({ worker }) => worker));
-      const answers: ClientsOrClientAnswer[] = [];
+      const answers: WorkerAnswer[] = [];
       const done = (): void => {
         clearTimeout(timer);
         this.#asked.delete(id);
@@ -42,7 +42,7 @@ export class WorkerQuestions {
   }
 
   /** An answer has come, perhaps too late. */
-  answered(worker: number, id: number, answer: ClientsOrClientAnswer): void {
+  answered(worker: number, id: number, answer: WorkerAnswer): void {
     const asked = this.#asked.get(id);
     if (!asked?.waiting.delete(worker)) return;
     asked.answers.push(answer);
