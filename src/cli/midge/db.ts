@@ -26,17 +26,12 @@ import { checkInChild } from '../../store/file/store-child.js';
 import { Store } from '../../store/store.js';
 import { exportContent, importContent } from '../../store/transfer.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
+import { type CommandOutput, standardOutput } from './command-output.js';
 import { DB_USAGE, parseDbArguments } from './db-arguments.js';
 
 const EXIT_DONE = 0;
 const EXIT_FAILED = 1;
 const EXIT_WRONG_USE = 3;
-
-/** The command's standard output and error. */
-export interface DbOutput {
-  stdout: (text: string) => void;
-  stderr: (text: string) => void;
-}
 
 /**
  * @param args the words after `midge db`
@@ -44,7 +39,7 @@ export interface DbOutput {
  */
 export async function runDbCommand(
   args: readonly string[],
-  output: DbOutput = standardOutput,
+  output: CommandOutput = standardOutput,
 ): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
     output.stdout(DB_USAGE);
@@ -78,11 +73,6 @@ export async function runDbCommand(
   }
 }
 
-const standardOutput: DbOutput = {
-  stdout: (text) => void process.stdout.write(text),
-  stderr: (text) => void process.stderr.write(text),
-};
-
 /** An error that ends the command with one line. */
 class DbFault extends Error {}
 
@@ -96,10 +86,10 @@ interface ReadFile {
 }
 
 class DbRun {
-  readonly #output: DbOutput;
+  readonly #output: CommandOutput;
   readonly #scratch: string;
 
-  constructor(output: DbOutput, scratch: string) {
+  constructor(output: CommandOutput, scratch: string) {
     this.#output = output;
     this.#scratch = scratch;
   }

@@ -10,6 +10,7 @@ import { listenerName } from '../../config/reload-diff.js';
 import type { ListenerSettings } from '../../config/settings.js';
 import { nodeConfigSource } from '../../runtime/shared/node-config-source.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
+import { type CommandOutput, standardOutput } from './command-output.js';
 
 const STATUS_USAGE = `Usage: midge status --config FILE [--user NAME] [--check]
 
@@ -27,12 +28,6 @@ const EXIT_FAULT = 3;
 
 /** Milliseconds for the whole answer: a broker that is well has it sooner. */
 const ANSWER_MS = 5000;
-
-/** The command's standard output and error. */
-export interface StatusOutput {
-  stdout: (text: string) => void;
-  stderr: (text: string) => void;
-}
 
 export interface StatusCommand {
   config: string;
@@ -57,7 +52,7 @@ interface Status {
 export async function runStatusCommand(
   args: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
-  output: StatusOutput = standardOutput,
+  output: CommandOutput = standardOutput,
 ): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
     output.stdout(STATUS_USAGE);
@@ -91,11 +86,6 @@ export async function runStatusCommand(
   }
 }
 
-const standardOutput: StatusOutput = {
-  stdout: (text) => void process.stdout.write(text),
-  stderr: (text) => void process.stderr.write(text),
-};
-
 /** @returns `null` if they are wrong */
 export function parseStatusArguments(args: readonly string[]): StatusCommand | null {
   const options = new Map<string, string>();
@@ -120,7 +110,7 @@ function chooseListener(listeners: readonly ListenerSettings[]): ListenerSetting
   return usable.find(({ socketPath }) => socketPath !== undefined) ?? usable[0] ?? null;
 }
 
-async function check(listener: ListenerSettings, output: StatusOutput): Promise<number> {
+async function check(listener: ListenerSettings, output: CommandOutput): Promise<number> {
   const { status, body } = await ask(listener, '/readyz', undefined);
   if (status === 200) output.stdout('ready\n');
   else output.stdout(`not ready: ${body.trimEnd().replaceAll('\n', ', ')}\n`);
@@ -131,7 +121,7 @@ async function show(
   listener: ListenerSettings,
   user: string | undefined,
   environment: NodeJS.ProcessEnv,
-  output: StatusOutput,
+  output: CommandOutput,
 ): Promise<number> {
   const login = user === undefined ? undefined : `${user}:${environment.MIDGE_PASSWORD ?? ''}`;
   const { status, body } = await ask(listener, '/api/v1/status', login);
