@@ -8,7 +8,7 @@ export function metricsPage(): string {
     'Generated from `src/sys/metrics.ts`; change that, then run `npm run generate`.',
     '',
     'An HTTP listener ([Listeners](listeners.md#http)) answers `/metrics` with the figures that `$SYS` shows, too. They are',
-    'read at that moment; who does not ask costs nothing. The number of series does not depend on clients or topics.',
+    'read at that moment, and cost nothing without a request. The number of series does not depend on clients or topics.',
     '',
     '```yaml',
     'scrape_configs:',

@@ -219,7 +219,7 @@ export class Authenticator {
     const stored = entry?.stored ?? decoy;
     const { password } = request;
     if (password === undefined) return refused(`user "${username}" sent no password`);
-    // Never right, also if the file has its hash [mosq: password_file].
+    // Never right, even if the file has its hash [mosq: password_file].
     if (password.length === 0) return refused(`user "${username}" sent an empty password`);
     if (stored === null) return refused(`user "${username}" is unknown`);
     if (this.#hashes.isFull && !isKnown)

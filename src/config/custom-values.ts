@@ -72,7 +72,7 @@ function bridgeAddresses(raw: RawValue): Parsed<readonly BridgeAddress[]> {
   return accepted(addresses, remarks);
 }
 
-/** [mosq: address] The last colon separates the port, also if it was meant as a part of an IPv6 address. */
+/** [mosq: address] The last colon separates the port, even if it was meant as a part of an IPv6 address. */
 function bridgeAddress(raw: RawValue, word: string): Parsed<BridgeAddress> {
   const colon = word.lastIndexOf(':');
   if (colon === -1) return accepted({ host: word, port: bridgePortDefault });

@@ -8,7 +8,7 @@ import type { Place } from './config-messages.js';
 import type { OptionName } from './option-schema.js';
 import type { PluginOption } from './settings.js';
 
-/** Values of options, and where each was last given (also if its value was refused). */
+/** Values of options, and where each was last given (even if its value was refused). */
 export interface Section {
   /** By the options' names in code. */
   readonly values: Record<string, unknown>;

@@ -109,7 +109,7 @@ function removeOldSocket(path: string): void {
   } catch {}
 }
 
-/** Node says that a socket's folder is closed also if there is no such folder, or the rest of it is a file. */
+/** Node says that a socket's folder is closed to us even if there is no such folder, or part of its path is a file. */
 function withTrueReason(error: NodeJS.ErrnoException, address: ListenAddress): Error {
   if (address.family !== 'unix' || error.code !== 'EACCES' || existsSync(dirname(address.path))) return error;
   return Object.assign(error, { code: 'ENOENT', errno: -constants.errno.ENOENT });

@@ -51,11 +51,11 @@ export interface ClientsAnswer {
 
 /** Everything about one client. */
 export interface ClientDetails extends ClientRow {
-  /** Index of the listener through which it came last; `null` = not known, after a restart. */
+  /** Index of the listener through which it came last; `null` = not known. */
   listener: number | null;
   /** Seconds the session outlives its connection; 4294967295 = it never ends. */
   sessionExpiryInterval: number;
-  /** ISO 8601, as all times; `null` where it does not apply. */
+  /** ISO 8601, as all times; `null` if it does not apply. */
   connectedAt: string | null;
   lastReceivedAt: string | null;
   disconnectedAt: string | null;

@@ -31,7 +31,7 @@ export class Session implements SubscribedSession, OutboundOwner {
   readonly clientId: string;
   version: ProtocolVersion;
   username: string | undefined = undefined;
-  /** Index of the listener through which the client came last; `null` = not known, after a restart. */
+  /** Index of the listener through which the client came last; `null` = not known, or a bridge. */
   listener: number | null = null;
   /** `null`: the client may read everything. They stay in force while the client is away. */
   rights: TopicRights | null = null;

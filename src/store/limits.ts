@@ -18,7 +18,7 @@ export const RETRY_MS_MAX = 10_000;
 
 assert(RETRY_MS <= RETRY_MS_MAX, 'the wait for another try grows');
 
-/** Bytes of a page, also if the kernel's are larger (16 KiB on a Pi 5): a lone commit would write three times as much. */
+/** Bytes of a page, even if the kernel's are larger (16 KiB on a Pi 5): a lone commit would write three times as much. */
 export const PAGE_SIZE = 4096;
 
 /** Bytes of a queue's record; larger records get pages of their own, which would be written and read apart. */

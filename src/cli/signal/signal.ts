@@ -20,7 +20,7 @@ function run(args: readonly string[]): number {
   }
   const { target, signal } = command;
   for (const pid of target === 'all' ? brokerProcesses() : [target]) send(pid, signal);
-  return 0; // as Mosquitto, also if a process is gone
+  return 0; // as Mosquitto, even if a process is gone
 }
 
 function send(pid: number, signal: SignalName): void {

@@ -47,7 +47,7 @@ export class SysPublisher {
     this.#publish();
   }
 
-  /** What the tree would show now, as numbers by topic; also if `sys_interval 0` publishes nothing. */
+  /** What the tree would show now, as numbers by topic; even if `sys_interval 0` publishes nothing. */
   numbers(): Record<string, number> {
     return this.#tree.numbers(this.readings(), Date.now());
   }

@@ -1,4 +1,4 @@
-/** Questions that main puts to all workers at once. Who does not answer in time is left out, and named. */
+/** Questions that main puts to all workers at once. A worker that does not answer in time is left out, and named. */
 import type { WorkerAnswer, WorkerQuestion } from '../../routing/client-questions.js';
 import type { WorkerHandle } from './worker-handle.js';
 

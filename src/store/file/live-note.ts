@@ -2,7 +2,7 @@
  * A note beside the live store in memory: to which saved file it belongs. After a kill the live store is used only
  * with the very file that it was made from or saved to; who puts back a backup gets the backup.
  *
- * It is one page, which is written over: a save has to succeed also if the memory is full. No kill comes between the
+ * It is one page, which is written over: a save has to succeed even if the memory is full. No kill comes between the
  * bytes of a page, and a power cut leaves no memory.
  */
 import { closeSync, constants, openSync, readFileSync, rmSync, writeSync } from 'node:fs';

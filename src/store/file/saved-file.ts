@@ -182,7 +182,7 @@ export class SavedFile {
     return goesAside && label !== undefined ? { label, path: asidePath } : undefined;
   }
 
-  /** Ours may be replaced also if somebody has made it unreadable. */
+  /** Ours may be replaced even if somebody has made it unreadable. */
   #kindOfOurs(): FileKind {
     try {
       return this.#kind();

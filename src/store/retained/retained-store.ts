@@ -207,7 +207,7 @@ class RetainedChange extends Change {
   override committed(): void {
     // In so long a time another thread may have cleared the topic, and its list may have been worked off for good.
     const isLate = this.#tailAssumedAt !== 0 && performance.now() - this.#tailAssumedAt > COMMIT_MS_MAX;
-    if (isLate) this.#store.doubtTail(this.topic); // also if a later value waits, which finds the topic there
+    if (isLate) this.#store.doubtTail(this.topic); // even if a later value waits, which finds the topic there
     if (this.settled) this.#store.settled(this.topic);
   }
 }

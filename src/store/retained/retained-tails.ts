@@ -53,7 +53,7 @@ export class RetainedTails {
   readonly #environment: Environment;
   /** When each of the lists was seen first, by its key, on the clock of `performance.now()`. */
   #seen = new Map<string, number>();
-  /** Of all lists at the last tick. */
+  /** Bytes of all lists at the last tick. */
   #bytes = 0;
   /** Ticks since which there have been lists. */
   #waited = 0;

@@ -142,7 +142,7 @@ export class QueueEntry extends Change implements QueuedContent {
 
   /**
    * Gives the message the name under which other threads note who has it. The commit that removes the entry removes
-   * their notes, also if it is gone already and the commit is yet to come.
+   * their notes, even if it is gone already and the commit is yet to come.
    */
   nameForOthers(): string {
     this.#hasNotes = true;
