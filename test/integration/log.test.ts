@@ -147,12 +147,17 @@ describe('syslog(3)', () => {
   test('gets each line under the name mosquitto with the process id, and the last ones at the end', async (t) => {
     const program = run(
       t,
-      `const openForTest = (facility) => openSyslog(facility, ${LOG_PERROR});
+      `let sent = 0;
+       const openForTest = (facility) => {
+         const syslog = openSyslog(facility, ${LOG_PERROR});
+         const sendAside = (priority, text, done) => syslog.sendAside(priority, text, () => ((sent += 1), done()));
+         return { sendAside, send: syslog.send };
+       };
        const options = { ...bootstrapLogOptions, logDest: [{ kind: 'syslog' }], logTimestamp: false, logFacility: 1 };
        const log = new Logger(options, { openSyslog: openForTest });
        log.write('notice', 'Client %s%n 100% disconnected.');
        for (let n = 0; n < 50; n += 1) log.write('notice', 'line ' + n);
-       await new Promise((resolve) => setTimeout(resolve, 50));
+       while (sent < 51) await new Promise((resolve) => setTimeout(resolve, 1));
        globalThis.gc?.();
        log.write('error', 'before the end');
        log.write('error', 'the end');
