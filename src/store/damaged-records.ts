@@ -5,15 +5,15 @@
 import type { Environment, TableName } from './environment.js';
 import type { DamagedRecordError } from './record-bytes.js';
 
-/** Where a damaged record was found. */
-export interface DamagedPlace {
+/** A damaged record, and the table and key under which it was found. */
+export interface LocatedRecord {
   table: TableName;
   key: Uint8Array;
   value: Uint8Array;
 }
 
-/** Hears of a record that does not read; the store goes on without it. Without a place the record stays where it is. */
-export type DamageListener = (error: DamagedRecordError, place?: DamagedPlace) => void;
+/** Hears of a record that does not read; the store goes on without it. A record whose key is not known stays in its table. */
+export type DamageListener = (error: DamagedRecordError, located?: LocatedRecord) => void;
 
 export class DamagedRecords {
   readonly #environment: Environment;
@@ -25,13 +25,13 @@ export class DamagedRecords {
   }
 
   /** @returns false if it is being set aside already */
-  setAside({ table, key, value }: DamagedPlace): boolean {
+  setAside({ table, key, value }: LocatedRecord): boolean {
     const name = `${table} ${Buffer.from(key).toString('hex')}`;
     if (this.#moving.has(name)) return false;
     this.#moving.add(name);
-    const place = { table, key: Buffer.from(key), value: Buffer.from(value.subarray(0, value.length)) };
+    const copy = { table, key: Buffer.from(key), value: Buffer.from(value.subarray(0, value.length)) };
     setImmediate(() => {
-      this.#move(place)
+      this.#move(copy)
         .catch(() => {}) // it will be found again
         .finally(() => this.#moving.delete(name));
     });

@@ -75,7 +75,8 @@ function isSynced(mode: StoreMode): boolean {
   return mode === 'durable' || mode === 'deferred';
 }
 
-interface FilePlace {
+/** Which file a path leads to. */
+interface OpenFile {
   device: number;
   inode: number;
 }
@@ -95,7 +96,7 @@ export class Environment implements Committer {
   /** LMDB could not do a commit. */
   #hasFailed = false;
   /** Device and inode of the file that is open; `null` if nobody minds what becomes of its name. */
-  readonly #place: FilePlace | null;
+  readonly #openFile: OpenFile | null;
 
   /**
    * Opens the file, and makes it if there is none. Must be complete before a worker may be terminated: LMDB
@@ -110,7 +111,7 @@ export class Environment implements Committer {
     this.#root = open<Buffer, Uint8Array>(openOptions(path, mode));
     handleLostRejections(this.#root);
     this.room = new Room(path, { freeWithin: () => this.#freeBytes(), fileBytes: () => this.bytes });
-    this.#place = isSynced(mode) ? placeOf(path) : null;
+    this.#openFile = isSynced(mode) ? fileAt(path) : null;
     if (isWhole) this.#expectTables();
     const tables = TABLE_NAMES.map((name) => [name, this.#openTable(name)] as const);
     this.tables = Object.fromEntries(tables) as Record<TableName, Table>;
@@ -147,9 +148,9 @@ export class Environment implements Committer {
 
   /** Whether what is written on the disk can still be found there: not when the file is removed or replaced. */
   get isFileLost(): boolean {
-    if (this.#place === null) return false;
-    const found = placeOf(this.path);
-    return found === null || found.device !== this.#place.device || found.inode !== this.#place.inode;
+    if (this.#openFile === null) return false;
+    const found = fileAt(this.path);
+    return found === null || found.device !== this.#openFile.device || found.inode !== this.#openFile.inode;
   }
 
   ensureRoom(changes: number, bytes: number, grows?: boolean): void {
@@ -248,7 +249,7 @@ export class Environment implements Committer {
 }
 
 /** @returns `null` if it is not there, or in a folder that is closed to us */
-function placeOf(path: string): FilePlace | null {
+function fileAt(path: string): OpenFile | null {
   try {
     const { dev, ino } = statSync(path);
     return { device: dev, inode: ino };

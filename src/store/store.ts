@@ -65,8 +65,8 @@ export class Store {
       ...(options.onRecovery && { onRecovery: options.onRecovery }),
     });
     const damagedRecords = new DamagedRecords(environment);
-    const onDamage: DamageListener = (error, place) => {
-      if (place === undefined || damagedRecords.setAside(place)) options.onDamage?.(error);
+    const onDamage: DamageListener = (error, located) => {
+      if (located === undefined || damagedRecords.setAside(located)) options.onDamage?.(error);
     };
     const sharedMessages = new SharedMessages(environment, batcher);
     const sweeper = new SessionSweeper(environment, batcher, sharedMessages);

@@ -1,8 +1,8 @@
 /**
  * Copies the live store in memory to the saved file.
  *
- *   compact copy beside the file → sync → hash → note both files beside the live store
- *   → make the present file the previous save → rename → sync the folder → note the new file
+ *   compact copy beside the file → sync → hash → stamp the live store with both files
+ *   → make the present file the previous save → rename → sync the folder → stamp it with the new file
  *
  * Clients do not wait for it: the copy is made from a snapshot by another thread, and the hash, which takes longer, at
  * a tenth of a core. A process of its own at a low priority would delay them longer: its start and its end cost more
@@ -14,7 +14,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Environment } from '../environment.js';
-import { LiveNote } from './live-note.js';
+import { LiveStamp } from './live-stamp.js';
 import {
   type FileIdentity,
   type FilePutAside,
@@ -40,7 +40,7 @@ export class LiveSaver {
   isHurried = false;
   readonly #environment: Environment;
   readonly #saved: SavedFile;
-  readonly #note: LiveNote;
+  readonly #stamp: LiveStamp;
   readonly #now: () => number;
   #savedTransaction: number | undefined;
   /** What the live store was made from, or saved to last. */
@@ -50,7 +50,7 @@ export class LiveSaver {
   constructor(environment: Environment, saved: SavedFile, now: () => number) {
     this.#environment = environment;
     this.#saved = saved;
-    this.#note = new LiveNote(environment.path);
+    this.#stamp = new LiveStamp(environment.path);
     this.#now = now;
     this.#ours = saved.identity();
   }
@@ -71,14 +71,14 @@ export class LiveSaver {
       const sha256 = await hashOf(path, (workedMs) => this.#rest(workedMs));
       const coming = this.#saved.identityOf(path)!;
       const present = this.#saved.identity();
-      this.#note.write([present ?? null, coming]);
+      this.#stamp.write([present ?? null, coming]);
       const putAside = await this.#saved.replace(
         path,
         sha256,
         this.#now(),
         sameIdentity(present, this.#ours),
       );
-      this.#note.write([coming]);
+      this.#stamp.write([coming]);
       this.#ours = coming;
       this.#savedTransaction = transaction;
       return { bytes: coming.bytes, putAside };

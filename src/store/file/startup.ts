@@ -31,7 +31,7 @@ import { dirname, join } from 'node:path';
 import type { StandIn, StoreMode } from '../../model/store-mode.js';
 import { copyStore, Environment } from '../environment.js';
 import { existingLiveFolders, findLiveFolder, type LiveFolder } from './live-folder.js';
-import { LiveNote } from './live-note.js';
+import { LiveStamp } from './live-stamp.js';
 import { migrate } from './migrations.js';
 import { Recovery } from './recovery.js';
 import { hashOf, SavedFile, syncFile, syncFolder, UnreadableFileError } from './saved-file.js';
@@ -171,7 +171,7 @@ class Startup {
     for (const folder of folders) this.#has(folder);
     for (const folder of folders) {
       const live = join(folder.path, LIVE_NAME);
-      if (existsSync(live) && (await this.#takeLive(live, new LiveNote(live))))
+      if (existsSync(live) && (await this.#takeLive(live, new LiveStamp(live))))
         return this.#autosave(live, true);
     }
     for (const { release } of this.#folders.splice(0)) release();
@@ -189,7 +189,7 @@ class Startup {
     const live = join(folder, LIVE_NAME);
     removeStore(live);
     const isImport = this.#saved.kind() === 'mosquitto';
-    await this.#makeLive(folder, live, new LiveNote(live));
+    await this.#makeLive(folder, live, new LiveStamp(live));
     return this.#autosave(live, isImport);
   }
 
@@ -207,9 +207,9 @@ class Startup {
   }
 
   /** @returns whether the live store of a killed broker can be used; if not, it is out of the way */
-  async #takeLive(live: string, note: LiveNote): Promise<boolean> {
+  async #takeLive(live: string, stamp: LiveStamp): Promise<boolean> {
     const present = this.#saved.identityOrThrow();
-    if (!note.names(present)) {
+    if (!stamp.names(present)) {
       this.#putLiveStoreAside(live, 'unsaved', 'The saved file was exchanged while the broker was down.');
       return false;
     }
@@ -223,14 +223,14 @@ class Startup {
     return false;
   }
 
-  /** Makes a live store of the saved state, if there is any. It appears whole, and not before its note. */
-  async #makeLive(folder: string, live: string, note: LiveNote): Promise<void> {
+  /** Makes a live store of the saved state, if there is any. It appears whole, and not before its stamp. */
+  async #makeLive(folder: string, live: string, stamp: LiveStamp): Promise<void> {
     const scratch = join(folder, 'scratch');
     rmSync(scratch, { recursive: true, force: true });
     mkdirSync(scratch, { mode: 0o700 });
     try {
       const made = await this.#copyOfSaved(scratch);
-      note.write([this.#saved.identity() ?? null]);
+      stamp.write([this.#saved.identity() ?? null]);
       if (made !== undefined) renameSync(made, live);
     } finally {
       rmSync(scratch, { recursive: true, force: true });
@@ -276,7 +276,7 @@ class Startup {
     const live = join(folder, LIVE_NAME);
     removeStore(live);
     try {
-      await this.#makeLive(folder, live, new LiveNote(live));
+      await this.#makeLive(folder, live, new LiveStamp(live));
     } catch (error) {
       if (error instanceof UnreadableFileError) return this.#standIn(why);
       throw error;
@@ -303,7 +303,7 @@ class Startup {
     const live = join(folder, LIVE_NAME);
     removeStore(live);
     const standIn: StandIn = isReadable(this.#saved.path) ? 'copy' : 'blind';
-    if (standIn === 'copy') await this.#makeLive(folder, live, new LiveNote(live));
+    if (standIn === 'copy') await this.#makeLive(folder, live, new LiveStamp(live));
     const mode = standIn === 'copy' ? 'autosave' : 'transient';
     await openOnce(live, mode);
     this.#alarm(`Error: ${why.message}. ${WHILE_STANDING_IN[standIn]}`);

@@ -139,8 +139,8 @@ export class RetainedStore implements WalkSource {
     } catch (error) {
       if (!(error instanceof DamagedRecordError)) throw error;
       into.expiresAt = 0; // of what nothing more is known
-      const place = key === null ? undefined : { table: 'retained' as const, key, value: record };
-      this.#context.onDamage(error, place);
+      const located = key === null ? undefined : { table: 'retained' as const, key, value: record };
+      this.#context.onDamage(error, located);
       return false;
     }
   }

@@ -45,7 +45,7 @@ export interface EntryQueue {
   readonly hasEnded: boolean;
   keyOf(sequence: number): Buffer;
   /** Finds a record for an entry that is written for the first time; that record takes it. */
-  place(entry: QueueEntry): QueueRecord;
+  recordFor(entry: QueueEntry): QueueRecord;
   /** The entry is gone before its first write. */
   forget(entry: QueueEntry): void;
   /** All entries of the record are gone, in the store too. */
@@ -194,7 +194,7 @@ export class QueueEntry extends Change implements QueuedContent {
     const shared = this.#shared;
     if (this.#phase === 'fresh') {
       if (shared !== null) this.sharedId = sharedMessages.share(shared);
-      this.#becomeRecorded(this.#queue.place(this));
+      this.#becomeRecorded(this.#queue.recordFor(this));
     }
     if (shared !== null && this.sharedId !== null) {
       sharedMessages.write(shared, this.sharedId, this.#queue.keyOf(this.sequence));

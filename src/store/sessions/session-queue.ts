@@ -180,7 +180,7 @@ export class SessionQueue implements EntryQueue {
   }
 
   /** Finds a record for an entry that is written for the first time. */
-  place(entry: QueueEntry): QueueRecord {
+  recordFor(entry: QueueEntry): QueueRecord {
     if (this.#open === null || !this.#open.take(entry)) {
       this.#open = new QueueRecord(this, entry.sequence);
       const fits = this.#open.take(entry);
@@ -292,7 +292,7 @@ export class SessionQueue implements EntryQueue {
       return this.context.sharedMessages.read(id);
     } catch (error) {
       if (!(error instanceof DamagedRecordError)) throw error;
-      this.context.onDamage(error, this.context.sharedMessages.placeOf(id));
+      this.context.onDamage(error, this.context.sharedMessages.locate(id));
       return undefined;
     }
   }

@@ -102,8 +102,11 @@ export class SessionStore {
   #subscriptionsOf(key: Buffer): SubscriptionRecord[] {
     const { subscriptions } = this.#context.environment.tables;
     const found: SubscriptionRecord[] = [];
-    for (const { key: place, value } of subscriptions.getRange({ start: key, end: prefixEnd(key) })) {
-      const subscription = this.#guard('subscriptions', place as Buffer, value, decodeSubscription);
+    for (const { key: subscriptionKey, value } of subscriptions.getRange({
+      start: key,
+      end: prefixEnd(key),
+    })) {
+      const subscription = this.#guard('subscriptions', subscriptionKey as Buffer, value, decodeSubscription);
       if (subscription !== undefined) found.push(subscription);
     }
     return found;

@@ -8,7 +8,7 @@
  */
 import { NO_BYTES } from '../../base/no-bytes.js';
 import type { Publication } from '../../mqtt/publication.js';
-import type { DamagedPlace } from '../damaged-records.js';
+import type { LocatedRecord } from '../damaged-records.js';
 import type { Environment, Table } from '../environment.js';
 import { MessageIds, prefixEnd, referenceKey } from '../keys.js';
 import { REPEATED_BYTES_MAX } from '../limits.js';
@@ -75,8 +75,8 @@ export class SharedMessages {
     return decodeMessage(record);
   }
 
-  /** Where a message is that does not read; `undefined` if it is missing. */
-  placeOf(id: Buffer): DamagedPlace | undefined {
+  /** The record of a message that does not read; `undefined` if it is missing. */
+  locate(id: Buffer): LocatedRecord | undefined {
     const value = this.#messages.getBinary(id);
     return value && { table: 'messages', key: id, value };
   }

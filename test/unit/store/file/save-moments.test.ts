@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { LiveNote } from '../../../../src/store/file/live-note.js';
+import { LiveStamp } from '../../../../src/store/file/live-stamp.js';
 import { hashOf, SavedFile } from '../../../../src/store/file/saved-file.js';
 import { BrokerRuns } from '../../../support/brokers/broker-runs.js';
 import { publication, temporaryFolder } from '../../../support/store/stores.js';
@@ -82,7 +82,7 @@ describe('the moments of a save', () => {
       const saved = new SavedFile(runs.path);
       const coming = `${runs.path}.coming`;
       copyFileSync(runs.path, coming);
-      new LiveNote(run.prepared.path).write([saved.identity()!, saved.identityOf(coming)!]);
+      new LiveStamp(run.prepared.path).write([saved.identity()!, saved.identityOf(coming)!]);
       if (renamed) await saved.replace(coming, 'hash', runs.now);
       const next = await runs.start();
       assert.deepEqual(next.names(), ['one', 'three', 'two']);

@@ -1,6 +1,6 @@
 /**
- * A note beside the live store in memory: to which saved file it belongs. After a kill the live store is used only
- * with the very file that it was made from or saved to; who puts back a backup gets the backup.
+ * The live store's stamp: a file beside it in memory that says which saved file it belongs to. After a kill the live
+ * store is used only with the very file that it was made from or saved to; whoever puts back a backup gets the backup.
  *
  * It is one page, which is written over: a save has to succeed even if the memory is full. No kill comes between the
  * bytes of a page, and a power cut leaves no memory.
@@ -10,7 +10,7 @@ import { type FileIdentity, sameIdentity } from './saved-file.js';
 
 const NOTE_BYTES = 4096;
 
-export class LiveNote {
+export class LiveStamp {
   readonly #path: string;
 
   constructor(livePath: string) {
@@ -37,7 +37,7 @@ export class LiveNote {
       const files = JSON.parse(readFileSync(this.#path, 'utf8')) as (FileIdentity | null)[];
       return files.some((named) => sameIdentity(named ?? undefined, file));
     } catch {
-      return false; // no note, no claim
+      return false; // without a stamp it belongs to no file
     }
   }
 
