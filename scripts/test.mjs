@@ -39,15 +39,18 @@ const sharingFolders = [
   'cli',
   'client',
   'config',
+  'http-api',
+  'log',
   'mosquitto-db',
   'mqtt',
   'routing',
   'runtime',
   'session',
   'sys',
+  'system',
   'topic',
 ].map((name) => join(testFolder, 'unit', name));
-sharingFolders.push(join(testFolder, 'conformance'));
+sharingFolders.push(join(testFolder, 'conformance'), join(testFolder, 'tidy'));
 /** They import the others, for another purpose than to run them. */
 const filesAlone = [join(testFolder, 'conformance', 'coverage.test.js')];
 /** Test files that take more than ten seconds, the longest first. One that is missing here is only begun later. */
