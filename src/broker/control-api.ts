@@ -16,7 +16,7 @@ export function isControlTopic(topic: string): boolean {
   return topic.startsWith('$CONTROL/');
 }
 
-/** @param from who asks; `null` for a will, which nobody waits for the answer of */
+/** @param from who asks; `null` if nobody waits for the answer */
 export function answerControl(broker: Broker, request: Publication, from: Session | null): void {
   if (from === null) return;
   const topic = `${request.topic}/response`;

@@ -12,7 +12,7 @@ import { answerControl, isControlTopic } from './control-api.js';
 
 /**
  * Sends a message to everyone it is for, on this worker and the others.
- * @param from the publisher's session; `null` for wills and the broker's own messages
+ * @param from the publisher's session; `null` for the broker's own messages, and for those of another worker
  * @returns whether any subscription matched
  */
 export function routePublication(
@@ -39,9 +39,14 @@ export function routePublication(
   return route.subscriptions.length > 0 || route.remote !== 0 || groups.length > 0;
 }
 
-/** Publishes a message of the broker itself, or a will. */
+/** Publishes a will. @param from the session of its client, if there is one */
+export function publishOf(broker: Broker, publication: Publication, from: Session | null): void {
+  routePublication(broker, broker.routes.routeOf(publication.topic), publication, from);
+}
+
+/** Publishes a message of the broker itself. */
 export function publishOwn(broker: Broker, publication: Publication): void {
-  routePublication(broker, broker.routes.routeOf(publication.topic), publication, null);
+  publishOf(broker, publication, null);
 }
 
 /** To this worker's own subscriptions. */

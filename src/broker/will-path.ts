@@ -2,7 +2,7 @@
 import { OPEN_ACL } from '../auth/acl-check.js';
 import type { Session } from '../session/session.js';
 import type { Broker } from './broker.js';
-import { publishOwn } from './route-publication.js';
+import { publishOf } from './route-publication.js';
 import { type PreparedWill, willRecord } from './wills.js';
 
 /** A connection ended without DISCONNECT, or asked for its will: it is published now or after its delay [MQTT-3.1.2-8]. */
@@ -33,10 +33,12 @@ export function publishWill(broker: Broker, clientId: string, will: PreparedWill
 function publishNow(broker: Broker, clientId: string, will: PreparedWill): void {
   if (will.expiry !== 0) will.publication.expiresAt = broker.now + will.expiry * 1000;
   broker.directory.willDone(clientId, will.claim);
-  broker.sessions.get(clientId)?.storage?.update({ will: undefined });
+  const session = broker.sessions.get(clientId);
+  session?.storage?.update({ will: undefined });
   if (will.publication.retain && !broker.settings.retainAvailable) return;
   if (!mayPublish(broker, clientId, will)) return;
-  publishOwn(broker, will.publication);
+  // A subscription of its own with No Local does not get it [MQTT-3.8.3-3].
+  publishOf(broker, will.publication, session ?? null);
 }
 
 /** Asked when the will is sent, because rights may have changed since CONNECT. */

@@ -88,7 +88,8 @@ export interface OutboundEvents {
 interface UnsentMessage {
   packetId: number;
   message: OutgoingMessage;
-  stored: boolean;
+  /** It leaves as soon as those in front of it have left. */
+  isReady: boolean;
 }
 
 /** A message taken back from a session that ends, for another member of the shared subscription. */
@@ -116,7 +117,7 @@ export class Outbound {
   /** Those of them that are to be sent again, and are still in flight. */
   #unsent: NumberMap<true> = NONE;
   readonly #queue = new OutgoingQueue();
-  /** In flight, but not sent before they are stored. */
+  /** In flight, but not sent before they are stored; messages of QoS 1 if such a one is in front of them. */
   readonly #awaitingStore = new RingQueue<UnsentMessage>();
 
   constructor(owner: OutboundOwner, limits: SessionLimits, events: OutboundEvents) {
@@ -385,15 +386,15 @@ export class Outbound {
     shared: Subscription | null,
   ): void {
     const packetId = this.nextPacketId();
-    const storeFirst = this.#storage !== null && qos === 2;
-    if (!storeFirst && !peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
+    const waits = this.#waitsForStore(qos);
+    if (!waits && !peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) {
       this.#owner.dropped('too large');
       return;
     }
-    const mark = storeFirst ? this.#events.markWithin() : 0;
+    const mark = waits && qos === 2 ? this.#events.markWithin() : 0;
     const storage = this.#storage;
     const state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
-    const isSentAgain = storeFirst || this.#owner.outlivesConnection || shared !== null;
+    const isSentAgain = waits || this.#owner.outlivesConnection || shared !== null;
     const message = new OutgoingMessage(
       isSentAgain ? publication.toOwned() : null,
       publication.payloadLength,
@@ -404,7 +405,7 @@ export class Outbound {
       null,
     );
     message.state = state;
-    message.sent = !storeFirst;
+    message.sent = !waits;
     if (storage !== null) {
       const subscriptionIds = identifiers ?? NO_IDENTIFIERS;
       const delivery = { state, packetId, qos, retain, dup: false, subscriptionIds } as const;
@@ -412,40 +413,45 @@ export class Outbound {
       message.entry = storage.append(publication, delivery, qos === 1 ? 'passing' : 'waiting');
     }
     this.#putInflight(packetId, message);
-    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
+    if (waits) this.#sendWhenStored(packetId, message, mark);
   }
 
   /** The message has waited, and it is its turn. */
   #sendQueued(peer: Peer, publication: Publication, message: OutgoingMessage): void {
     const packetId = this.nextPacketId();
     const { qos, retain, identifiers, entry, dup } = message;
-    const storeFirst = this.#storage !== null && qos === 2;
-    if (!storeFirst && !peer.sendPublish(publication, qos, retain, dup, packetId, identifiers)) {
+    const waits = this.#waitsForStore(qos);
+    if (!waits && !peer.sendPublish(publication, qos, retain, dup, packetId, identifiers)) {
       entry?.remove();
       this.#owner.dropped('too large');
       return;
     }
-    const mark = storeFirst ? this.#events.markWithin() : 0;
+    const mark = waits && qos === 2 ? this.#events.markWithin() : 0;
     message.state = qos === 1 ? 'awaiting PUBACK' : 'awaiting PUBREC';
-    message.sent = !storeFirst;
+    message.sent = !waits;
     // A stored session that ends with this connection still needs what is not sent yet.
-    if (!storeFirst && !this.#owner.outlivesConnection && message.shared === null) message.publication = null;
+    if (!waits && !this.#owner.outlivesConnection && message.shared === null) message.publication = null;
     // Most are acknowledged at once. After a kill those that are not are sent once more, marked as duplicates.
     if (qos === 1) entry?.updateLater(message.state, packetId);
     else entry?.update({ state: message.state, packetId });
     this.#putInflight(packetId, message);
-    if (storeFirst) this.#sendWhenStored(packetId, message, mark);
+    if (waits) this.#sendWhenStored(packetId, message, mark);
   }
 
   /**
    * A QoS 2 message leaves when it is stored. Sent before that, it could come again under another packet id after
-   * a crash: its publisher has no PUBCOMP yet and releases it once more.
+   * a crash: its publisher has no PUBCOMP yet and releases it once more. A QoS 1 message does not overtake it.
    */
+  #waitsForStore(qos: Qos): boolean {
+    return this.#storage !== null && (qos === 2 || this.#awaitingStore.length > 0);
+  }
+
   #sendWhenStored(packetId: number, message: OutgoingMessage, mark: number): void {
-    const unsent = { packetId, message, stored: false };
+    const unsent = { packetId, message, isReady: message.qos === 1 };
     this.#awaitingStore.push(unsent);
+    if (unsent.isReady) return;
     this.#events.whenSettled(mark, () => {
-      unsent.stored = true;
+      unsent.isReady = true;
       this.#sendStored();
     });
   }
@@ -453,10 +459,10 @@ export class Outbound {
   /** In their order, whatever was stored first [MQTT-4.6.0-6]. */
   #sendStored(): void {
     const inFlight = this.#inflight.size;
-    for (let next = this.#awaitingStore.peek(); next?.stored; next = this.#awaitingStore.peek()) {
+    for (let next = this.#awaitingStore.peek(); next?.isReady; next = this.#awaitingStore.peek()) {
       this.#awaitingStore.shift();
       const { packetId, message } = next;
-      const { publication, qos, retain, identifiers } = message;
+      const { publication, qos, retain, dup, identifiers } = message;
       if (this.#inflight.get(packetId) !== message || publication === null) continue;
       message.sent = true;
       if (!this.#mayRead(publication)) {
@@ -464,7 +470,7 @@ export class Outbound {
         continue;
       }
       const { peer } = this;
-      if (peer === null || peer.sendPublish(publication, qos, retain, false, packetId, identifiers)) continue;
+      if (peer === null || peer.sendPublish(publication, qos, retain, dup, packetId, identifiers)) continue;
       this.#complete(packetId);
       this.#owner.dropped('too large');
     }

@@ -164,10 +164,22 @@ statement({ v5: '3.8.3-3' }, 'no local: what a client publishes does not come ba
 });
 
 statement({ v5: '3.8.3-3' }, 'no local also holds for a will, and for QoS 2', async (scene) => {
-  const client = await scene.connect();
+  const will = {
+    topic: scene.id,
+    payload: Buffer.from('will'),
+    qos: 1,
+    retain: false,
+    properties: {},
+  } as const;
+  const client = await scene.connectLasting(scene.id, { will });
   await client.subscribe(scene.id, 2, { noLocal: true });
   assert.equal(await client.publish(scene.id, 'own', { qos: 2 }), 0);
-  await client.expectSilence();
+  const watcher = await scene.connect();
+  await watcher.subscribe(scene.id);
+  client.destroy();
+  await watcher.expectPublish(scene.id, 'will');
+  const again = await scene.connectLasting(scene.id);
+  await again.expectSilence();
 });
 
 statement({ v5: '3.8.3-4' }, 'no local on a shared subscription is a protocol error', async (scene) => {

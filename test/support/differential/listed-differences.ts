@@ -33,6 +33,18 @@ export interface ListedDifference {
 
 const isClosed = (answers: string) => answers.endsWith('closed');
 const typeOf = (bytes: Buffer) => (bytes[0] ?? 0) >> 4;
+
+/** The packets of a step: malformed bytes may be more than one. */
+function packetsIn(bytes: Buffer): Buffer[] {
+  const packets: Buffer[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = endOfPacket(bytes, start);
+    packets.push(bytes.subarray(start, typeof end === 'number' ? end : undefined));
+    start = typeof end === 'number' ? end : bytes.length;
+  }
+  return packets;
+}
+
 const SUBSCRIBE = 8;
 const UNSUBSCRIBE = 10;
 const PINGREQ = 12;
@@ -90,6 +102,14 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
       typeOf(bytes) === 1 && ownMosquitto === 'closed' && /^\{"type":"connack".* closed$/.test(ownMidge),
   },
   {
+    name: 'a CONNECT before MQTT 5.0 with an empty client id, without clean session, and with another fault',
+    goesOn: true,
+    recognise: ({ bytes, ownMidge, ownMosquitto }) =>
+      typeOf(bytes) === 1 &&
+      ownMidge === 'closed' &&
+      /^\{"type":"connack","sessionPresent":false,"reasonCode":2,.* closed$/.test(ownMosquitto),
+  },
+  {
     name: 'a QoS 2 PUBLISH with the same packet id for the third time',
     recognise: ({ bytes, ownMidge, ownMosquitto }) =>
       (bytes[0]! & 0xf6) === 0x34 && /^\{"type":"pubrec"/.test(ownMidge) && isClosed(ownMosquitto),
@@ -110,8 +130,11 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
     name: 'wrong flags in the first byte of PUBACK, PUBREC, PUBCOMP or PINGREQ, or of an UNSUBSCRIBE of MQTT 3.1',
     recognise: ({ bytes, ownMidge }) =>
       isClosed(ownMidge) &&
-      (([4, 5, 7, PINGREQ].includes(typeOf(bytes)) && (bytes[0]! & 0x0f) !== 0) ||
-        (typeOf(bytes) === UNSUBSCRIBE && (bytes[0]! & 0x07) !== 2)),
+      packetsIn(bytes).some(
+        (packet) =>
+          ([4, 5, 7, PINGREQ].includes(typeOf(packet)) && (packet[0]! & 0x0f) !== 0) ||
+          (typeOf(packet) === UNSUBSCRIBE && (packet[0]! & 0x07) !== 2),
+      ),
   },
   {
     name: 'a PUBACK, PUBREC, PUBREL or PUBCOMP of MQTT 5.0 with a reason code that it cannot have',

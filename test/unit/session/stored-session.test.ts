@@ -88,6 +88,29 @@ test('QoS 2 reaches a client that comes back to its session and lets it end with
   assert.deepEqual(peer.takeShort(), ['queued#1', 'live#2']);
 });
 
+describe('QoS 1 behind QoS 2 that is not stored yet', () => {
+  test('leaves behind it', () => {
+    const { session, peer, settle } = storedSession(5);
+    deliver(session, 2, 'a');
+    deliver(session, 1, 'b');
+    assert.deepEqual(peer.takeShort(), []);
+    settle();
+    deliver(session, 1, 'c');
+    assert.deepEqual(peer.takeShort(), ['a#1', 'b#2', 'c#3']);
+  });
+
+  test('leaves behind it out of a queue, too', () => {
+    const { session, settle } = storedSession(5);
+    session.detach(0);
+    deliver(session, 2, 'a');
+    deliver(session, 1, 'b');
+    const peer = new TestPeer();
+    session.attach(peer, 0);
+    settle();
+    assert.deepEqual(peer.takeShort(), ['a#1', 'b#2']);
+  });
+});
+
 describe('a long queue', () => {
   for (const [sendMaximum, inFlight] of [
     [500, 500],
