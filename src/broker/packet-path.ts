@@ -74,9 +74,21 @@ function receivePacket(
     connection.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.oversizePacket });
     return;
   }
+  if (buffer[start]! >> 4 === PacketType.connect) {
+    refuseSecondConnect(connection);
+    return;
+  }
   const packet = decodePacket(buffer, start, bodyStart, end, connection.version, 'client');
   if (packet instanceof PacketError) connection.refusePacket(packet);
   else handle(connection, packet);
+}
+
+/** Whatever is in it, and the session stays [MQTT-3.1.0-2]. */
+function refuseSecondConnect(connection: Connection): void {
+  const { remoteAddress, remotePort } = connection.transport;
+  connection.broker.log.write('notice', lines.multipleConnects(remoteAddress, remotePort));
+  const { protocolError } = ReasonCode;
+  connection.close({ kind: 'refused', reasonCode: protocolError, reason: DisconnectReason.protocolError });
 }
 
 /**
@@ -189,14 +201,6 @@ function handle(connection: Connection, packet: Packet): void {
       return;
     case 'disconnect':
       receiveDisconnect(connection, packet.reasonCode, packet.properties.sessionExpiryInterval);
-      return;
-    case 'connect':
-      // [MQTT-3.1.0-2]
-      connection.broker.log.write(
-        'notice',
-        lines.multipleConnects(connection.transport.remoteAddress, connection.transport.remotePort),
-      );
-      connection.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.protocolError });
       return;
     case 'auth':
       // Re-authentication without an authentication method in CONNECT [MQTT-4.12.1-1].

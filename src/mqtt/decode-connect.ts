@@ -12,7 +12,7 @@ import type { ConnectPacket, Properties, ProtocolVersion, Qos, Will } from './pa
 import { readProperties } from './properties.js';
 import { ConnectReturnCode, ReasonCode } from './reason-codes.js';
 
-/** In the protocol level: the peer is a bridge [mosq: try_private]. */
+/** In the protocol level before MQTT 5.0: the peer is a bridge [mosq: try_private]. */
 const BRIDGE_BIT = 0x80;
 
 /** Bits of the connect flags [MQTT 5.0, 3.1.2.3]. */
@@ -72,10 +72,11 @@ function readProtocolLevel(reader: PacketReader): number {
   const name = readProtocolName(reader);
   const level = reader.byte();
   if (reader.error !== undefined) return 0;
+  const isBridge = (level & BRIDGE_BIT) !== 0;
   const version = level & ~BRIDGE_BIT;
-  const message = `CONNECT with invalid protocol version (${version}).`;
+  const message = `CONNECT with invalid protocol version (${level}).`;
   const reasonCode = ReasonCode.unsupportedProtocolVersion;
-  if (version < 3 || version > 5) {
+  if (version < 3 || version > 5 || (version === 5 && isBridge)) {
     reader.fail(new PacketError(reasonCode, message, { version: 5, connackCode: reasonCode }));
   } else if ((version === 3) !== (name === 'MQIsdp')) {
     const connackCode = ConnectReturnCode.unacceptableProtocolVersion;

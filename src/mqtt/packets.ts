@@ -82,7 +82,7 @@ export interface Will {
 export interface ConnectPacket {
   type: 'connect';
   version: ProtocolVersion;
-  /** Bit 7 of the protocol level byte: the peer is another broker's bridge [mosq: try_private]. */
+  /** Bit 7 of the protocol level byte: the peer is another broker's bridge, which MQTT 5.0 does not know [mosq: try_private]. */
   bridge: boolean;
   cleanStart: boolean;
   /** Seconds; 0 = off. */

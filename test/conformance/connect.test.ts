@@ -28,11 +28,24 @@ statement(
   },
 );
 
-statement({ v3: '', v4: '3.1.0-2', v5: '3.1.0-2' }, 'a second CONNECT ends the connection', async (scene) => {
-  const client = await scene.connect({ clientId: scene.id });
-  client.send(connectPacket(scene.version, { clientId: scene.id }));
-  await client.expectClosed();
-});
+statement(
+  { v3: '', v4: '3.1.0-2', v5: '3.1.0-2' },
+  'a second CONNECT ends the connection, well-formed or not, and not the session',
+  async (scene) => {
+    for (const second of [
+      connectPacket(scene.version, { clientId: scene.id }),
+      packetBytes(0x10, "00 03 'x'"),
+    ]) {
+      const client = await scene.connectLasting(scene.id);
+      client.send(second);
+      await scene.expectFault(client, ReasonCode.protocolError);
+      const again = await scene.openWith(scene.lasting(scene.id));
+      const { sessionPresent } = await again.expectPacket('connack');
+      assert.equal(sessionPresent, scene.version !== 3);
+      await again.disconnect();
+    }
+  },
+);
 
 statement(
   { v3: '', v4: '3.1.0-2', v5: '3.2.0-2' },
@@ -41,7 +54,7 @@ statement(
     const connect = encodePacket(connectPacket(scene.version, { clientId: scene.id }), scene.version);
     const client = await scene.openWith(Buffer.concat([connect, connect]));
     await client.expectPacket('connack', { reasonCode: 0 });
-    await client.expectClosed();
+    await scene.expectFault(client, ReasonCode.protocolError);
   },
 );
 

@@ -54,7 +54,7 @@ export class HostilePackets {
     const packet: Packet = {
       type: 'connect',
       version,
-      bridge: random.below(20) === 0,
+      bridge: random.below(20) === 0 && version !== 5,
       cleanStart: random.below(2) === 0,
       keepAlive: random.pick([0, 60, 0xffff]),
       clientId: this.#clientId(),

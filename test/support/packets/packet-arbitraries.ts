@@ -81,7 +81,7 @@ function connect(version: ProtocolVersion): fc.Arbitrary<Packet> {
   const required = {
     type: fc.constant('connect' as const),
     version: fc.constant(version),
-    bridge: fc.boolean(),
+    bridge: version === 5 ? fc.constant(false) : fc.boolean(),
     cleanStart: fc.boolean(),
     keepAlive: fc.integer({ min: 0, max: 0xffff }),
     clientId: version === 5 ? text : text.filter((id) => id !== ''),

@@ -28,7 +28,6 @@ describe('bytes that are taken, though one would not send them', () => {
     ['v3.1 user name missing', 3, packetBytes(0x10, '"MQIsdp" 03 82 003c "p"'), { clientId: 'p' }],
     ['v3.1 password missing', 3, packetBytes(0x10, '"MQIsdp" 03 c2 003c "p" "u"'), { username: 'u' }],
     ['v5 an empty client id without clean start', 5, packetBytes(0x10, '"MQTT" 05 00 003c 00 ""'), { clientId: '' }],
-    ['v5 of a bridge', 5, packetBytes(0x10, '"MQTT" 85 02 003c 00 "p"'), { version: 5, bridge: true }],
     ['a topic with a byte order mark [MQTT-1.5.4-3]', 4, packetBytes(0x30, '"\ufeffa"'), { topic: '\ufeffa' }],
     ['a topic with 200 separators', 4, packetBytes(0x30, `"${'/'.repeat(200)}"`), { topic: '/'.repeat(200) }],
     ['a shared subscription with an empty group', 4, packetBytes(0x82, '0001 "$share//a" 00'), { packetId: 1 }],
