@@ -60,6 +60,7 @@ function plain(line: string): string[] {
     .replace(/"qos":\d/g, '"qos":0')
     .replace(/"packetId":\d+/g, '"packetId":0')
     .replace(/,?"subscriptionIdentifiers":\[[^\]]*\]/g, '')
+    .replace('"serverKeepAlive":65535,', '')
     .split(/ (?=\{"type"|closed$)/);
 }
 
@@ -76,6 +77,11 @@ function withoutPublish(lines: readonly string[]): string {
         .join(' '),
     )
     .join('\n');
+}
+
+/** Whether Midge publishes a will and Mosquitto does not, and all else is the same. */
+function isWillOfMidge(midge: readonly string[], mosquitto: readonly string[]): boolean {
+  return midge.join().includes('"payload":"will"') && withoutPublish(midge) === withoutPublish(mosquitto);
 }
 
 /** What a step subscribes to. */
@@ -146,14 +152,17 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
       midge.every((line, client) => withoutReason(line) === withoutReason(mosquitto[client]!)),
   },
   {
-    name: 'wrong flags in the first byte of PUBACK, PUBREC, PUBCOMP or PINGREQ, or of an UNSUBSCRIBE of MQTT 3.1',
-    recognise: ({ bytes, ownMidge }) =>
-      isClosed(ownMidge) &&
-      packetsIn(bytes).some(
-        (packet) =>
-          ([4, 5, 7, PINGREQ].includes(typeOf(packet)) && (packet[0]! & 0x0f) !== 0) ||
-          (typeOf(packet) === UNSUBSCRIBE && (packet[0]! & 0x07) !== 2),
-      ),
+    name: 'wrong flags in the first byte of PUBACK, PUBREC, PUBCOMP or PINGREQ, or of a SUBSCRIBE, UNSUBSCRIBE or DISCONNECT of MQTT 3.1',
+    recognise: ({ before, bytes, ownMidge, midge, mosquitto }) =>
+      (isClosed(ownMidge) &&
+        packetsIn(bytes).some(
+          (packet) =>
+            ([4, 5, 7, PINGREQ].includes(typeOf(packet)) && (packet[0]! & 0x0f) !== 0) ||
+            ([SUBSCRIBE, UNSUBSCRIBE].includes(typeOf(packet)) && (packet[0]! & 0x07) !== 2),
+        )) ||
+      // Such a DISCONNECT ends the connection with its will.
+      ([...before.map(({ sent }) => sent), bytes.toString('hex')].some((sent) => /^e[^0]/.test(sent)) &&
+        isWillOfMidge(midge, mosquitto)),
   },
   {
     name: 'a PUBACK, PUBREC, PUBREL or PUBCOMP of MQTT 5.0 with a reason code that it cannot have',
@@ -289,8 +298,7 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
     name: 'a DISCONNECT of MQTT 5.0 with a reason code of 0x80 or more',
     recognise: ({ before, bytes, midge, mosquitto }) =>
       [...before.map(({ sent }) => sent), bytes.toString('hex')].some((sent) => /^e0..[89a]/.test(sent)) &&
-      midge.join().includes('"payload":"will"') &&
-      withoutPublish(midge) === withoutPublish(mosquitto),
+      isWillOfMidge(midge, mosquitto),
   },
   {
     name: 'an UNSUBSCRIBE of MQTT 5.0 from a topic that begins with `$` and is not subscribed to',
