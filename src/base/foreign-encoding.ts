@@ -21,7 +21,20 @@ function hasMostlyHalfCharacters(bytes: Uint8Array): boolean {
   return length >= 4 && Math.max(even, odd) * 4 >= length;
 }
 
-/** What to do about a file in such an encoding. */
-export function encodingAdvice(encoding: string, path: string): string {
-  return `It has to be in UTF-8: iconv -f ${encoding} -t UTF-8 '${path}' writes it so.`;
+/**
+ * A file in such an encoding is refused: each of its lines would be a fault, and would bring its bytes into the log.
+ * @param noun what the file is, at the beginning of a sentence
+ * @returns what is wrong, and what to do; `null` if it may be UTF-8
+ */
+export function encodingFault(
+  noun: string,
+  path: string,
+  bytes: Uint8Array,
+): { error: string; help: string } | null {
+  const encoding = foreignEncoding(bytes);
+  if (encoding === null) return null;
+  return {
+    error: `Error: ${noun} '${path}' is in ${encoding}.`,
+    help: `It has to be in UTF-8: iconv -f ${encoding} -t UTF-8 '${path}' writes it so.`,
+  };
 }

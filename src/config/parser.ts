@@ -3,7 +3,7 @@
  * stores the parsed value. Goes on after an error.
  */
 
-import { encodingAdvice, foreignEncoding } from '../base/foreign-encoding.js';
+import { encodingFault } from '../base/foreign-encoding.js';
 import { type ConfigMessages, type Fault, type Place, placeText } from './config-messages.js';
 import type { ConfigSource } from './config-source.js';
 import { conflictWithEarlier } from './cross-checks.js';
@@ -58,10 +58,9 @@ export class ConfigParser {
       this.#messages.error({ error, help: `The system says: ${file.reason}.` }, includedAt);
       return;
     }
-    const encoding = foreignEncoding(file.bytes);
-    if (encoding !== null) {
-      const error = `Error: Config file '${path}' is in ${encoding}.`;
-      this.#messages.error({ error, help: encodingAdvice(encoding, path) }, includedAt);
+    const encodedOtherwise = encodingFault('Config file', path, file.bytes);
+    if (encodedOtherwise !== null) {
+      this.#messages.error(encodedOtherwise, includedAt);
       return;
     }
     const context = emptyContext();

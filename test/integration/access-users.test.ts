@@ -238,6 +238,28 @@ test('files that cannot be opened end the start with 13', async (t) => {
   }
 });
 
+test('files in another encoding than UTF-8 end the start with 3, and nothing of them is in the log', async (t) => {
+  const folder = makeFolder(t);
+  const files = [
+    ['Password file', 'password_file', 'UTF-16', Buffer.from('\ufeffsecret:$7$101$aaaa$bbbb\n', 'utf16le')],
+    ['ACL file', 'acl_file', 'UTF-16', Buffer.from('user secret\ntopic secret/#\n', 'utf16le').swap16()],
+    ['PSK file', 'psk_file', 'UTF-32', Buffer.from('\ufeff\0s\0e\0c\0:\0a\0b\0', 'utf16le')],
+  ] as const;
+  const config: string[] = [];
+  const lines: string[] = [];
+  for (const [noun, option, encoding, content] of files) {
+    const file = join(folder, option);
+    writeFileSync(file, content, { mode: 0o600 });
+    config.push(`${option} ${file}`);
+    lines.push(`Error: ${noun} '${file}' is in ${encoding}.`);
+    lines.push(`It has to be in UTF-8: iconv -f ${encoding} -t UTF-8 '${file}' writes it so.`);
+  }
+  const { code, log } = await failedStart(t, config.join('\n'));
+  assert.equal(code, 3, log);
+  for (const line of lines) assert.ok(log.includes(line), `${line}\nis missing in\n${log}`);
+  assert.doesNotMatch(log, /s\W*e\W*c\W*r|\\x|\ufffd/);
+});
+
 test('files with faults end the start with 3, with every fault', async (t) => {
   const folder = makeFolder(t);
   const passwords = writeSecret(folder, 'passwords', 'user:plain\nother\n:x\n');

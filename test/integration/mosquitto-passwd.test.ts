@@ -137,6 +137,7 @@ test('what goes wrong is told on standard error and changes nothing', async (t) 
   const content = 'u:$7$1$AAAAAAAAAAAAAAAA$AAAA\nnot a user\n';
   writeFileSync(file, content);
   writeFileSync(join(folder, 'latin1'), Buffer.from('# caf\xe9\n', 'latin1'));
+  writeFileSync(join(folder, 'utf16'), 'u:$7$1$AAAAAAAAAAAAAAAA$AAAA\n', 'utf16le');
   const missing = join(folder, 'missing');
   const cases: [args: string[], stderr: string][] = [
     [
@@ -156,6 +157,10 @@ test('what goes wrong is told on standard error and changes nothing', async (t) 
     [['-D', file, 'u'], 'Error: Corrupt password file at line 2.\n'],
     [['-U', file], 'Error: Corrupt password file at line 2.\n'],
     [['-b', join(folder, 'latin1'), 'u', 'p'], `Error: Password file ${folder}/latin1 is not valid UTF-8.\n`],
+    [
+      ['-b', join(folder, 'utf16'), 'u', 'p'],
+      `Error: Password file '${folder}/utf16' is in UTF-16.\nIt has to be in UTF-8: iconv -f UTF-16 -t UTF-8 '${folder}/utf16' writes it so.\n`,
+    ],
     [['-b', file, 'a:b', 'p'], "Error: Username must not contain the ':' character.\n"],
     [['-c', '-b', missing, 'a\u0001', 'p'], 'Error: Username must not contain control characters.\n'],
     [['-b', file, 'u', ''], 'Error: Empty password.\n'],
@@ -171,7 +176,7 @@ test('what goes wrong is told on standard error and changes nothing', async (t) 
     assert.match(stdout, /^mosquitto_passwd is a tool .*\n\nUsage: /);
   }
   assert.equal(readFileSync(file, 'utf8'), content);
-  assert.deepEqual(readdirSync(folder).sort(), ['latin1', 'pw']);
+  assert.deepEqual(readdirSync(folder).sort(), ['latin1', 'pw', 'utf16']);
 });
 
 test('a symbolic link stays one', async (t) => {

@@ -109,7 +109,7 @@ function isUnderstood(command: string): boolean {
   if (verb === 'db') return parseDbArguments(rest) !== undefined;
   if (verb === 'status') return parseStatusArguments(rest) !== null;
   if (verb === 'acl') {
-    const noFiles = { listenersOf: () => [], readText: () => '' };
+    const noFiles = { listenersOf: () => [], readFile: () => Buffer.alloc(0) };
     return rest[0] === 'explain' && !aclExplain(rest.slice(1), noFiles).stderr.startsWith('Usage');
   }
   const parsed = parseCommandLine(args, '0.0.0');

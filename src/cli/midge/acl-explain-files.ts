@@ -12,7 +12,7 @@ export const machineFiles: AclExplainWorld = {
     if (result.ok) return result.settings.listeners.map(explained);
     return { faults: result.messages.filter(({ type }) => type === 'error').map(({ text }) => text) };
   },
-  readText: (file) => readFileSync(file, 'utf8'),
+  readFile: (file) => readFileSync(file),
 };
 
 function explained({ port, host, socketPath, aclFile }: ListenerSettings): ExplainedListener {

@@ -5,6 +5,7 @@
 import { problemLines } from '../../auth/access-file.js';
 import { type AclRequest, compileAcl } from '../../auth/acl-check.js';
 import { aclFileUnopened, parseAclFile } from '../../auth/acl-file.js';
+import { encodingFault } from '../../base/foreign-encoding.js';
 
 const ACL_EXPLAIN_USAGE = `Usage: midge acl explain [--config FILE] [--user NAME] [--client ID] read|write TOPIC
 
@@ -40,7 +41,7 @@ export interface AclExplainWorld {
   /** The listeners of a configuration file, or the lines to print about its errors. */
   listenersOf(config: string | undefined): ExplainedListener[] | { faults: string[] };
   /** @throws if the file cannot be read */
-  readText(file: string): string;
+  readFile(file: string): Uint8Array;
 }
 
 export interface AclExplanation {
@@ -116,12 +117,15 @@ function answerFrom(
   question: AclQuestion,
   world: AclExplainWorld,
 ): Answer | { faults: string[] } {
-  let text: string | null = null;
+  let bytes: Uint8Array | null = null;
   try {
-    text = file === undefined ? null : world.readText(file);
+    bytes = file === undefined ? null : world.readFile(file);
   } catch {
     return { faults: [aclFileUnopened(file!)] };
   }
+  const encodedOtherwise = bytes === null ? null : encodingFault('ACL file', file!, bytes);
+  if (encodedOtherwise !== null) return { faults: [encodedOtherwise.error, encodedOtherwise.help] };
+  const text = bytes === null ? null : Buffer.from(bytes).toString('utf8');
   const parsed = text === null ? null : parseAclFile(file!, text);
   if (parsed !== null && !parsed.ok) return { faults: parsed.errors.flatMap(problemLines) };
   const { username, clientId, topic, request } = question;

@@ -16,6 +16,7 @@ import {
   formatPasswordHash,
   type HashOptions,
 } from '../../auth/password-hash.js';
+import { encodingFault } from '../../base/foreign-encoding.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
 import {
   characterFault,
@@ -141,6 +142,8 @@ function readFile(file: string): string {
   } catch (error) {
     throw new Refusal(`Error: Unable to open password file ${file}. ${cLibraryErrorText(error)}.`);
   }
+  const encodedOtherwise = encodingFault('Password file', file, bytes);
+  if (encodedOtherwise !== null) throw new Refusal(`${encodedOtherwise.error}\n${encodedOtherwise.help}`);
   const text = bytes.toString('utf8');
   // Bytes that are not UTF-8 would be changed when the file is written again.
   if (!Buffer.from(text).equals(bytes)) throw new Refusal(`Error: Password file ${file} is not valid UTF-8.`);

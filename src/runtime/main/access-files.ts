@@ -10,6 +10,7 @@ import { type BrokerUser, notAFile, permissionWarnings } from '../../auth/file-p
 import { needsArgon2, parsePasswordFile, passwordFileUnopened } from '../../auth/password-file.js';
 import { argon2Fault } from '../../auth/password-hash.js';
 import { parsePskFile, pskFileRefused, pskFileUnopened } from '../../auth/psk-file.js';
+import { encodingFault } from '../../base/foreign-encoding.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
@@ -20,6 +21,8 @@ type Check = (file: string, text: string, log: Log) => Promise<number>;
 
 /** One of the options that name a file. */
 interface FileOption {
+  /** What the file is, at the beginning of a sentence. */
+  noun: string;
   fileOf: (listener: ListenerSettings) => string | undefined;
   /** Mosquitto's line if it cannot be opened. */
   unopened: (file: string) => string;
@@ -30,13 +33,26 @@ interface FileOption {
 
 const FILE_OPTIONS: readonly FileOption[] = [
   {
+    noun: 'Password file',
     fileOf: ({ passwordFile }) => passwordFile,
     unopened: passwordFileUnopened,
     refused: null,
     check: checkPasswords,
   },
-  { fileOf: ({ aclFile }) => aclFile, unopened: aclFileUnopened, refused: aclFileRefused, check: checkAcl },
-  { fileOf: ({ pskFile }) => pskFile, unopened: pskFileUnopened, refused: pskFileRefused, check: checkPsk },
+  {
+    noun: 'ACL file',
+    fileOf: ({ aclFile }) => aclFile,
+    unopened: aclFileUnopened,
+    refused: aclFileRefused,
+    check: checkAcl,
+  },
+  {
+    noun: 'PSK file',
+    fileOf: ({ pskFile }) => pskFile,
+    unopened: pskFileUnopened,
+    refused: pskFileRefused,
+    check: checkPsk,
+  },
 ];
 
 /**
@@ -54,18 +70,37 @@ export async function readAccessFiles(
     const files = new Set(settings.listeners.map(option.fileOf));
     for (const file of files) {
       if (file === undefined) continue;
-      const text = readSecret(file, option, user, log);
-      const fault = text === null ? ExitCode.accessFile : await option.check(file, text, log);
+      const fault = await readAccessFile(file, option, texts, user, log);
       if (fault !== 0 && option.refused !== null) log.write('error', option.refused(file));
-      if (text !== null) texts.set(file, text);
       code ||= fault;
     }
   }
   return code;
 }
 
+async function readAccessFile(
+  file: string,
+  option: FileOption,
+  texts: Map<string, string>,
+  user: BrokerUser,
+  log: Log,
+): Promise<number> {
+  const bytes = readSecret(file, option, user, log);
+  if (bytes === null) return ExitCode.accessFile;
+  const encodedOtherwise = encodingFault(option.noun, file, bytes);
+  if (encodedOtherwise !== null) {
+    log.write('error', encodedOtherwise.error);
+    log.write('error', encodedOtherwise.help);
+    return ExitCode.configuration;
+  }
+  const text = bytes.toString('utf8');
+  const fault = await option.check(file, text, log);
+  texts.set(file, text);
+  return fault;
+}
+
 /** @returns `null` if it cannot be opened, which is logged */
-function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log): string | null {
+function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log): Buffer | null {
   // Not through a symbolic link, as Mosquitto 2.1 [mosq: MOSQUITTO_UNSAFE_ALLOW_SYMLINKS], and not waiting for a pipe
   const followsLinks = process.env.MOSQUITTO_UNSAFE_ALLOW_SYMLINKS !== undefined;
   let descriptor: number;
@@ -87,7 +122,7 @@ function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log
       return null;
     }
     for (const line of permissionWarnings(file, permissions, user)) log.write('warning', line);
-    return readFileSync(descriptor, 'utf8');
+    return readFileSync(descriptor);
   } finally {
     closeSync(descriptor);
   }

@@ -1,6 +1,7 @@
 /** Options files, which are read first; the command line overrides them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { encodingFault } from '../../../base/foreign-encoding.js';
 import { decodeText } from './argument-text.js';
 import type { ProgramName } from './client-settings.js';
 import { UsageError } from './usage-error.js';
@@ -15,7 +16,10 @@ const LINE_BYTES_MAX = 1023;
 export function optionsFileWords(program: ProgramName, commandLine: readonly string[]): string[] {
   const path = chosenFile(commandLine) ?? usualFile(program);
   const text = path === undefined ? undefined : readIfThere(path);
-  return text === undefined ? [] : optionsFileToWords(text);
+  if (path === undefined || text === undefined) return [];
+  const fault = encodingFault('Options file', path, text);
+  if (fault !== null) throw new UsageError(`${fault.error}\n${fault.help}`, 'none');
+  return optionsFileToWords(text);
 }
 
 function chosenFile(commandLine: readonly string[]): string | undefined {

@@ -11,6 +11,7 @@ const files: Record<string, string> = {
   '/acl': 'topic read public/#\nuser bob\ntopic home/#\ntopic deny home/secret\npattern write dev/%c\n',
   '/other': 'topic #\n',
   '/broken': 'topic a\nfoo\n',
+  '/utf16': 't\0o\0p\0i\0c\0',
 };
 
 function world(...aclFiles: (string | undefined)[]): AclExplainWorld {
@@ -19,7 +20,7 @@ function world(...aclFiles: (string | undefined)[]): AclExplainWorld {
       config === 'bad.conf'
         ? { faults: ['Error: bad.'] }
         : aclFiles.map((aclFile, i) => ({ name: `port ${1883 + i}`, aclFile })),
-    readText: (file) => files[file] ?? assert.fail('no such file'),
+    readFile: (file) => Buffer.from(files[file] ?? assert.fail('no such file')),
   };
 }
 
@@ -71,6 +72,11 @@ test('faults of the files, and wrong use', () => {
       /^Error: Invalid line in acl_file "\/broken": foo\.\nError found at \/broken:2\.\n$/,
     ],
     [['read', 'x'], world('/missing'), /^Error: Unable to open acl_file "\/missing"\.\n$/],
+    [
+      ['read', 'x'],
+      world('/utf16'),
+      /^Error: ACL file '\/utf16' is in UTF-16\.\nIt has to be in UTF-8: .*\n$/,
+    ],
     [['--config', 'bad.conf', 'read', 'x'], world('/acl'), /^Error: bad\.\n$/],
     [[], world(), /^Usage/],
     [['subscribe', 'x'], world(), /^Usage/],

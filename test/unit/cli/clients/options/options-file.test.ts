@@ -43,4 +43,11 @@ test('which file is read', (t) => {
   assert.deepEqual(optionsFileWords('mosquitto_sub', []), ['-t', 'xdg']);
   assert.deepEqual(optionsFileWords('mosquitto_sub', ['-d', '-o', join(folder, 'chosen')]), ['-t', 'chosen']);
   assert.deepEqual(optionsFileWords('mosquitto_sub', ['-o', join(folder, 'missing')]), []);
+
+  const utf16 = join(folder, 'utf16');
+  writeFileSync(utf16, '\ufeff-t a\n', 'utf16le');
+  assert.throws(() => optionsFileWords('mosquitto_sub', ['-o', utf16]), {
+    name: 'UsageError',
+    message: `Error: Options file '${utf16}' is in UTF-16.\nIt has to be in UTF-8: iconv -f UTF-16 -t UTF-8 '${utf16}' writes it so.`,
+  });
 });
