@@ -11,6 +11,8 @@ import {
 } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import { appendAll } from '../base/append-all.js';
+import { foreignEncoding } from '../base/foreign-encoding.js';
+import type { OptionName } from '../config/option-schema.js';
 import type { BridgeSettings } from '../config/settings.js';
 import type { TlsTarget } from '../net/dial-tls.js';
 import { OS_CERTIFICATE_FILES } from '../net/os-certificates.js';
@@ -38,7 +40,8 @@ export async function bridgeTlsTarget(settings: BridgeSettings): Promise<TlsTarg
   const { bridgeIdentity: identity, bridgePsk: psk, bridgeAlpn, bridgeRequireOcsp: requireOcsp } = settings;
   if (!usesTls(settings)) return undefined;
   const isKeyed = psk !== undefined && identity !== undefined;
-  const secureContext = contextOf(await (isKeyed ? keyedOptions(settings) : certificateOptions(settings)));
+  const contextOptions = await (isKeyed ? keyedOptions(settings) : certificateOptions(settings));
+  const secureContext = contextOf(contextOptions, settings);
   const options = { secureContext, ...(bridgeAlpn !== undefined && { ALPNProtocols: [bridgeAlpn] }) };
   if (!isKeyed) return { options, requireOcsp, anyHostName: settings.bridgeInsecure };
   const key = Buffer.from(psk.length % 2 === 0 ? psk : `0${psk}`, 'hex');
@@ -56,14 +59,17 @@ function hasKey({ bridgePsk, bridgeIdentity }: BridgeSettings): boolean {
   return bridgePsk !== undefined && bridgeIdentity !== undefined;
 }
 
-/** @returns why OpenSSL refuses the lists of ciphers of a bridge; `null` if it takes them, or there is no TLS */
-export function cipherFaultOf(settings: BridgeSettings): string | null {
-  if (!usesTls(settings)) return null;
+/** @returns error lines if OpenSSL refuses the lists of ciphers of a bridge */
+export function cipherFaultLines(settings: BridgeSettings): string[] {
+  if (!usesTls(settings)) return [];
   try {
     cipherList(settings, hasKey(settings) ? KEYED : USUAL);
-    return null;
+    return [];
   } catch (error) {
-    return (error as Error).message;
+    return [
+      `Error: Bridge ${settings.name} cannot connect: ${(error as Error).message}.`,
+      "'bridge_ciphers' takes names that 'openssl ciphers' shows, 'bridge_ciphers_tls1.3' cipher suites of TLS 1.3, with ':' between them.",
+    ];
   }
 }
 
@@ -82,8 +88,8 @@ async function certificateOptions(settings: BridgeSettings): Promise<SecureConte
     ciphers: cipherList(settings, USUAL),
     ca: await authorities(settings),
   };
-  if (bridgeCertfile !== undefined) options.cert = await read('bridge_certfile', bridgeCertfile);
-  if (bridgeKeyfile !== undefined) options.key = await read('bridge_keyfile', bridgeKeyfile);
+  if (bridgeCertfile !== undefined) options.cert = await read('bridge_certfile', bridgeCertfile, settings);
+  if (bridgeKeyfile !== undefined) options.key = await read('bridge_keyfile', bridgeKeyfile, settings);
   return options;
 }
 
@@ -102,21 +108,45 @@ const KNOWN_MAX = 16;
  * Makes the context, or takes the one made of the same files before: to read the system's authorities takes a tenth
  * of a second, in which the worker serves nobody, and a bridge may try every second.
  */
-function contextOf(options: SecureContextOptions): SecureContext {
+function contextOf(options: SecureContextOptions, settings: BridgeSettings): SecureContext {
   const same = known.find((one) => isDeepStrictEqual(one.options, options));
   if (same !== undefined) return same.context;
-  const context = makeContext(options);
+  const context = makeContext(options, settings);
   known.push({ options, context });
   if (known.length > KNOWN_MAX) known.shift();
   return context;
 }
 
-function makeContext(options: SecureContextOptions): SecureContext {
+function makeContext(options: SecureContextOptions, settings: BridgeSettings): SecureContext {
+  const reason = refusalOf(options);
+  if (reason === null) return createSecureContext(options);
+  const { ca, cert, key } = options;
+  const parts = [
+    [{ ca }, ['bridge_cafile', 'bridge_capath']],
+    [{ cert }, ['bridge_certfile']],
+    [{ key }, ['bridge_keyfile']],
+  ] as const;
+  const wrong = parts.find(([part]) => refusalOf(part) !== null)?.[1] ?? [
+    'bridge_certfile',
+    'bridge_keyfile',
+  ];
+  throw new Error(`its certificates or keys cannot be used: ${reason} (${whereGiven(wrong, settings)})`);
+}
+
+/** @returns why OpenSSL does not take them; `null` if it does */
+function refusalOf(options: SecureContextOptions): string | null {
   try {
-    return createSecureContext(options);
+    createSecureContext(options);
+    return null;
   } catch (error) {
-    throw new Error(`its certificates or keys cannot be used: ${opensslReason(error)}`);
+    return opensslReason(error);
   }
+}
+
+/** The options of these that are given, and where, for people. */
+function whereGiven(options: readonly OptionName[], { givenAt }: BridgeSettings): string {
+  const given = options.filter((option) => givenAt[option] !== undefined);
+  return given.map((option) => `${option} at ${givenAt[option]}`).join(', ');
 }
 
 const isSuite = (name: string): boolean => name.startsWith('TLS_');
@@ -143,30 +173,27 @@ function cipherList(settings: BridgeSettings, usual: typeof USUAL): string {
   const lists = [bridgeCiphersTls13 ?? usual.suites, bridgeCiphers ?? usual.ciphers];
   if (bridgeTlsVersion === 'tlsv1.1') lists.push(WITH_OLD_VERSIONS);
   const ciphers = lists.filter((list) => list !== '').join(':');
-  try {
-    createSecureContext({ ciphers });
-    return ciphers;
-  } catch (error) {
-    const options = 'bridge_ciphers, bridge_ciphers_tls1.3';
-    throw new Error(`the list of ciphers cannot be used: ${(error as Error).message} (${options})`);
-  }
+  const reason = refusalOf({ ciphers });
+  if (reason === null) return ciphers;
+  const where = whereGiven(['bridge_ciphers', 'bridge_ciphers_tls1.3'], settings);
+  throw new Error(`OpenSSL refuses the ciphers "${ciphers}": ${reason} (${where})`);
 }
 
 async function authorities(settings: BridgeSettings): Promise<Buffer[]> {
   const { bridgeCafile, bridgeCapath, bridgeTlsUseOsCerts } = settings;
   const certificates: Buffer[] = [];
-  if (bridgeCafile !== undefined) certificates.push(await read('bridge_cafile', bridgeCafile));
-  if (bridgeCapath !== undefined) appendAll(certificates, await readHashed(bridgeCapath));
+  if (bridgeCafile !== undefined) certificates.push(await read('bridge_cafile', bridgeCafile, settings));
+  if (bridgeCapath !== undefined) appendAll(certificates, await readHashed(bridgeCapath, settings));
   if (bridgeTlsUseOsCerts) certificates.push(await osCertificates());
   return certificates;
 }
 
-async function readHashed(path: string): Promise<Buffer[]> {
+async function readHashed(path: string, settings: BridgeSettings): Promise<Buffer[]> {
   const names = await readdir(path).catch((error) => {
-    throw unreadable('bridge_capath', path, error);
+    throw unreadable('bridge_capath', path, error, settings);
   });
   const hashed = names.filter((name) => HASHED_NAME.test(name));
-  return Promise.all(hashed.map((name) => read('bridge_capath', join(path, name))));
+  return Promise.all(hashed.map((name) => read('bridge_capath', join(path, name), settings)));
 }
 
 async function osCertificates(): Promise<Buffer> {
@@ -177,12 +204,17 @@ async function osCertificates(): Promise<Buffer> {
   throw new Error("the system's certificates are nowhere to be found (bridge_tls_use_os_certs)");
 }
 
-function read(option: string, path: string): Promise<Buffer> {
-  return readFile(path).catch((error) => {
-    throw unreadable(option, path, error);
+async function read(option: OptionName, path: string, settings: BridgeSettings): Promise<Buffer> {
+  const bytes = await readFile(path).catch((error) => {
+    throw unreadable(option, path, error, settings);
   });
+  const encoding = foreignEncoding(bytes);
+  if (encoding === null) return bytes;
+  const where = whereGiven([option], settings);
+  throw new Error(`${option} ${path} is in ${encoding}, and has to be in UTF-8 (${where})`);
 }
 
-function unreadable(option: string, path: string, error: unknown): Error {
-  return new Error(`${option} ${path} cannot be read: ${cLibraryErrorText(error)}`);
+function unreadable(option: OptionName, path: string, error: unknown, settings: BridgeSettings): Error {
+  const where = whereGiven([option], settings);
+  return new Error(`${option} ${path} cannot be read: ${cLibraryErrorText(error)} (${where})`);
 }

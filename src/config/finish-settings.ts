@@ -7,12 +7,14 @@ import {
   type Draft,
   type ListenerSection,
   type PluginSection,
+  type Section,
 } from './draft.js';
 import {
   type BridgeSettings,
   defaultListener,
   defaultsOf,
   type ListenerSettings,
+  type Places,
   type PluginSettings,
   type SecuritySettings,
   type Settings,
@@ -128,6 +130,7 @@ function listenerSettings(section: ListenerSection, draft: Draft, global: Global
     socketPath: section.socketPath,
     aclRefusesSpecialChars: false,
     foundAt: foundAt(section),
+    givenAt: placesOf(section),
     plugins: section.plugins.map((plugin) => draft.plugins.indexOf(plugin)),
   };
   return {
@@ -142,6 +145,10 @@ function foundAt({ place, isDefault, given }: ListenerSection): string {
   return isDefault ? `${placeText(place)} ('${option}' opens the default listener)` : placeText(place);
 }
 
+function placesOf({ given }: Section): Places {
+  return Object.fromEntries([...given].map(([name, place]) => [name, placeText(place)]));
+}
+
 /** The largest number of packet ids; `max_inflight_messages 0` means as much. */
 const receiveMaximumMax = 65535;
 
@@ -151,6 +158,7 @@ function bridgeSettings(section: BridgeSection, global: GlobalSettings, hostname
     ...settings,
     ...bridgeClientIds(section, hostname),
     name: section.name,
+    givenAt: placesOf(section),
     localCleansession: settings.localCleansession ?? settings.cleansession,
     bridgeReceiveMaximum: settings.bridgeReceiveMaximum ?? (global.maxInflightMessages || receiveMaximumMax),
   };

@@ -51,11 +51,18 @@ export function compareSettings(before: Settings, after: Settings): SettingsDiff
     listenersRemoved: listeners.onlyBefore.map(listenerName),
     bridgesAdded: bridges.onlyAfter,
     bridgesRemoved: bridges.onlyBefore,
-    bridgesChanged: bridges.both.filter(([old, young]) => !isEqual(old, young)).map(([, young]) => young),
+    bridgesChanged: bridges.both
+      .filter(([old, young]) => !isSameBridge(old, young))
+      .map(([, young]) => young),
     pluginsChanged:
       !isEqual(before.plugins, after.plugins) ||
       listeners.both.some(([old, young]) => !isEqual(old.plugins, young.plugins)),
   };
+}
+
+/** Whether nothing is different but the lines that the options stand on. */
+export function isSameBridge(one: BridgeSettings, other: BridgeSettings): boolean {
+  return isEqual({ ...one, givenAt: {} }, { ...other, givenAt: {} });
 }
 
 /**

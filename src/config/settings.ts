@@ -15,6 +15,9 @@ type RowsOf<Scope extends OptionScope> = {
     : never]: OptionSchema[Name];
 };
 
+/** Where the options of a section are given, as `file:line`; for error lines. */
+export type Places = Readonly<Partial<Record<OptionName, string>>>;
+
 /** Values that apply to the whole broker, or to a listener under `per_listener_settings`. */
 export type SecuritySettings = Omit<SettingsOf<RowsOf<'security'>>, 'allowAnonymous'> & {
   readonly allowAnonymous: boolean;
@@ -37,6 +40,7 @@ export type ListenerSettings = SettingsOf<RowsOf<'listener'>> &
     readonly aclRefusesSpecialChars: boolean;
     /** The line of the configuration that opens it, for the log; `undefined` without one. */
     readonly foundAt: string | undefined;
+    readonly givenAt: Places;
     /** Plugins attached to this listener only: their places in `Settings.plugins`. */
     readonly plugins: readonly number[];
   };
@@ -54,6 +58,7 @@ export type BridgeSettings = Omit<
   readonly localClientid: string;
   readonly localCleansession: boolean;
   readonly bridgeReceiveMaximum: number;
+  readonly givenAt: Places;
 };
 
 export interface PluginOption {
@@ -108,6 +113,7 @@ export function defaultListener(port: number, host?: string): ListenerSettings {
     socketPath: undefined,
     aclRefusesSpecialChars: false,
     foundAt: undefined,
+    givenAt: {},
     plugins: [],
   };
 }

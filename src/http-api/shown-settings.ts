@@ -13,6 +13,7 @@ const BRIDGE_SECRETS = [
 export function shownSettings(settings: Settings): object {
   return {
     ...settings,
+    listeners: settings.listeners.map(({ givenAt, ...listener }) => listener),
     bridges: settings.bridges.map(shownBridge),
     // What a plugin is given may be a password; only the plugin knows.
     plugins: settings.plugins.map((plugin) => ({
@@ -22,7 +23,7 @@ export function shownSettings(settings: Settings): object {
   };
 }
 
-function shownBridge(bridge: BridgeSettings): object {
+function shownBridge({ givenAt, ...bridge }: BridgeSettings): object {
   const hidden = BRIDGE_SECRETS.filter((name) => bridge[name] !== undefined);
   return { ...bridge, ...Object.fromEntries(hidden.map((name) => [name, HIDDEN])) };
 }

@@ -6,7 +6,7 @@
  */
 import { constants, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContextOptions, type TlsOptions } from 'node:tls';
-import type { ListenerSettings } from '../config/settings.js';
+import type { ListenerSettings, Places } from '../config/settings.js';
 import { DerError } from './der.js';
 import { RevocationLists } from './revocation-list.js';
 
@@ -36,36 +36,87 @@ const WITH_OLD_VERSIONS = ':@SECLEVEL=0';
 
 const MIN_VERSIONS = { 'tlsv1.1': 'TLSv1.1', 'tlsv1.2': 'TLSv1.2', 'tlsv1.3': 'TLSv1.3' } as const;
 
+type TlsOption =
+  | 'cafile'
+  | 'capath'
+  | 'certfile'
+  | 'ciphers'
+  | 'ciphers_tls1.3'
+  | 'crlfile'
+  | 'keyfile'
+  | 'tls_version';
+
+/** What is right for each option. */
+const HELP: Readonly<Record<TlsOption, string>> = {
+  cafile: "'cafile' names a file of certificates in PEM, -----BEGIN CERTIFICATE-----.",
+  capath:
+    "'capath' names a folder of certificates in PEM, which have the names that 'openssl rehash' gives them.",
+  certfile:
+    "'certfile' names the server's certificate in PEM, -----BEGIN CERTIFICATE-----, with those of the authorities between it and a root behind it.",
+  ciphers:
+    "'ciphers' takes names that 'openssl ciphers' shows, such as ECDHE-RSA-AES256-GCM-SHA384, with ':' between them.",
+  'ciphers_tls1.3': `'ciphers_tls1.3' takes cipher suites of TLS 1.3 with ':' between them, by default ${DEFAULT_SUITES}.`,
+  crlfile: "'crlfile' names a file with lists of revoked certificates in PEM, -----BEGIN X509 CRL-----.",
+  keyfile:
+    "'keyfile' names the private key of 'certfile' in PEM, -----BEGIN PRIVATE KEY-----, without a passphrase.",
+  tls_version: "'tls_version' takes tlsv1.3, tlsv1.2 or tlsv1.1, of which this OpenSSL may lack the older.",
+};
+
+const PAIR_HELP =
+  "The key in 'keyfile' belongs to another certificate: 'openssl pkey -pubout' of the key and 'openssl x509 -pubkey' of the certificate show whether they are a pair.";
+
+/** Why a listener cannot have TLS. */
+export interface TlsFault {
+  /** Mosquitto's line. */
+  error: string;
+  /** The options that are wrong, or wrong together. */
+  options: readonly TlsOption[];
+}
+
+/** The fault as lines of the log: what was found, where, and what is right. */
+export function tlsFaultLines({ error, options }: TlsFault, { givenAt }: { givenAt: Places }): string[] {
+  const places = options.flatMap((option) => givenAt[option] ?? []);
+  return [
+    error,
+    ...(places.length === 0 ? [] : [`Error found at ${places.join(' and ')}.`]),
+    options.length === 1 ? HELP[options[0]!] : PAIR_HELP,
+  ];
+}
+
 /**
  * Options for `tls.createServer`, without those that depend on the connection.
- * @returns the error line of the first part that cannot be used
+ * @returns the fault of the first part that cannot be used
  */
-export function tlsOptions(listener: TlsListener, files: TlsFiles): TlsOptions | { fault: string } {
+export function tlsOptions(listener: TlsListener, files: TlsFiles): TlsOptions | { fault: TlsFault } {
   const options = joined([...partsWithoutFiles(listener), ...partsOfFiles(listener, files)]);
   return 'fault' in options ? options : { ...options, ...handshakeOptions(listener) };
 }
 
-/** @returns the error line of the first option that OpenSSL refuses, as far as no file is needed to know it */
-export function tlsFaultWithoutFiles(listener: TlsListener): string | null {
+/** @returns the fault of the first option that OpenSSL refuses, as far as no file is needed to know it */
+export function tlsFaultWithoutFiles(listener: TlsListener): TlsFault | null {
   const options = joined(partsWithoutFiles(listener));
   return 'fault' in options ? options.fault : null;
 }
 
-function joined(parts: readonly Part[]): SecureContextOptions | { fault: string } {
+function joined(parts: readonly Part[]): SecureContextOptions | { fault: TlsFault } {
   let options: SecureContextOptions = {};
-  for (const { part, fault, unusable } of parts) {
+  for (const { option, part, error, unusable } of parts) {
     options = { ...options, ...part };
     const reason = unusable ?? faultOf(options);
-    if (reason === KEY_MISMATCH) return { fault: 'Error: Server certificate/key are inconsistent.' };
-    if (reason !== null) return { fault: `${fault} (${reason})` };
+    if (reason === KEY_MISMATCH) {
+      const inconsistent = 'Error: Server certificate/key are inconsistent.';
+      return { fault: { error: inconsistent, options: ['certfile', 'keyfile'] } };
+    }
+    if (reason !== null) return { fault: { error: `${error} (${reason})`, options: [option] } };
   }
   return options;
 }
 
 interface Part {
+  option: TlsOption;
   part: SecureContextOptions;
   /** Mosquitto's line if it does not work. */
-  fault: string;
+  error: string;
   /** Why it cannot be used, if the library would not notice. */
   unusable?: string | null;
 }
@@ -79,20 +130,23 @@ function partsWithoutFiles(listener: TlsListener): Part[] {
   const oldVersions = listener.tlsVersion === 'tlsv1.1' ? WITH_OLD_VERSIONS : '';
   return [
     {
+      option: 'tls_version',
       part: {
         minVersion: MIN_VERSIONS[listener.tlsVersion ?? 'tlsv1.2'],
         // The keys belong to ciphers that TLS 1.3 does not have [mosq: psk_hint].
         maxVersion: pskHint === undefined ? 'TLSv1.3' : 'TLSv1.2',
       },
-      fault: `Error: Unsupported tls_version "${listener.tlsVersion}".`,
+      error: `Error: Unsupported tls_version "${listener.tlsVersion}".`,
     },
     {
+      option: 'ciphers',
       part: { ciphers: `${ciphers}${oldVersions}` },
-      fault: `Error: Unable to set TLS ciphers. Check cipher list "${ciphers}".`,
+      error: `Error: Unable to set TLS ciphers. Check cipher list "${ciphers}".`,
     },
     {
+      option: 'ciphers_tls1.3',
       part: { ciphers: `${suites}:${ciphers}${oldVersions}` },
-      fault: `Error: Unable to set TLS 1.3 ciphersuites. Check cipher_tls13 list "${suites}".`,
+      error: `Error: Unable to set TLS 1.3 ciphersuites. Check cipher_tls13 list "${suites}".`,
       unusable: suites.split(':').every((suite) => suite.startsWith('TLS_')) ? null : 'no cipher match',
     },
   ];
@@ -104,25 +158,29 @@ function partsOfFiles({ cafile, capath, certfile, keyfile, crlfile }: TlsListene
   // Without a list of authorities Node would trust those of the Web.
   const ca = [cafile, capath].flatMap((file) => (file === undefined ? [] : certificatesIn(files.get(file)!)));
   parts.push({
+    option: cafile === undefined ? 'capath' : 'cafile',
     part: { ca },
-    fault: `Error: Unable to load CA certificates. Check cafile "${cafile ?? capath}".`,
+    error: `Error: Unable to load CA certificates. Check cafile "${cafile ?? capath}".`,
     unusable: cafile === undefined ? null : certificatesFault(files.get(cafile)!),
   });
   if (crlfile !== undefined) {
     parts.push({
+      option: 'crlfile',
       part: {}, // see `revocationListsIn`
-      fault: `Error: Unable to load certificate revocation file "${crlfile}". Check crlfile.`,
+      error: `Error: Unable to load certificate revocation file "${crlfile}". Check crlfile.`,
       unusable: revocationFault(files.get(crlfile)!),
     });
   }
   parts.push(
     {
+      option: 'certfile',
       part: { cert: files.get(certfile)! },
-      fault: `Error: Unable to load server certificate "${certfile}". Check certfile.`,
+      error: `Error: Unable to load server certificate "${certfile}". Check certfile.`,
     },
     {
+      option: 'keyfile',
       part: { key: files.get(keyfile)! },
-      fault: `Error: Unable to load server key file "${keyfile}". Check keyfile.`,
+      error: `Error: Unable to load server key file "${keyfile}". Check keyfile.`,
     },
   );
   return parts;

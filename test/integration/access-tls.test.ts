@@ -3,7 +3,7 @@
  * not, and what the log says about it.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -333,50 +333,88 @@ test('a resumed session is not let in without its certificate being looked at', 
   }
 });
 
-for (const [name, lines, complaint] of [
+/** @param places as in `broker.conf:4 and broker.conf:5` @returns the options that are given there */
+function optionsAt(places: string): string[] {
+  return [...places.matchAll(/(\S+):(\d+)/g)].map(([, file, line]) => {
+    const text = readFileSync(file!, 'utf8').split('\n')[Number(line) - 1]!;
+    return text.slice(0, text.indexOf(' '));
+  });
+}
+
+for (const [name, lines, complaint, options, advice] of [
   [
     'a missing certificate',
     'certfile {files}/none\nkeyfile {files}/localhost.key',
     'Unable to load server certificate',
+    ['certfile'],
+    "'certfile' names",
   ],
-  ['a missing key', 'certfile {files}/localhost.crt\nkeyfile {files}/none', 'Unable to load server key file'],
+  [
+    'a missing key',
+    'certfile {files}/localhost.crt\nkeyfile {files}/none',
+    'Unable to load server key file',
+    ['keyfile'],
+    "'keyfile' names",
+  ],
+  [
+    'a certificate in UTF-16',
+    'certfile {files}/utf16\nkeyfile {files}/localhost.key',
+    'Unable to load server certificate "{files}/utf16". Check certfile. (it is in UTF-16;',
+    ['certfile'],
+    "'certfile' names",
+  ],
   [
     "another's key",
     'certfile {files}/localhost.crt\nkeyfile {files}/client.key',
     'Server certificate/key are inconsistent',
+    ['certfile', 'keyfile'],
+    "The key in 'keyfile' belongs to another certificate",
   ],
   [
     'no certificate',
     'certfile {files}/localhost.key\nkeyfile {files}/localhost.key',
     'Unable to load server certificate',
+    ['certfile'],
+    "'certfile' names",
   ],
   [
     'no authority',
     'certfile {files}/localhost.crt\nkeyfile {files}/localhost.key\ncafile {files}/client.key',
     'Unable to load CA certificates',
+    ['cafile'],
+    "'cafile' names",
   ],
   [
     'no list',
     'certfile {files}/localhost.crt\nkeyfile {files}/localhost.key\ncrlfile {files}/localhost.crt',
     'Unable to load certificate revocation file',
+    ['crlfile'],
+    "'crlfile' names",
   ],
   [
     'no cipher',
     'certfile {files}/localhost.crt\nkeyfile {files}/localhost.key\nciphers NONE',
     'Unable to set TLS ciphers',
+    ['ciphers'],
+    "'ciphers' takes",
   ],
   [
     'no suite',
     'certfile {files}/localhost.crt\nkeyfile {files}/localhost.key\nciphers_tls1.3 NONE',
     'Unable to set TLS 1.3 ciphersuites',
+    ['ciphers_tls1.3'],
+    "'ciphers_tls1.3' takes",
   ],
 ] as const) {
   test(`no start with ${name}`, { skip }, async (t) => {
     const folder = makeFolder(t);
     makeCertificates(folder);
+    writeFileSync(join(folder, 'utf16'), readFileSync(join(folder, 'localhost.crt'), 'utf8'), 'utf16le');
     const config = `listener {port} 127.0.0.1\n${lines.replaceAll('{files}', folder)}`;
-    await assert.rejects(startBroker(t, { config }), (error: Error) => {
-      assert.ok(error.message.includes(`Error: ${complaint}`), error.message);
+    await assert.rejects(startBroker(t, { config }), ({ message }: Error) => {
+      assert.ok(message.includes(`Error: ${complaint.replaceAll('{files}', folder)}`), message);
+      assert.deepEqual(optionsAt(/Error found at (.*)\.$/m.exec(message)?.[1] ?? ''), options, message);
+      assert.ok(message.includes(advice), message);
       return true;
     });
   });

@@ -13,15 +13,15 @@ const bridge = 'connection b\naddress 127.0.0.1:8883\ntopic #\nbridge_cafile non
 for (const [lines, complaint] of [
   [
     `${listener}\nciphers NOTHING`,
-    'Error: Unable to set TLS ciphers. Check cipher list "NOTHING". (no cipher match)',
+    /Error: Unable to set TLS ciphers\. Check cipher list "NOTHING"\. \(no cipher match\)\n.*Error found at \S+broker\.conf:4\.\n.*'ciphers' takes names that 'openssl ciphers' shows/,
   ],
   [
     `${listener}\nciphers_tls1.3 NOTHING`,
-    'Error: Unable to set TLS 1.3 ciphersuites. Check cipher_tls13 list "NOTHING". (no cipher match)',
+    /Error: Unable to set TLS 1\.3 ciphersuites\. Check cipher_tls13 list "NOTHING"\. \(no cipher match\)\n.*Error found at \S+broker\.conf:4\.\n.*'ciphers_tls1\.3' takes cipher suites of TLS 1\.3/,
   ],
   [
     `${bridge}\nbridge_ciphers NOTHING`,
-    'Error: Bridge b cannot connect: the list of ciphers cannot be used: ',
+    /Error: Bridge b cannot connect: OpenSSL refuses the ciphers "\S+NOTHING": .*\(bridge_ciphers at \S+broker\.conf:5\)\.\n.*'bridge_ciphers' takes names/,
   ],
   [`${listener}\nciphers ECDHE-RSA-AES256-GCM-SHA384`, null],
   [`${bridge}\nbridge_ciphers ECDHE-RSA-AES256-GCM-SHA384`, null],
@@ -33,6 +33,6 @@ for (const [lines, complaint] of [
     const { code, stderr } = await runCommand([...midgeCommand, '-c', file, '--test-config']);
     const said = stderr.toString();
     assert.equal(code, complaint === null ? 0 : 3, said);
-    if (complaint !== null) assert.ok(said.includes(complaint), said);
+    if (complaint !== null) assert.match(said, complaint);
   });
 }

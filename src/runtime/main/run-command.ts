@@ -29,14 +29,13 @@ export async function testConfig(configFile: string): Promise<number> {
  * connects; neither needs a file or a connection.
  */
 async function cipherFaults({ listeners, bridges }: Settings): Promise<string[]> {
-  const { tlsFaultWithoutFiles } = await import('../../net/tls-context.js');
-  const { cipherFaultOf } = await import('../../bridge/bridge-tls.js');
-  const faults = listeners.filter(isTls).flatMap((listener) => tlsFaultWithoutFiles(listener) ?? []);
-  for (const bridge of bridges) {
-    const why = cipherFaultOf(bridge);
-    if (why !== null) faults.push(`Error: Bridge ${bridge.name} cannot connect: ${why}.`);
-  }
-  return faults;
+  const { tlsFaultLines, tlsFaultWithoutFiles } = await import('../../net/tls-context.js');
+  const { cipherFaultLines } = await import('../../bridge/bridge-tls.js');
+  const faults = listeners.filter(isTls).flatMap((listener) => {
+    const fault = tlsFaultWithoutFiles(listener);
+    return fault === null ? [] : tlsFaultLines(fault, listener);
+  });
+  return [...faults, ...bridges.flatMap(cipherFaultLines)];
 }
 
 /** @returns the exit code, or `undefined` while the broker runs */

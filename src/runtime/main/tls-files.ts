@@ -5,10 +5,11 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { foreignEncoding } from '../../base/foreign-encoding.js';
 import { isTls } from '../../config/listener-tls.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
-import { tlsOptions } from '../../net/tls-context.js';
+import { type TlsFault, tlsFaultLines, tlsOptions } from '../../net/tls-context.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
 import { ExitCode } from '../process/exit-code.js';
 
@@ -30,35 +31,40 @@ export function readTlsFiles(settings: Settings, texts: Texts, log: Log): number
       const options = tlsOptions(listener, texts);
       if ('fault' in options) faults.push(options.fault);
     }
-    for (const fault of faults) log.write('error', fault);
+    for (const line of faults.flatMap((fault) => tlsFaultLines(fault, listener))) log.write('error', line);
     if (faults.length > 0) code = ExitCode.listener;
   }
   return code;
 }
 
-/** @returns error lines */
-function readFiles(listener: ListenerSettings, texts: Texts, log: Log): string[] {
-  const { certfile, keyfile, cafile, capath, crlfile } = listener;
-  const faults: string[] = [];
-  const read = (file: string | undefined, complaint: string): void => {
+function readFiles(listener: ListenerSettings, texts: Texts, log: Log): TlsFault[] {
+  const { capath } = listener;
+  const faults: TlsFault[] = [];
+  const read = (option: 'cafile' | 'certfile' | 'keyfile' | 'crlfile', complaint: string): void => {
+    const file = listener[option];
     if (file === undefined) return;
+    const refuse = (why: string) => {
+      faults.push({ error: `Error: ${complaint.replace('FILE', file)} (${why})`, options: [option] });
+    };
     try {
-      texts.set(file, readFileSync(file, 'utf8'));
+      const bytes = readFileSync(file);
+      const encoding = foreignEncoding(bytes);
+      if (encoding === null) texts.set(file, bytes.toString('utf8'));
+      else refuse(`it is in ${encoding}; iconv -f ${encoding} -t UTF-8 '${file}' writes it in UTF-8`);
     } catch (error) {
-      faults.push(`Error: ${complaint.replace('FILE', file)} (${cLibraryErrorText(error)})`);
+      refuse(cLibraryErrorText(error));
     }
   };
-  read(cafile, 'Unable to load CA certificates. Check cafile "FILE".');
-  read(certfile, 'Unable to load server certificate "FILE". Check certfile.');
-  read(keyfile, 'Unable to load server key file "FILE". Check keyfile.');
-  read(crlfile, 'Unable to load certificate revocation file "FILE". Check crlfile.');
+  read('cafile', 'Unable to load CA certificates. Check cafile "FILE".');
+  read('certfile', 'Unable to load server certificate "FILE". Check certfile.');
+  read('keyfile', 'Unable to load server key file "FILE". Check keyfile.');
+  read('crlfile', 'Unable to load certificate revocation file "FILE". Check crlfile.');
   if (capath !== undefined) {
     try {
       texts.set(capath, readFolder(capath, log));
     } catch (error) {
-      faults.push(
-        `Error: Unable to load CA certificates. Check capath "${capath}". (${cLibraryErrorText(error)})`,
-      );
+      const complaint = `Unable to load CA certificates. Check capath "${capath}".`;
+      faults.push({ error: `Error: ${complaint} (${cLibraryErrorText(error)})`, options: ['capath'] });
     }
   }
   return faults;

@@ -1,6 +1,6 @@
 /** The bridges of one worker: main says which, and this starts, changes and removes them. */
 import { Bridge, type BridgeWorld } from '../../bridge/bridge.js';
-import { isEqual } from '../../config/option-types.js';
+import { isSameBridge } from '../../config/reload-diff.js';
 import type { BridgeSettings } from '../../config/settings.js';
 
 /** Milliseconds between two ticks of a bridge. */
@@ -22,7 +22,7 @@ export class BridgeHost {
       const settings = wanted.get(name);
       // Another local client id is another session.
       if (settings?.localClientid === bridge.settings.localClientid) {
-        if (!isEqual(settings, bridge.settings)) bridge.change(settings);
+        if (!isSameBridge(settings, bridge.settings)) bridge.change(settings);
       } else {
         bridge.remove();
         this.#bridges.delete(name);

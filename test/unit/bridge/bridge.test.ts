@@ -144,6 +144,7 @@ class Scene {
       localClientid: 'local.gateway',
       localCleansession: false,
       bridgeReceiveMaximum: 20,
+      givenAt: {},
       ...change,
     };
     this.fixture = new BrokerFixture({ settings: { bridges: [settings], sysInterval: 1, ...limits } });

@@ -186,6 +186,7 @@ const bridgeSettings: BridgeSettings = {
   localClientid: 'local.gateway',
   localCleansession: false,
   bridgeReceiveMaximum: 20,
+  givenAt: {},
 };
 
 class HalfHour {

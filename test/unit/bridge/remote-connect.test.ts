@@ -18,6 +18,7 @@ function settings(change: Partial<BridgeSettings> = {}): BridgeSettings {
     localClientid: 'local.host.up',
     localCleansession: false,
     bridgeReceiveMaximum: 20,
+    givenAt: {},
     ...change,
   };
 }
