@@ -32,14 +32,13 @@ export interface SettingsDiff {
 
 /** Compares the settings in force with those just read. Equal settings give a diff of empty lists. */
 export function compareSettings(before: Settings, after: Settings): SettingsDiff {
-  const listeners = pair(before.listeners, after.listeners, listenerName);
-  const bridges = pair(before.bridges, after.bridges, (bridge) => bridge.name);
-  const ofListener: readonly OptionScope[] = after.perListenerSettings
-    ? ['listener', 'security']
-    : ['listener'];
+  const listeners = pairListeners(before, after);
+  const bridges = pair(before.bridges, after.bridges, [(bridge) => bridge.name]);
   const changes = [
     ...changedOptions(before, after, ['global', 'security']),
-    ...listeners.both.flatMap(([old, young]) => changedOptions(old, young, ofListener, listenerName(old))),
+    ...listeners.both.flatMap(([old, young]) =>
+      changedOptions(old, young, listenerScopes(after), nameAmong(before.listeners, old)),
+    ),
     ...bridges.both.flatMap(([old, young]) =>
       changedOptions(old, young, ['bridge'], `connection ${old.name}`),
     ),
@@ -47,8 +46,8 @@ export function compareSettings(before: Settings, after: Settings): SettingsDiff
   return {
     applied: changes.filter(({ option }) => optionSchema[option].reloadable),
     needRestart: changes.filter(({ option }) => !optionSchema[option].reloadable),
-    listenersAdded: listeners.onlyAfter.map(listenerName),
-    listenersRemoved: listeners.onlyBefore.map(listenerName),
+    listenersAdded: listeners.onlyAfter.map((listener) => nameAmong(after.listeners, listener)),
+    listenersRemoved: listeners.onlyBefore.map((listener) => nameAmong(before.listeners, listener)),
     bridgesAdded: bridges.onlyAfter,
     bridgesRemoved: bridges.onlyBefore,
     bridgesChanged: bridges.both
@@ -70,19 +69,21 @@ export function isSameBridge(one: BridgeSettings, other: BridgeSettings): boolea
  * @param changes between the two; no listener may have come or gone
  */
 export function untilRestart(before: Settings, read: Settings, { needRestart }: SettingsDiff): Settings {
-  const oldValues = (of: string | undefined) =>
-    Object.fromEntries(
-      needRestart
-        .filter(({ section }) => section === of)
-        .map(({ option, before: value }) => [settingName(option), value]),
-    );
-  const byName = new Map(read.listeners.map((listener) => [listenerName(listener), listener]));
+  const ofBroker = needRestart.filter(({ section }) => section === undefined);
   // In the old order: a connection knows its listener by the place in the list.
-  const listeners = before.listeners.map((listener) => {
-    const name = listenerName(listener);
-    return { ...byName.get(name)!, ...oldValues(name) };
+  const listeners = pairListeners(before, read).both.map(([old, young]) => {
+    const changes = changedOptions(old, young, listenerScopes(read));
+    return { ...young, ...oldValues(changes.filter(({ option }) => !optionSchema[option].reloadable)) };
   });
-  return { ...read, ...oldValues(undefined), listeners };
+  return { ...read, ...oldValues(ofBroker), listeners };
+}
+
+function oldValues(changes: readonly OptionChange[]): object {
+  return Object.fromEntries(changes.map(({ option, before }) => [settingName(option), before]));
+}
+
+function listenerScopes({ perListenerSettings }: Settings): readonly OptionScope[] {
+  return perListenerSettings ? ['listener', 'security'] : ['listener'];
 }
 
 function changedOptions(
@@ -106,10 +107,30 @@ function valueAt(settings: object, key: string): unknown {
   return (settings as Record<string, unknown>)[key];
 }
 
-/** Identifies a listener by what it listens on. [mosq: reload] */
+/** What a listener listens on, as its `listener` line says it. [mosq: reload] */
 export function listenerName({ port, host, socketPath }: ListenerSettings): string {
   if (socketPath !== undefined) return `listener 0 ${socketPath}`;
   return host === undefined ? `listener ${port}` : `listener ${port} ${host}`;
+}
+
+/** The same with the options that tell listeners of one port apart. */
+function fullName(listener: ListenerSettings): string {
+  const { bindInterface, socketDomain } = listener;
+  const parts = [listenerName(listener)];
+  if (bindInterface !== undefined) parts.push(`bind_interface ${bindInterface}`);
+  if (socketDomain !== undefined) parts.push(`socket_domain ${socketDomain}`);
+  return parts.join(', ');
+}
+
+function nameAmong(listeners: readonly ListenerSettings[], listener: ListenerSettings): string {
+  const name = listenerName(listener);
+  const isOnlyOne = listeners.filter((other) => listenerName(other) === name).length < 2;
+  return isOnlyOne ? name : fullName(listener);
+}
+
+/** Those of one port by their interface or family; one whose interface or family is new is the one that is left. */
+function pairListeners(before: Settings, after: Settings): Pairs<ListenerSettings> {
+  return pair(before.listeners, after.listeners, [fullName, listenerName]);
 }
 
 interface Pairs<Item> {
@@ -118,19 +139,30 @@ interface Pairs<Item> {
   readonly onlyAfter: readonly Item[];
 }
 
+/**
+ * @param namings the first gives the pairs of the same name; the next ones those among what is left, in their order
+ * @returns pairs and single items in the order of `before`
+ */
 function pair<Item>(
   before: readonly Item[],
   after: readonly Item[],
-  nameOf: (item: Item) => string,
+  namings: readonly ((item: Item) => string)[],
 ): Pairs<Item> {
-  const young = new Map(after.map((item) => [nameOf(item), item]));
-  const oldNames = new Set(before.map(nameOf));
-  const both: [Item, Item][] = [];
-  const onlyBefore: Item[] = [];
-  for (const item of before) {
-    const match = young.get(nameOf(item));
-    if (match === undefined) onlyBefore.push(item);
-    else both.push([item, match]);
+  const left = new Set(after);
+  const matches = new Map<Item, Item>();
+  for (const nameOf of namings) {
+    for (const old of before) {
+      if (matches.has(old)) continue;
+      const name = nameOf(old);
+      const match = [...left].find((young) => nameOf(young) === name);
+      if (match === undefined) continue;
+      matches.set(old, match);
+      left.delete(match);
+    }
   }
-  return { both, onlyBefore, onlyAfter: after.filter((item) => !oldNames.has(nameOf(item))) };
+  return {
+    both: before.flatMap((old) => (matches.has(old) ? [[old, matches.get(old)!] as const] : [])),
+    onlyBefore: before.filter((old) => !matches.has(old)),
+    onlyAfter: [...left],
+  };
 }

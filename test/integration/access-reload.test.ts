@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -14,6 +16,7 @@ import { RawClient } from '../support/clients/raw-client.js';
 import { SessionClient } from '../support/clients/session-client.js';
 import { makeCertificates } from '../support/network/certificates.js';
 import { freePort } from '../support/network/free-port.js';
+import { packetBytes } from '../support/packets/packet-bytes.js';
 import { patienceMs, within } from '../support/within.js';
 
 const skip = skipWithout('/usr/bin/openssl');
@@ -194,6 +197,47 @@ test('a new certificate is used by new connections, and the old ones stay', { sk
   assert.ok(expected.includes(after), expected);
   assert.equal(stays.destroyed, false);
 });
+
+const hasIpv6 = Object.values(networkInterfaces()).some((own) =>
+  own?.some(({ address }) => address === '::1'),
+);
+
+test('two listeners of one port keep their own settings', { skip: !hasIpv6 && 'no IPv6' }, async (t) => {
+  const broker = await startBroker(t, {
+    config: `per_listener_settings true
+listener {port}
+socket_domain ipv4
+allow_anonymous true
+listener {port}
+socket_domain ipv6`,
+  });
+  const configFile = join(broker.folder, 'broker.conf');
+  const answers = async () => [
+    await connackCode(broker.port, '127.0.0.1'),
+    await connackCode(broker.port, '::1'),
+  ];
+  assert.deepEqual(await answers(), [0, 5]);
+  const config = readFileSync(configFile, 'utf8');
+  writeFileSync(configFile, `max_inflight_messages 19\n${config}`);
+  await reload(broker);
+  assert.deepEqual(await answers(), [0, 5]);
+  writeFileSync(configFile, `${config}\nallow_anonymous true\n`);
+  await reload(broker);
+  assert.deepEqual(await answers(), [0, 0]);
+});
+
+/** @returns the return code that an anonymous client gets */
+function connackCode(port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp(port, host);
+    socket.once('error', reject);
+    socket.once('data', (bytes) => {
+      resolve(bytes[3]!);
+      socket.destroy();
+    });
+    socket.write(packetBytes(0x10, "00 04 'MQTT' 04 02 00 3c 00 02 'ab'"));
+  });
+}
 
 /** @returns the SHA-256 fingerprint of the certificate that the broker shows */
 function fingerprintAt(port: number, authority: string): Promise<string> {

@@ -105,6 +105,40 @@ test('plugins and their options are compared', () => {
   assert.equal(compare(base.replace('_file /a', '_file /b')).pluginsChanged, true);
 });
 
+test('listeners of one port are told apart by interface and family, whatever their order', () => {
+  const listener = (domain: string, connections: number) =>
+    `listener 1883\nsocket_domain ${domain}\nmax_connections ${connections}\n`;
+  const lo = (connections: number) =>
+    `listener 1883 127.0.0.1\nbind_interface lo\nmax_connections ${connections}\n`;
+  const eth = (name: string) => `listener 1883 127.0.0.1\nbind_interface ${name}\nmax_connections 4\n`;
+  const before = settingsOf(`${listener('ipv4', 1)}${listener('ipv6', 2)}${lo(3)}${eth('eth0')}`);
+  const read = settingsOf(`${eth('eth1')}${lo(30)}${listener('ipv6', 2)}${listener('ipv4', 10)}`);
+  const changes = compareSettings(before, read);
+  assert.deepEqual(
+    [...changes.applied, ...changes.needRestart].map(({ section, option }) => [section, option]),
+    [
+      ['listener 1883, socket_domain ipv4', 'max_connections'],
+      ['listener 1883 127.0.0.1, bind_interface lo', 'max_connections'],
+      ['listener 1883 127.0.0.1, bind_interface eth0', 'bind_interface'],
+    ],
+  );
+  assert.deepEqual([changes.listenersAdded, changes.listenersRemoved], [[], []]);
+  assert.deepEqual(
+    untilRestart(before, read, changes).listeners.map(({ bindInterface, socketDomain, maxConnections }) => [
+      bindInterface ?? socketDomain,
+      maxConnections,
+    ]),
+    [
+      ['ipv4', 10],
+      ['ipv6', 2],
+      ['lo', 30],
+      ['eth0', 4],
+    ],
+  );
+  const fewer = compareSettings(before, settingsOf(`${listener('ipv6', 2)}${lo(3)}${eth('eth0')}`));
+  assert.deepEqual(fewer.listenersRemoved, ['listener 1883, socket_domain ipv4']);
+});
+
 test('until a restart, what only a restart can change keeps its value, of each listener its own', () => {
   const listener = (port: number, domain: string, connections: number) =>
     `listener ${port}\nsocket_domain ${domain}\nmax_connections ${connections}\n`;
