@@ -83,12 +83,11 @@ function receivePacket(
   else handle(connection, packet);
 }
 
-/** Whatever is in it, and the session stays [MQTT-3.1.0-2]. */
+/** Whatever is in it, and without DISCONNECT, as Mosquitto does; the session stays [MQTT-3.1.0-2]. */
 function refuseSecondConnect(connection: Connection): void {
   const { remoteAddress, remotePort } = connection.transport;
   connection.broker.log.write('notice', lines.multipleConnects(remoteAddress, remotePort));
-  const { protocolError } = ReasonCode;
-  connection.close({ kind: 'refused', reasonCode: protocolError, reason: DisconnectReason.protocolError });
+  connection.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.protocolError });
 }
 
 /**
