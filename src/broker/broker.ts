@@ -8,6 +8,7 @@
 import type { TopicAcl } from '../auth/acl-check.js';
 import { Registry } from '../base/registry.js';
 import { type HasSlot, SlotList } from '../base/slot-list.js';
+import { listenerIndex } from '../config/listener-key.js';
 import type { Settings } from '../config/settings.js';
 import { type Log, LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
@@ -205,12 +206,16 @@ export class Broker implements SessionEvents {
     return isSysTopic(filter) ? retainedCursor(this.sysRetained, filter) : this.store.retained.match(filter);
   }
 
-  /** Whether the client that published a retained message may still write to its topic. */
-  sourceMayWrite({ topic, origin, originUsername }: Publication): boolean {
+  /**
+   * Whether the client that published a retained message may still write to its topic, by the rules of the listener
+   * it came through; if that is not known, or gone, it is enough if those of any listener allow it.
+   */
+  sourceMayWrite({ topic, origin, originUsername, originListener }: Publication): boolean {
     if (origin === '') return true; // the broker itself
     if (this.settings.bridges.some(({ localClientid }) => localClientid === origin)) return true;
     const username = originUsername === '' ? undefined : originUsername;
-    return this.access.aclOf(null, username, origin)?.canWrite(topic) ?? true;
+    const listener = listenerIndex(this.settings.listeners, originListener);
+    return this.access.aclOf(listener, username, origin)?.canWrite(topic) ?? true;
   }
 
   /** Sessions change what is stored of them in the middle of a publish. */

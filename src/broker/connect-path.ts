@@ -231,8 +231,9 @@ function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array,
 }
 
 function willOwner(connection: Connection, clientId: string): WillOwner {
-  const { transport, username, listener } = connection;
-  return { clientId, listener: transport.listener, username, mountPoint: listener.mountPoint ?? '' };
+  const { transport, username, listener, listenerKey } = connection;
+  const mountPoint = listener.mountPoint ?? '';
+  return { clientId, listener: transport.listener, listenerKey, username, mountPoint };
 }
 
 /** What main publishes if this worker dies: nothing that the client may not publish itself. */

@@ -9,6 +9,7 @@
  */
 import type { TopicAcl } from '../auth/acl-check.js';
 import { assert } from '../base/assert.js';
+import { listenerKey } from '../config/listener-key.js';
 import type { ListenerSettings } from '../config/settings.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
@@ -109,6 +110,8 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
   readonly broker: Broker;
   readonly transport: Transport;
   readonly listener: ListenerSettings;
+  /** The listener as it is stored with the client's session and messages. */
+  readonly listenerKey: string;
   readonly out: OutgoingBuffer;
   readonly sender: Sender;
   readonly mountPoint: Uint8Array;
@@ -162,6 +165,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
     this.broker = broker;
     this.transport = transport;
     this.listener = broker.settings.listeners[transport.listener]!;
+    this.listenerKey = listenerKey(this.listener);
     const { mountPoint } = this.listener;
     this.mountPoint = mountPoint === undefined ? NO_MOUNT_POINT : Buffer.from(mountPoint);
     this.out = new OutgoingBuffer(transport, broker.flushList);

@@ -53,6 +53,7 @@ export function receivePublish(
   publication.topic = route.topic;
   publication.origin = connection.clientId;
   publication.originUsername = connection.username ?? '';
+  publication.originListener = connection.listenerKey;
   if (publication.qos > connection.listener.maxQos) {
     connection.refuseQos();
     return;

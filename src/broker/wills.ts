@@ -34,6 +34,7 @@ export function prepareWill(will: Will, owner: WillOwner): PreparedWill {
   });
   const { listener, username } = owner;
   publication.originUsername = username ?? '';
+  publication.originListener = owner.listenerKey;
   const delay = willDelayInterval ?? 0;
   return { publication, delay, expiry: messageExpiryInterval ?? 0, claim: 0, listener, username };
 }
@@ -41,6 +42,8 @@ export function prepareWill(will: Will, owner: WillOwner): PreparedWill {
 export interface WillOwner {
   clientId: string;
   listener: number;
+  /** The same as it is stored. */
+  listenerKey: string;
   username: string | undefined;
   /** [mosq: mount_point] */
   mountPoint: string;

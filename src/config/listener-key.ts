@@ -1,4 +1,4 @@
-/** What is stored of a listener, so that it is found again after a restart, or in Mosquitto's file. */
+/** What is stored of a listener with sessions and messages, so that it is found again after a restart, or in Mosquitto's file. */
 import type { ListenerSettings } from './settings.js';
 
 /** @returns the port in decimal digits, or the path of its socket */

@@ -20,6 +20,8 @@ export interface StoredMessage {
   readonly originClientId: string;
   /** User name of the publisher, '' for none. */
   readonly originUsername: string;
+  /** The listener that the publisher came through: its port, or the path of its socket; '' = not known, or none. */
+  readonly originListener: string;
 }
 
 /** @param now milliseconds since the epoch */

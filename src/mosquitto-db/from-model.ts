@@ -65,7 +65,7 @@ class MessageTable {
       sourcePacketId,
       sourceClientId: Buffer.from(message.originClientId),
       sourceUsername: Buffer.from(message.originUsername),
-      sourcePort: 0,
+      sourcePort: portOf(message.originListener),
       topic: Buffer.from(message.topic),
       qos: message.qos,
       retain: message.retain ? 1 : 0,

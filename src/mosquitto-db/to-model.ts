@@ -171,6 +171,7 @@ class Importer {
       expiresAt: milliseconds(chunk.expiryTime),
       originClientId: decodeText(chunk.sourceClientId) ?? '',
       originUsername: decodeText(chunk.sourceUsername) ?? '',
+      originListener: chunk.sourcePort === 0 ? '' : String(chunk.sourcePort),
     };
     if (isExpired(message, this.#now)) {
       this.#expiredMessages.add(chunk.messageId);

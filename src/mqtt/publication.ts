@@ -64,6 +64,8 @@ export class Publication {
   origin = '';
   /** The publisher's user name, '' for none. */
   originUsername = '';
+  /** The listener that the publisher came through, as it is stored; '' = not known, or none. */
+  originListener = '';
   /** What the store made of it, shared by all queues that hold it; the store's own. */
   record: object | null = null;
   /** For a QoS 2 message that may come a second time; `null` for all others. */
@@ -144,6 +146,7 @@ export class Publication {
     this.topic = '';
     this.origin = '';
     this.originUsername = '';
+    this.originListener = '';
     this.record = null;
     this.once = null;
     this.#owned = null;
@@ -186,6 +189,7 @@ export class Publication {
     copy.topic = this.topic;
     copy.origin = this.origin;
     copy.originUsername = this.originUsername;
+    copy.originListener = this.originListener;
     return copy.asOwned();
   }
 
@@ -199,6 +203,7 @@ export class Publication {
     expiresAt?: number;
     origin?: string;
     originUsername?: string;
+    originListener?: string;
   }): Publication {
     const topic = Buffer.from(fields.topic);
     const properties = fields.properties ?? EMPTY;
@@ -215,6 +220,7 @@ export class Publication {
     publication.expiresAt = fields.expiresAt ?? 0;
     publication.origin = fields.origin ?? '';
     publication.originUsername = fields.originUsername ?? '';
+    publication.originListener = fields.originListener ?? '';
     return publication.asOwned();
   }
 
@@ -236,6 +242,7 @@ export class Publication {
       expiresAt,
       originClientId: this.origin,
       originUsername: this.originUsername,
+      originListener: this.originListener,
     };
   }
 

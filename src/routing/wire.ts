@@ -8,10 +8,12 @@
  *   5  f64  when it expires, milliseconds since the epoch; 0 = never
  *  13  u32  length of the group's key        17  u32  length of the origin, the publisher's client id
  *  21  u32  length of its user name          25  u16  length of the topic
- *  27  u32  length of the properties         31  group key, origin, user name, topic, properties, payload
+ *  27  u32  length of the properties         31  u8   length of the listener that the publisher came through
+ *  32  group key, origin, user name, listener, topic, properties, payload
  *
- * A topic fits into two bytes, for whoever joins one with a prefix checks that. The others may be longer than what
- * comes over the network: a key is a whole filter, and a user name may be a certificate's subject.
+ * A topic fits into two bytes, for whoever joins one with a prefix checks that; a listener is a port, or a socket's path
+ * of 107 bytes at the most. The others may be longer than what comes over the network: a key is a whole filter, and a
+ * user name may be a certificate's subject.
  *
  * Before a group's key there are four bytes: bit n is set when worker n was asked for a member already.
  */
@@ -20,7 +22,7 @@ import { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import type { Qos } from '../mqtt/packets.js';
 import type { Publication } from '../mqtt/publication.js';
 
-const HEADER = 31;
+const HEADER = 32;
 const ASKED = 4;
 
 export const RecordFlag = {
@@ -53,10 +55,12 @@ export function packRecord(
   const origin = originText === '' ? 0 : Buffer.byteLength(originText);
   const userText = isRetained ? publication.originUsername : '';
   const user = userText === '' ? 0 : Buffer.byteLength(userText);
+  const listenerText = isRetained ? publication.originListener : '';
+  const listener = listenerText === '' ? 0 : Buffer.byteLength(listenerText);
   const topic = publication.topicEnd - publication.topicStart;
   const properties = publication.propertiesEnd - publication.propertiesStart;
   const payload = publication.payloadEnd - publication.payloadStart;
-  const length = HEADER + group + origin + user + topic + properties + payload;
+  const length = HEADER + group + origin + user + listener + topic + properties + payload;
   let at = out.reserve(length);
   const chunk = out.chunk!;
   chunk.writeUInt32LE(length, at);
@@ -68,6 +72,7 @@ export function packRecord(
   chunk.writeUInt32LE(user, at + 21);
   chunk.writeUInt16LE(topic, at + 25);
   chunk.writeUInt32LE(properties, at + 27);
+  chunk[at + 31] = listener;
   at += HEADER;
   if (group > 0) {
     chunk.writeInt32LE(asked, at);
@@ -75,6 +80,7 @@ export function packRecord(
   }
   if (origin > 0) at += chunk.write(originText, at);
   if (user > 0) at += chunk.write(userText, at);
+  if (listener > 0) at += chunk.write(listenerText, at);
   copyBytes(publication.buffer, publication.topicStart, publication.topicEnd, chunk, at);
   at += topic;
   copyBytes(publication.properties, publication.propertiesStart, publication.propertiesEnd, chunk, at);
@@ -140,7 +146,8 @@ function unpackFrom(
     const groupStart = at + HEADER;
     const originStart = groupStart + bytes.readUInt32LE(at + 13);
     const userStart = originStart + bytes.readUInt32LE(at + 17);
-    const topicStart = userStart + bytes.readUInt32LE(at + 21);
+    const listenerStart = userStart + bytes.readUInt32LE(at + 21);
+    const topicStart = listenerStart + bytes[at + 31]!;
     const topicEnd = topicStart + bytes.readUInt16LE(at + 25);
     place.next = end;
     into.pointAt(bytes);
@@ -156,7 +163,8 @@ function unpackFrom(
     const origin = originStart === userStart ? '' : bytes.toString('utf8', originStart, userStart);
     if ((what & RecordFlag.once) !== 0) into.once = { messageId: origin, isElsewhere: true };
     else into.origin = origin;
-    if (userStart !== topicStart) into.originUsername = bytes.toString('utf8', userStart, topicStart);
+    if (userStart !== listenerStart) into.originUsername = bytes.toString('utf8', userStart, listenerStart);
+    if (listenerStart !== topicStart) into.originListener = bytes.toString('utf8', listenerStart, topicStart);
     if (groupStart === originStart) each(into, what, '', 0);
     else
       each(

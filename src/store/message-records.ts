@@ -2,7 +2,8 @@
  * Messages as bytes: the whole record of a retained or a shared message, a part of a session's (its will), and of a
  * queue's.
  *
- *   message  flags(1) text(topic) text(client id) text(user name) [expiry(8)] bytes(properties) payload…
+ *   message  flags(1) text(topic) text(client id) text(user name) [listener] [expiry(8)] bytes(properties) payload…
+ *   listener varint(port), or 0 and text(path of its socket)
  *   record   version(1) message checksum(4)
  *
  * Numbers are big-endian, times are doubles (milliseconds since the epoch), text(x) and bytes(x) begin with their
@@ -16,7 +17,7 @@ import { DamagedRecordError, RecordReader, type RecordWriter, SEALED, writer } f
 /** Of records without a checksum. */
 const PLAIN_VERSION = 1;
 
-const MessageFlag = { qos: 0x03, retain: 0x04, expires: 0x08, again: 0x10 } as const;
+const MessageFlag = { qos: 0x03, retain: 0x04, expires: 0x08, again: 0x10, listener: 0x20 } as const;
 
 /** The record of a message. @param message with its topic as text known or not */
 export function encodeMessage(message: Publication): Buffer {
@@ -53,11 +54,13 @@ export function finishMessage(to: RecordWriter, message: Publication): Buffer {
 export function writeHead(to: RecordWriter, message: Publication, before: Publication | null): void {
   const { qos, retain, expiresAt, properties, propertiesStart, propertiesEnd } = message;
   const again = before !== null && hasSameSource(message, before);
+  const hasListener = !again && message.originListener !== '';
   to.uint8(
     qos |
       (retain ? MessageFlag.retain : 0) |
       (expiresAt === 0 ? 0 : MessageFlag.expires) |
-      (again ? MessageFlag.again : 0),
+      (again ? MessageFlag.again : 0) |
+      (hasListener ? MessageFlag.listener : 0),
   );
   if (!again) {
     to.varint(message.topicEnd - message.topicStart).part(
@@ -66,9 +69,22 @@ export function writeHead(to: RecordWriter, message: Publication, before: Public
       message.topicEnd,
     );
     to.text(message.origin).text(message.originUsername);
+    if (hasListener) writeListener(to, message.originListener);
   }
   if (expiresAt !== 0) to.float64(expiresAt);
   to.varint(propertiesEnd - propertiesStart).part(properties, propertiesStart, propertiesEnd);
+}
+
+const PORT = /^[1-9]\d{0,4}$/;
+
+function writeListener(to: RecordWriter, key: string): void {
+  if (PORT.test(key)) to.varint(Number(key));
+  else to.varint(0).text(key);
+}
+
+function readListener(reader: RecordReader): string {
+  const port = reader.varint();
+  return port === 0 ? reader.text() : String(port);
 }
 
 /** Whether topic and publisher are the same. */
@@ -76,7 +92,8 @@ export function hasSameSource(message: Publication, before: Publication): boolea
   return (
     message.topic === before.topic &&
     message.origin === before.origin &&
-    message.originUsername === before.originUsername
+    message.originUsername === before.originUsername &&
+    message.originListener === before.originListener
   );
 }
 
@@ -89,7 +106,7 @@ export function readMessage(reader: RecordReader, into: Publication, before: Pub
   into.pointAt(reader.buffer);
   into.qos = checkedQos(flags & MessageFlag.qos);
   into.retain = (flags & MessageFlag.retain) !== 0;
-  if ((flags & MessageFlag.again) === 0) readSource(reader, into);
+  if ((flags & MessageFlag.again) === 0) readSource(reader, into, (flags & MessageFlag.listener) !== 0);
   else if (before === null) throw new DamagedRecordError('a message that repeats none');
   else takeSource(into, before);
   if ((flags & MessageFlag.expires) !== 0) into.expiresAt = reader.time();
@@ -100,13 +117,14 @@ export function readMessage(reader: RecordReader, into: Publication, before: Pub
   into.payloadEnd = reader.position + reader.remaining;
 }
 
-function readSource(reader: RecordReader, into: Publication): void {
+function readSource(reader: RecordReader, into: Publication, hasListener: boolean): void {
   const length = reader.varint();
   into.topicStart = reader.position;
   into.topic = reader.textOf(length);
   into.topicEnd = reader.position;
   into.origin = reader.text();
   into.originUsername = reader.text();
+  if (hasListener) into.originListener = readListener(reader);
 }
 
 /** The bytes of the topic are in the same record. */
@@ -116,6 +134,7 @@ function takeSource(into: Publication, before: Publication): void {
   into.topicEnd = before.topicEnd;
   into.origin = before.origin;
   into.originUsername = before.originUsername;
+  into.originListener = before.originListener;
 }
 
 /** @param plain the version of such records without a checksum */

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { reload } from '../support/brokers/access-files.js';
 import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { makeFolder } from '../support/cleanup.js';
 import { RawClient } from '../support/clients/raw-client.js';
@@ -66,6 +67,26 @@ for (const from of ['open', 'ruled'] as const) {
       await reader.expectPublish('state', 'on', { retain: true });
     });
   }
+}
+
+for (const workers of [1, 3]) {
+  test(`[mosq: check_retain_source] the rules of the publisher's own listener decide, after a restart too [${workers} workers]`, async (t) => {
+    const before = await startTwoListeners(t, { config: 'check_retain_source true', workers });
+    for (const name of ['open', 'ruled'] as const) {
+      const publisher = await RawClient.connect(t, before[name], 5, { clientId: `by ${name}` });
+      await publisher.publish(`state/${name}`, 'on', { retain: true });
+    }
+    const expectOpenOnly = async (open: Broker) => {
+      const reader = await RawClient.connect(t, open, 5);
+      await reader.subscribe('state/#');
+      await reader.expectPublish('state/open', 'on', { retain: true });
+      await reader.expectSilence();
+    };
+    writeFileSync(before.aclFile, 'topic read #\n');
+    await reload(before.broker);
+    await expectOpenOnly(before.open);
+    await expectOpenOnly((await restart(t, before)).open);
+  });
 }
 
 for (const workers of [1, 3]) {

@@ -73,8 +73,13 @@ export class RecordSize {
     const { topicStart, topicEnd, propertiesStart, propertiesEnd, payloadLength } = publication;
     const content = bytes + payloadLength + propertiesEnd - propertiesStart;
     if (this.#last?.sharedId === null && hasSameSource(publication, this.#last.publication)) return content;
-    return content + topicEnd - topicStart + publication.origin.length + publication.originUsername.length;
+    return content + topicEnd - topicStart + sourceBytes(publication);
   }
+}
+
+/** Rather a few too many: a listener is mostly a port, in two bytes or three. */
+function sourceBytes({ origin, originUsername, originListener }: Publication): number {
+  return origin.length + originUsername.length + originListener.length;
 }
 
 /** @param entries in their order, at least one @param first the sequence in the record's key */

@@ -61,6 +61,7 @@ export function message(topic: string, payload = 'x', fields: Partial<StoredMess
     expiresAt: 0,
     originClientId: 'publisher',
     originUsername: '',
+    originListener: '',
     ...fields,
   };
 }

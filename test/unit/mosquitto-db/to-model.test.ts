@@ -280,6 +280,21 @@ describe('records that make no sense', () => {
     });
   });
 
+  for (const sourcePort of [0, 1884]) {
+    test(`the listener of a message's publisher, port ${sourcePort}, is read, and written again`, () => {
+      const chunks = [{ ...message, sourcePort }, retain, client, queued];
+      const { content } = readDatabase(writeChunks(chunks), SAMPLES_READ_AT);
+      const [retained] = content.retained;
+      const [waiting] = content.sessions[0]!.queue;
+      for (const { originListener } of [retained!, waiting!.message]) {
+        assert.equal(originListener, sourcePort === 0 ? '' : '1884');
+      }
+      const exported = readChunks(writeDatabase(content, SAMPLES_READ_AT)).chunks;
+      const ports = exported.flatMap((chunk) => (chunk.kind === 'message' ? [chunk.sourcePort] : []));
+      assert.ok(ports.length > 0 && ports.every((port) => port === sourcePort), ports.join());
+    });
+  }
+
   for (const listenerPort of [0, 1884]) {
     test(`the listener of a client, port ${listenerPort}, is read, and written again`, () => {
       const { content } = readDatabase(writeChunks([{ ...client, listenerPort }]), SAMPLES_READ_AT);

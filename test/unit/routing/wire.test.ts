@@ -17,6 +17,7 @@ const record = fc.record({
   expiresAt: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
   origin: fc.string({ unit: 'grapheme', maxLength: 10 }),
   originUsername: fc.string({ unit: 'grapheme', maxLength: 10 }),
+  originListener: fc.constantFrom('', '1883', '/run/mosquitto.sock'),
   what: fc.constantFrom(deliver, setRetained, setRetained | deliver, group),
   groupName: fc.string({ unit: 'grapheme', maxLength: 10 }),
   asked: fc.integer(),
@@ -26,7 +27,7 @@ const record = fc.record({
 function seen({ buffer, ...publication }: Publication, what: number, key: string, asked: number): unknown {
   const { topicStart, topicEnd, payloadStart, payloadEnd, properties, propertiesStart, propertiesEnd } =
     publication;
-  const { qos, retain, expiresAt, origin, originUsername } = publication;
+  const { qos, retain, expiresAt, origin, originUsername, originListener } = publication;
   return plain({
     topic: Buffer.from(buffer.subarray(topicStart, topicEnd)).toString(),
     payload: buffer.subarray(payloadStart, payloadEnd),
@@ -36,6 +37,7 @@ function seen({ buffer, ...publication }: Publication, what: number, key: string
     expiresAt,
     origin,
     originUsername,
+    originListener,
     what: what & (setRetained | deliver | group),
     key,
     asked,
@@ -64,7 +66,8 @@ test('records come out of a batch as they went in', () => {
       unpackRecords(bytes, into, (...record) => received.push(seen(...record)));
       const sent = records.map((one) => {
         // Only who sets the retained message needs to know the publisher.
-        const publisher = (one.what & setRetained) !== 0 ? {} : { origin: '', originUsername: '' };
+        const publisher =
+          (one.what & setRetained) !== 0 ? {} : { origin: '', originUsername: '', originListener: '' };
         return seen(
           Publication.create({ ...one, ...publisher }),
           one.what,

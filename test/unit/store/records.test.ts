@@ -40,6 +40,7 @@ const anyMessage: fc.Arbitrary<StoredMessage> = plain({
   expiresAt: anyTime,
   originClientId: anyText,
   originUsername: anyText,
+  originListener: fc.oneof(fc.nat(99_999).map(String), anyText),
 });
 
 const anyHeader: fc.Arbitrary<Omit<QueuedHeader, 'sequence'>> = plain({
