@@ -26,6 +26,7 @@ export class LocalEnd {
     backlog: 0,
     'too large': 0,
     expired: 0,
+    malformed: 0,
   };
 
   constructor(broker: Broker, settings: BridgeSettings, topics: TopicMap) {

@@ -26,6 +26,7 @@ import { InputGuard } from './input-guard.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
 import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js';
 import { Releases } from './releases.js';
+import { UndeliverableTopics } from './undeliverable.js';
 import { DelayedWills } from './wills.js';
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
@@ -33,6 +34,7 @@ const DROP_COUNTERS: Record<DropReason, CounterName> = {
   backlog: 'dropBacklog',
   'too large': 'dropTooLarge',
   expired: 'dropExpired',
+  malformed: 'dropMalformed',
 };
 
 export interface BrokerWorld {
@@ -48,6 +50,8 @@ export interface BrokerWorld {
   changes?: { add(): void };
   /** Told whose stored session is worked on, in case this worker dies over it. */
   workingRecord?: { begin(clientId: string): void; end(): void };
+  /** Hears of the topic of a stored message with a text that no client takes. */
+  undeliverable: (topic: string) => void;
   /** Milliseconds since the epoch. */
   clock: () => number;
   /** Calls back in the next turn of the event loop, after other clients have been read from. */
@@ -114,6 +118,8 @@ export class Broker implements SessionEvents {
   /** The store finds no room: what has to be stored is refused where that can be told, and waits elsewhere. */
   storeIsFull = false;
   readonly #limits: SessionLimits;
+  readonly #undeliverable = new UndeliverableTopics();
+  readonly #tellUndeliverable: (topic: string) => void;
 
   constructor(world: BrokerWorld) {
     this.settings = world.settings;
@@ -140,6 +146,7 @@ export class Broker implements SessionEvents {
     this.#workingRecord = world.workingRecord;
     this.now = world.clock();
     this.tickedAt = this.now;
+    this.#tellUndeliverable = world.undeliverable;
     this.#limits = { ...world.settings };
   }
 
@@ -245,6 +252,11 @@ export class Broker implements SessionEvents {
     if (session.drops.add(reason)) {
       this.log.write('notice', lines.outgoingMessagesDropped(session.clientId));
     }
+  }
+
+  /** A stored message has a text that no client takes: it is named, once. */
+  undeliverable({ topic }: Publication): void {
+    if (this.#undeliverable.add(topic)) this.#tellUndeliverable(topic);
   }
 
   /** Says how many messages for a client were dropped, and why. @param during what the time is called */

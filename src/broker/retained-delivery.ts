@@ -5,6 +5,7 @@
  */
 import { RingQueue } from '../base/ring-queue.js';
 import type { OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
+import { hasPlainTexts } from '../mqtt/plain-texts.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
@@ -39,6 +40,8 @@ export interface RetainedPace {
   upgradeQos: boolean;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Hears of a message with a text that no client takes. */
+  undeliverable: (message: Publication) => void;
   /** Has `pump` called in the next turn of the event loop. */
   pumpNextTurn: () => void;
   /** Whether who published it may still do so, if that is to be asked [mosq: check_retain_source]. */
@@ -61,6 +64,7 @@ export function retainedPace(
     backlogMax: maxQueuedMessages,
     upgradeQos: upgradeOutgoingQos,
     now: broker.now,
+    undeliverable: (message) => broker.undeliverable(message),
     pumpNextTurn,
     sourceMayWrite: checkRetainSource ? (message) => broker.sourceMayWrite(message) : undefined,
   };
@@ -150,6 +154,10 @@ function deliverPiece(waiting: Waiting, limit: number, pace: RetainedPace): numb
   cursor.next(limit, (message) => {
     if (message.expiresAt !== 0 && message.expiresAt <= now) return;
     if (sourceMayWrite?.(message) === false) return;
+    if (!hasPlainTexts(message)) {
+      pace.undeliverable(message);
+      return;
+    }
     const qos = subscription.deliveredQos(message.qos, upgradeQos);
     session.deliver(message, qos, true, subscription.identifiers, null);
   });

@@ -1,10 +1,11 @@
 /** The life of a session: stored, restored after a start, discarded, expired, ended. */
 import { listenerIndex, listenerKey } from '../config/listener-key.js';
 import * as lines from '../log/mosquitto-lines.js';
-import type { SessionRecord, SubscriptionRecord } from '../model/session-record.js';
+import type { SessionRecord, SubscriptionRecord, WillRecord } from '../model/session-record.js';
+import { hasPlainTexts } from '../mqtt/plain-texts.js';
 import type { Interest } from '../routing/route-table.js';
 import type { Session } from '../session/session.js';
-import type { SessionStorage, StoredContents } from '../session/session-storage.js';
+import type { SessionStorage, StoredContents, StoredDelivery } from '../session/session-storage.js';
 import { Subscription, type TopicRights } from '../session/subscription.js';
 import { Counter } from '../sys/counters.js';
 import type { Broker } from './broker.js';
@@ -60,7 +61,8 @@ export function storeDisconnected(broker: Broker, session: Session): void {
 
 /** Takes up a stored session, as at a start. */
 export function restoreSession(broker: Broker, restored: RestoredSession): void {
-  const { record, storage, subscriptions, contents } = restored;
+  const { record, storage, subscriptions } = restored;
+  const contents = { ...restored.contents, received: withPlainTexts(broker, restored.contents.received) };
   const session = broker.createSession(record.clientId, record.protocolVersion);
   session.username = record.username;
   session.listener = listenerIndex(broker.settings.listeners, record.listener);
@@ -74,12 +76,29 @@ export function restoreSession(broker: Broker, restored: RestoredSession): void 
     session.subscriptions.set(subscription.filter, subscription);
     broker.routes.add(subscription);
   }
-  const { will } = record;
-  if (will !== undefined) {
-    const dueAt = will.dueAt || broker.now + will.delay * 1000;
-    broker.delayedWills.add(session.clientId, restoredWill(will, session), dueAt);
-  }
+  if (record.will !== undefined) restoreWill(broker, session, record.will);
   if (record.disconnectedAt === 0) storage.update({ disconnectedAt: session.disconnectedAt });
+}
+
+function restoreWill(broker: Broker, session: Session, record: WillRecord): void {
+  const will = restoredWill(record, session);
+  if (!hasPlainTexts(will.publication)) {
+    broker.undeliverable(will.publication);
+    session.storage!.update({ will: undefined });
+    return;
+  }
+  broker.delayedWills.add(session.clientId, will, record.dueAt || broker.now + record.delay * 1000);
+}
+
+/** Those of a client's QoS 2 messages that others take; the rest is removed. */
+function withPlainTexts(broker: Broker, received: readonly StoredDelivery[]): StoredDelivery[] {
+  return received.filter((entry) => {
+    const { publication } = entry;
+    if (hasPlainTexts(publication)) return true;
+    broker.undeliverable(publication);
+    entry.remove();
+    return false;
+  });
 }
 
 /** Ends a session, and with it this worker's claim to the client id. */

@@ -283,6 +283,10 @@ export const droppingTooLargeOutgoingPublish = (clientId: string, bytes: number)
 export const outgoingMessagesDropped = (clientId: string) =>
   `Outgoing messages are being dropped for client ${clientId}.`;
 
+/** Ours. @param isLast further topics are not named */
+export const undeliverable = (topic: string, isLast: boolean) =>
+  `Warning: Stored messages of the topic '${topic.slice(0, 200)}' are not delivered: the topic or a property has a control character or non-character, over which clients end the connection.${isLast ? ' Further topics are not named.' : ''}`;
+
 /** Ours: how many messages a client did not get, by reason. */
 export const messagesDropped = (clientId: string, during: string, drops: ReadonlyMap<string, number>) => {
   const total = [...drops.values()].reduce((sum, count) => sum + count, 0);

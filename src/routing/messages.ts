@@ -140,6 +140,8 @@ export type WorkerToMain =
   /** All links answered: connections may come. */
   | { kind: 'ready' }
   | { kind: 'log'; lines: LogLine[] }
+  /** Stored messages of this topic have a text that no client takes: it is to be named, once. */
+  | { kind: 'undeliverable'; topic: string }
   | { kind: 'claims'; claims: Claim[] }
   /** The wills of these claims need no sending any more: the client disconnected orderly, or they were sent. */
   | { kind: 'wills-done'; wills: [clientId: string, claim: number][] }

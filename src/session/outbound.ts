@@ -64,13 +64,15 @@ export interface SessionLimits {
 }
 
 /** Why a message did not reach a client. */
-export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired';
+export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired' | 'malformed';
 
 /** The session that the messages belong to. */
 export interface OutboundOwner {
   readonly rights: TopicRights | null;
   readonly outlivesConnection: boolean;
   dropped(reason: DropReason): void;
+  /** A stored message has a text that no client takes. */
+  undeliverable(publication: Publication): void;
 }
 
 /** What messages to a client need of the broker. */
@@ -256,14 +258,16 @@ export class Outbound {
       const expired = publication.expiresAt !== 0 && publication.expiresAt <= now;
       // The rights may have changed since it was queued, by a reload or by the client's coming back as another user.
       const forbidden = !this.#mayRead(publication);
-      if (!expired && !forbidden && next.qos > 0) {
+      const { malformed } = next;
+      if (!expired && !forbidden && !malformed && next.qos > 0) {
         if (!this.#windowIsOpen(peer, next.bytes)) return;
         if (next.entry !== null && this.#inflight.size >= aheadInFlightMax(peer)) return;
       }
       this.#queue.shift();
-      if (forbidden || expired || next.qos === 0) next.entry?.remove();
+      if (forbidden || expired || malformed || next.qos === 0) next.entry?.remove();
       if (forbidden) continue;
-      if (expired) this.#owner.dropped('expired');
+      if (malformed) this.#owner.undeliverable(publication);
+      else if (expired) this.#owner.dropped('expired');
       else if (next.qos === 0) this.#sendQos0(peer, publication, next.retain, next.identifiers);
       else this.#sendQueued(peer, publication, next);
     }
@@ -285,12 +289,17 @@ export class Outbound {
       const packetId = this.#resendOrder[this.#resendNext]!;
       if (!this.#unsent.has(packetId)) continue; // acknowledged meanwhile
       if (peer.isBlocked) return;
-      const { state, publication, qos, retain, identifiers, sent } = this.#inflight.get(packetId)!;
+      const { state, publication, qos, retain, identifiers, sent, malformed } = this.#inflight.get(packetId)!;
       if (state === 'awaiting PUBCOMP') {
         this.#resendPubrel(peer, packetId);
       } else if (publication !== null && sent) {
         if (!this.#mayRead(publication)) {
           this.#complete(packetId);
+          continue;
+        }
+        if (malformed) {
+          this.#complete(packetId);
+          this.#owner.undeliverable(publication);
           continue;
         }
         if (this.#inflight.size - this.#unsent.size >= peer.sendMaximum) return;

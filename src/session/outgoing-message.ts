@@ -1,5 +1,6 @@
 /** A message for the client that waits, or is in flight: one object from the queue to its last acknowledgement. */
 import type { Qos } from '../mqtt/packets.js';
+import { hasPlainTexts } from '../mqtt/plain-texts.js';
 import type { Publication } from '../mqtt/publication.js';
 import type { StoredDelivery } from './session-storage.js';
 import type { Subscription } from './subscription.js';
@@ -23,6 +24,8 @@ export class OutgoingMessage {
   sent = false;
   /** It may have been sent before the broker was killed. */
   dup = false;
+  /** It was stored with a text that no client takes. */
+  malformed = false;
 
   constructor(
     publication: Publication | null,
@@ -49,6 +52,7 @@ export class OutgoingMessage {
     const identifiers = subscriptionIds.length === 0 ? null : subscriptionIds;
     const message = new OutgoingMessage(publication, payloadBytes, qos, retain, identifiers, null, entry);
     message.state = state as OutboundState;
+    message.malformed = publication !== null && !hasPlainTexts(publication);
     return message;
   }
 }

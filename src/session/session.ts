@@ -25,6 +25,8 @@ export const NEVER = 0xffffffff;
 /** What a session reports to the broker. */
 export interface SessionEvents extends OutboundEvents {
   dropped(session: Session, reason: DropReason): void;
+  /** A stored message has a text that no client takes. */
+  undeliverable(publication: Publication): void;
 }
 
 export class Session implements SubscribedSession, OutboundOwner {
@@ -96,6 +98,11 @@ export class Session implements SubscribedSession, OutboundOwner {
   /** A message does not reach the client. */
   dropped(reason: DropReason): void {
     this.#events.dropped(this, reason);
+  }
+
+  undeliverable(publication: Publication): void {
+    this.#events.undeliverable(publication);
+    this.dropped('malformed');
   }
 
   /**

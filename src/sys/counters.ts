@@ -47,6 +47,8 @@ export const Counter = {
   storeFailing: 32,
   /** Connections that ended because another one has come with the client's id. */
   takeovers: 33,
+  /** Stored messages with a text that clients do not take. */
+  dropMalformed: 34,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -91,6 +93,7 @@ export const COUNTER_USES: Readonly<Record<CounterName, CounterUse>> = {
   dropBacklog: { topics: ['publish/messages/dropped/backlog'] },
   dropCongested: { topics: ['publish/messages/dropped/congested'] },
   dropMemory: { topics: ['publish/messages/dropped/memory'] },
+  dropMalformed: { topics: ['publish/messages/dropped/malformed'] },
   inputFaults: { topics: ['connections/faults'] },
   dropStoreFull: { topics: ['publish/messages/dropped/store_full'] },
   utilisation: { isGauge: true },

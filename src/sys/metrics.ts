@@ -105,6 +105,7 @@ export const COUNTER_METRICS: Readonly<Record<CounterName, CounterMetric>> = {
   dropBacklog: ['midge_dropped_messages_total', 'backlog'],
   dropCongested: ['midge_dropped_messages_total', 'congested'],
   dropMemory: ['midge_dropped_messages_total', 'memory'],
+  dropMalformed: ['midge_dropped_messages_total', 'malformed'],
   dropStoreFull: ['midge_dropped_messages_total', 'store_full'],
   inputFaults: 'midge_input_faults_total',
   utilisation: null, // by worker

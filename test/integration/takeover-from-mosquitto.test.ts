@@ -7,6 +7,11 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { runDbCommand } from '../../src/cli/midge/db.js';
+import type { StoredMessage } from '../../src/model/message.js';
+import type { QueuedRecord } from '../../src/model/queued-record.js';
+import { SESSION_NEVER_EXPIRES } from '../../src/model/session-record.js';
+import { writeDatabase } from '../../src/mosquitto-db/from-model.js';
+import type { Qos } from '../../src/mqtt/packets.js';
 import { type Broker, isReference, startBroker, startMosquitto } from '../support/brokers/broker.js';
 import { skipWithout } from '../support/brokers/debian.js';
 import { makeFolder } from '../support/cleanup.js';
@@ -126,3 +131,72 @@ describe('Mosquitto on its own file', { concurrency, skip: !isReference }, () =>
     });
   }
 });
+
+/** A file with messages that Mosquitto took before it refused control characters: retained ones, and queued for `c`. */
+function withControlCharacters(now: number): Uint8Array {
+  const message = (topic: string, payload: string, qos: Qos): StoredMessage => ({
+    topic,
+    payload: Buffer.from(payload),
+    qos,
+    retain: false,
+    properties: Buffer.alloc(0),
+    expiresAt: 0,
+    originClientId: 'old',
+    originUsername: '',
+  });
+  const queue = ['q\x01', 'q/good', 'q\uffff', 'q/good'].map((topic, i): QueuedRecord => {
+    const qos = i < 2 ? 1 : 2;
+    const delivery = {
+      direction: 'outgoing',
+      packetId: 0,
+      retain: false,
+      dup: false,
+      subscriptionIds: [],
+    } as const;
+    return { ...delivery, state: 'queued', qos, message: message(topic, `${i}`, qos) };
+  });
+  const session = {
+    clientId: 'c',
+    username: undefined,
+    protocolVersion: 4,
+    sessionExpiry: SESSION_NEVER_EXPIRES,
+    expiresAt: 0,
+    disconnectedAt: now,
+    lastPacketId: 0,
+    will: undefined,
+  } as const;
+  const retained = ['dev/t\x01', 'dev/t\x7f', 'dev/good'].map((topic) => ({
+    ...message(topic, 'r', 1),
+    retain: true,
+  }));
+  return writeDatabase({ retained, sessions: [{ session, subscriptions: [], queue }] }, now);
+}
+
+for (const workers of [1, 3]) {
+  test(`messages with control characters are not delivered, and named once [workers: ${workers}]`, {
+    skip: isReference,
+  }, async (t) => {
+    const folder = makeFolder(t);
+    writeFileSync(join(folder, 'mosquitto.db'), withControlCharacters(Date.now()));
+    const broker = await startBroker(t, { workers, config: configFor(folder) });
+    for (const version of [4, 5, 4] as const) {
+      const watcher = await RawClient.connect(t, broker, version);
+      await watcher.subscribe('#', 1);
+      const { packetId } = await watcher.expectPublish('dev/good', 'r');
+      watcher.sendAck('puback', packetId);
+      await watcher.expectSilence();
+    }
+    const client = await RawClient.connect(t, broker, 4, { clientId: 'c', cleanStart: false });
+    await client.expectPublish('q/good', '1', { qos: 1 });
+    await client.expectPublish('q/good', '3', { qos: 2 });
+    await broker.stop();
+    const named = broker.log.filter((line) => /Stored messages of the topic/.test(line));
+    const topics = named.map((line) => /'([^']*)'/.exec(line)![1]!).sort();
+    assert.deepEqual(topics, ['dev/t\\x01', 'dev/t\\x7f', 'q\\x01', 'q\uffff']);
+    const again = await broker.startAgain(t);
+    const watcher = await RawClient.connect(t, again, 5);
+    await watcher.subscribe('#', 0);
+    await watcher.expectPublish('dev/good', 'r');
+    await watcher.expectSilence();
+  });
+}

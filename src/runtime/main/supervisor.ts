@@ -9,9 +9,11 @@ import { receiveMessageOnPort } from 'node:worker_threads';
 import { appendAll } from '../../base/append-all.js';
 import { assertNever } from '../../base/assert.js';
 import type { InputGuard } from '../../broker/input-guard.js';
+import { UndeliverableTopics } from '../../broker/undeliverable.js';
 import type { Settings } from '../../config/settings.js';
 import type { WorkerFigures } from '../../http-api/metrics.js';
 import type { Log, LogLine } from '../../log/log.js';
+import { undeliverable } from '../../log/mosquitto-lines.js';
 import type { WorkerQuestion } from '../../routing/client-questions.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
 import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
@@ -74,6 +76,7 @@ export class Supervisor {
   readonly #stalls: StallWatch;
   readonly #deaths = new StoredDeaths();
   readonly #questions = new WorkerQuestions();
+  readonly #undeliverable = new UndeliverableTopics();
   readonly #fights = new IdFights((text) => this.#log.write('warning', text));
 
   constructor(options: SupervisorOptions) {
@@ -347,6 +350,11 @@ export class Supervisor {
         return;
       case 'log':
         this.#options.writeLines(message.lines);
+        return;
+      case 'undeliverable':
+        if (this.#undeliverable.add(message.topic)) {
+          this.#log.write('warning', undeliverable(message.topic, this.#undeliverable.isFull));
+        }
         return;
       case 'claims':
         for (const claim of message.claims) this.#directory.claim(handle.worker, claim);

@@ -136,6 +136,7 @@ class WorkerHost {
       flushList: this.#flushList,
       clock: () => steadyClock.now(),
       workingRecord: this.#workingRecord,
+      undeliverable: (topic) => this.#tell({ kind: 'undeliverable', topic }),
       nextTurn: setImmediate,
       randomBytes,
     });

@@ -76,6 +76,7 @@ export class BrokerFixture {
       directory: this.directory,
       access: new ClientAccess(all, new Map(Object.entries(files))),
       flushList: this.#flushList,
+      undeliverable: (topic) => void this.log.push(`warning undeliverable ${topic}`),
       clock: () => this.now,
       nextTurn: (callback) => void this.#turns.push(callback),
       randomBytes,

@@ -29,6 +29,7 @@ export function testSession(
   const events = {
     now: 0,
     dropped: (_: Session, reason: DropReason) => void drops.push(reason),
+    undeliverable: () => {},
     changed: () => {},
     markWithin: () => 0,
     whenSettled: (_mark: number, callback: () => void) => whenSettled(callback),

@@ -42,9 +42,16 @@ describe('the first update', () => {
       'retained messages/count',
       ...['bytes/received', 'bytes/sent', 'publish/bytes/received', 'publish/bytes/sent'],
       ...['received', 'sent', 'dropped'].map((one) => `publish/messages/${one}`),
-      ...['queue_full', 'too_large', 'expired', 'backlog', 'congested', 'memory', 'store_full'].map(
-        (one) => `publish/messages/dropped/${one}`,
-      ),
+      ...[
+        'queue_full',
+        'too_large',
+        'expired',
+        'backlog',
+        'congested',
+        'memory',
+        'store_full',
+        'malformed',
+      ].map((one) => `publish/messages/dropped/${one}`),
       ...['packet/out/count', 'packet/out/bytes', 'connections/socket/count', 'heap/current', 'heap/maximum'],
       ...load.flatMap((one) => ['1min', '5min', '15min'].map((average) => `load/${one}/${average}`)),
     ];
