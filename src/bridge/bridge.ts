@@ -26,6 +26,7 @@ import { AddressList, Backoff, type Random } from './reconnect.js';
 import { connectPacket, type Demands, firstDemands, lesserDemands, refusalText } from './remote-connect.js';
 import { RemoteConnection } from './remote-connection.js';
 import { RemoteEnd } from './remote-end.js';
+import { isAboutPackets, StuckMessage } from './stuck-message.js';
 import { CONNACK_TIMEOUT_MS, PROBE_MS } from './time-limits.js';
 import { TopicMap } from './topic-map.js';
 import type { Channel, Uplink } from './uplink.js';
@@ -75,7 +76,10 @@ export class Bridge {
   #isErrorLogged = false;
   /** Messages that the other broker refused on earlier connections. */
   #refused = 0;
-  /** Messages of the other broker that were dropped because of their topic. */
+  readonly #stuck = new StuckMessage();
+  /** Messages that were dropped because the other broker ended each connection over them. */
+  #endedConnection = 0;
+  /** Messages of the other broker that were dropped because they are malformed. */
   #malformed = 0;
   #malformedLoggedAtMs = Number.NEGATIVE_INFINITY;
   #probe: (() => void) | null = null;
@@ -236,10 +240,14 @@ export class Bridge {
     const remote: RemoteConnection = new RemoteConnection(packet, channel, broker.flushList, {
       connack: (connack) => this.#connack(connack),
       publish: (publication) => this.#traffic(({ incoming }) => incoming.publish(publication)),
+      malformed: (message) => this.#traffic(({ incoming }) => incoming.drop(message)),
       acknowledged: (type, packetId, reasonCode) =>
         this.#traffic(({ end }) => end.acknowledged(type, packetId, reasonCode)),
       subscribed: (suback) => this.#subscribed(suback),
-      disconnected: ({ reasonCode }) => this.#lose(`it ends the connection: ${reasonText(reasonCode)}`),
+      disconnected: ({ reasonCode }) => {
+        if (isAboutPackets(reasonCode)) this.#endedByOther();
+        this.#lose(`it ends the connection: ${reasonText(reasonCode)}`);
+      },
       failed: (why) => this.#lose(why),
     });
     this.#state = { kind: 'connecting', deadlineMs: monotonicMs() + CONNACK_TIMEOUT_MS, channel, remote };
@@ -261,8 +269,9 @@ export class Bridge {
           this.#broken(error);
         }
       },
-      closed: (why) => {
+      closed: (why, isTheirs) => {
         broker.refreshNow();
+        if (isTheirs) this.#endedByOther();
         this.#lose(why === '' ? 'it closes the connection' : why);
       },
     });
@@ -322,7 +331,7 @@ export class Bridge {
       this.#topics,
       remote,
       (why) => this.#lose(why),
-      (topic) => this.#dropMalformed(topic),
+      (topic, fault) => this.#dropMalformed(topic, fault),
     );
     const end = new RemoteEnd({
       broker,
@@ -335,6 +344,8 @@ export class Bridge {
       connack,
       takenOver: () => this.#lose('a client of this broker has taken its local_clientid'),
       drained: () => this.#drained(),
+      acknowledged: () => this.#stuck.acknowledged(),
+      sendsSingly: this.#stuck.isSuspected,
       nowMs,
     });
     this.#state = { kind: 'connected', sinceMs: nowMs, channel, remote, end, incoming };
@@ -437,6 +448,21 @@ export class Bridge {
     this.#failed(`${host}:${port}: ${why}`, connectedMs);
   }
 
+  /** It may have done so because of a message: one that is the first at several ends in a row is dropped. */
+  #endedByOther(): void {
+    if (this.#state.kind !== 'connected') return;
+    const first = this.#local.session?.outbound.firstUnacknowledged;
+    if (!this.#stuck.ended(first) || first === undefined) return;
+    const { name } = this.#settings;
+    const { host, port } = this.#addresses.current;
+    const message = first.publication!.toStored();
+    this.#log('warning', bridgeLines.endsConnection(name, host, port, message.topic, this.#stuck.ends));
+    this.#local.giveUp(message);
+    this.#stuck.dropped();
+    this.#endedConnection += 1;
+    this.#broker.counters[Counter.publishDropped]! += 1;
+  }
+
   #disconnected({ end, remote }: State & { kind: 'connected' }, reason: string | undefined): void {
     this.#broker.counters[Counter.bytesSent]! += remote.out.bytesWritten;
     this.#refused += end.refused;
@@ -501,13 +527,17 @@ export class Bridge {
       waitingMessages,
       waitingBytes,
       oldestAgeMs,
-      dropped: { ...dropped, 'malformed topic': this.#malformed },
+      dropped: {
+        ...dropped,
+        malformed: dropped.malformed + this.#malformed,
+        'ends connection': this.#endedConnection,
+      },
     });
     this.#logDropped(dropped, nowMs);
   }
 
   /** The first one is named at once, then one each ten minutes. */
-  #dropMalformed(topic: string): void {
+  #dropMalformed(topic: string, fault: string): void {
     const { counters } = this.#broker;
     counters[Counter.publishDropped]! += 1;
     this.#malformed += 1;
@@ -515,7 +545,10 @@ export class Bridge {
     if (nowMs - this.#malformedLoggedAtMs < DROPS_LOG_MS) return;
     this.#malformedLoggedAtMs = nowMs;
     const { host, port } = this.#addresses.current;
-    this.#log('warning', bridgeLines.malformedTopic(this.#settings.name, host, port, topic, this.#malformed));
+    this.#log(
+      'warning',
+      bridgeLines.malformedMessage(this.#settings.name, host, port, topic, fault, this.#malformed),
+    );
   }
 
   /** The first drop at once, and further ones together: a full queue may drop for days. */

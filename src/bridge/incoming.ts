@@ -14,6 +14,7 @@ import type { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import { Counter } from '../sys/counters.js';
 import { isValidTopicName } from '../topic/topic-name.js';
+import type { MalformedPublish } from './malformed-publish.js';
 import type { RemoteConnection } from './remote-connection.js';
 import type { TopicMap } from './topic-map.js';
 
@@ -25,13 +26,13 @@ export class Incoming implements Releaser {
   readonly #remote: RemoteConnection;
   readonly acknowledgements: Acknowledgements;
   readonly #failed: (why: string) => void;
-  readonly #malformed: (topic: string) => void;
+  readonly #malformed: (topic: string, fault: string) => void;
   /** Workers that are too busy to be sent more; the connection is not read from meanwhile. */
   #congestedBy = 0;
 
   /**
    * @param failed gets the reason why the other broker has to send again what is not acknowledged: a clause
-   * @param malformed gets the topic of a message that is dropped because this broker has no such topics
+   * @param malformed gets the topic of a message that is dropped because it is malformed, and why: a clause
    */
   constructor(
     broker: Broker,
@@ -39,7 +40,7 @@ export class Incoming implements Releaser {
     topics: TopicMap,
     remote: RemoteConnection,
     failed: (why: string) => void,
-    malformed: (topic: string) => void,
+    malformed: (topic: string, fault: string) => void,
   ) {
     this.broker = broker;
     this.session = session;
@@ -82,6 +83,15 @@ export class Incoming implements Releaser {
       const durable = isWanted ? this.#route(publication) : 0;
       if (qos === 1) this.acknowledgements.acknowledge(mark, durable, 'puback', packetId, 0);
     }
+  }
+
+  /** It is acknowledged and dropped: the other broker would send it again for ever if the connection ended because of it. */
+  drop({ qos, packetId, topic, fault }: MalformedPublish): void {
+    this.broker.counters[Counter.publishReceived]! += 1;
+    this.#malformed(asBuffer(topic).toString(), fault);
+    if (packetId === 0 || qos > 2) return;
+    const mark = this.broker.store.mark();
+    this.acknowledgements.acknowledge(mark, 0, qos === 1 ? 'puback' : 'pubrec', packetId, 0);
   }
 
   /** [mosq: memory_limit] What the other broker keeps it has to send again, later. */
@@ -140,7 +150,7 @@ export class Incoming implements Releaser {
       publication.replaceTopic(Buffer.from(local));
       if (isValidTopicName(publication.buffer, publication.topicStart, publication.topicEnd)) return true;
     }
-    this.#malformed(topic);
+    this.#malformed(topic, 'the topic is malformed');
     return false;
   }
 

@@ -9,11 +9,16 @@ import { giveUpClientId, removeSession, storeConnected } from '../broker/session
 import { subscribe, unsubscribe } from '../broker/subscription-path.js';
 import type { BridgeSettings } from '../config/settings.js';
 import { doingLocalSubscribe } from '../log/bridge-lines.js';
+import type { StoredMessage } from '../model/message.js';
+import type { Publication } from '../mqtt/publication.js';
 import type { Interest } from '../routing/route-table.js';
 import type { DropReason, Peer } from '../session/outbound.js';
 import { NEVER, type Session } from '../session/session.js';
 import type { Subscription } from '../session/subscription.js';
 import type { TopicMap } from './topic-map.js';
+
+/** Topics of messages that were given up, to be passed over among the retained ones. */
+const GIVEN_UP_MAX = 100;
 
 export class LocalEnd {
   readonly #broker: Broker;
@@ -28,6 +33,9 @@ export class LocalEnd {
     expired: 0,
     malformed: 0,
   };
+
+  /** Messages that were given up, by topic: as retained messages they would be sent at each connection. */
+  readonly #givenUp = new Map<string, Uint8Array>();
 
   constructor(broker: Broker, settings: BridgeSettings, topics: TopicMap) {
     this.#broker = broker;
@@ -135,9 +143,23 @@ export class LocalEnd {
       },
       next: (limit, found) =>
         cursor.next(limit, (message) => {
-          if (message.origin !== clientId) found(message);
+          if (message.origin !== clientId && !this.#isGivenUp(message)) found(message);
         }),
     };
+  }
+
+  /**
+   * The other broker ends each connection that brings this message: it is given up, with its copies that are in flight
+   * because it is retained.
+   */
+  giveUp({ topic, payload }: StoredMessage): void {
+    if (this.#givenUp.size < GIVEN_UP_MAX) this.#givenUp.set(topic, payload);
+    this.session?.outbound.giveUp(topic, payload);
+  }
+
+  #isGivenUp(message: Publication): boolean {
+    const payload = this.#givenUp.get(message.topic);
+    return payload !== undefined && Buffer.compare(payload, message.payload()) === 0;
   }
 
   #subscribe(session: Session): void {

@@ -27,12 +27,15 @@ import {
 import { NO_ALIAS, Publication, readPublish } from '../mqtt/publication.js';
 import { type Delivery, newDelivery, writePublish } from '../mqtt/publish-writer.js';
 import { ReceivedAliases, resolveAlias, SentAliases } from '../mqtt/topic-aliases.js';
+import { type MalformedPublish, readMalformedPublish } from './malformed-publish.js';
 import type { BridgeFilter } from './topic-map.js';
 
 export interface RemoteEvents {
   connack(packet: ConnackPacket): void;
   /** A message; the object and its bytes are the connection's again afterwards. Its topic alias is resolved. */
   publish(publication: Publication): void;
+  /** A message that is malformed, other than by its topic. */
+  malformed(message: MalformedPublish): void;
   acknowledged(type: AckPacket['type'], packetId: number, reasonCode: number): void;
   subscribed(packet: SubackPacket): void;
   /** The other broker says that it closes the connection (MQTT 5.0). */
@@ -201,16 +204,17 @@ export class RemoteConnection {
   #receivePublish(buffer: Uint8Array, start: number, bodyStart: number, end: number): void {
     const publication = this.#incoming;
     const fault = readPublish(publication, buffer, start, bodyStart, end, this.version, this.#time);
-    if (fault !== 0) {
-      this.#fail('it sends a malformed PUBLISH');
-    } else if (
-      publication.topicAlias !== NO_ALIAS &&
-      resolveAlias(this.#receivedAliases, publication) !== 0
-    ) {
-      this.#fail('it uses a topic alias that it has not set');
-    } else {
+    const hasAlias = fault === 0 && publication.topicAlias !== NO_ALIAS;
+    if (fault === 0 && !(hasAlias && resolveAlias(this.#receivedAliases, publication) !== 0)) {
       this.#events.publish(publication);
+      return;
     }
+    const message = readMalformedPublish(buffer, start, bodyStart, end, this.version);
+    if (hasAlias) message.fault = 'a topic alias that it has not set';
+    else if (message.topic.length > 0 && this.#receivedAliases.allows(message.topicAlias)) {
+      this.#receivedAliases.set(message.topicAlias, message.topic);
+    }
+    this.#events.malformed(message);
   }
 
   #receive(packet: Packet): void {

@@ -34,6 +34,10 @@ export interface RemoteEndOptions {
   takenOver: () => void;
   /** The backlog that was there at the beginning has left. */
   drained: () => void;
+  /** It has acknowledged a message of the session. */
+  acknowledged: () => void;
+  /** Messages go one at a time until it has acknowledged one: it may be the first that it ends the connection over. */
+  sendsSingly: boolean;
   nowMs: number;
 }
 
@@ -45,6 +49,7 @@ export class RemoteEnd implements Peer {
   readonly #pace: DrainPace;
   /** The backlog that was there when the connection came about is not through yet. */
   #isDraining: boolean;
+  #sendsSingly: boolean;
   readonly #retained = new RetainedDelivery();
   /** Messages sent with a lower QoS than the session has for them: another packet completes them than it expects. */
   readonly #lowered = new Set<number>();
@@ -63,6 +68,7 @@ export class RemoteEnd implements Peer {
     this.#retains = demands.retain && retainAvailable === 1;
     this.#pace = new DrainPace(settings.bridgeMaxDrainRate, nowMs);
     this.#isDraining = session.outbound.queuedCount > 0;
+    this.#sendsSingly = options.sendsSingly;
     this.lastTrafficMs = nowMs;
   }
 
@@ -70,7 +76,8 @@ export class RemoteEnd implements Peer {
 
   /** None while the backlog has to keep its pace. */
   get sendMaximum(): number {
-    return this.#isDraining && !this.#pace.isOpen ? 0 : this.#window;
+    if (this.#isDraining && !this.#pace.isOpen) return 0;
+    return this.#sendsSingly ? 1 : this.#window;
   }
 
   get isBlocked(): boolean {
@@ -110,6 +117,10 @@ export class RemoteEnd implements Peer {
   acknowledged(type: AckPacket['type'], packetId: number, reasonCode: number): void {
     const { session, incoming } = this.#options;
     if (reasonCode >= FAILURE && type !== 'pubrel') this.refused += 1;
+    if (type !== 'pubrel' && session.outbound.isInFlight(packetId)) {
+      this.#sendsSingly = false;
+      this.#options.acknowledged();
+    }
     switch (type) {
       case 'puback':
         if (session.outbound.puback(packetId) || this.#endLowered(packetId)) break;

@@ -108,14 +108,16 @@ class StreamChannel implements Channel {
   readonly #stream: Duplex;
   #events: ChannelEvents | null = null;
   #why = '';
+  #isTheirs = true;
   /** The write that has to be over before there can be another. */
   #pending: object | null = null;
 
   constructor(stream: Duplex) {
     this.#stream = stream;
     stream.pause();
-    stream.on('error', (error) => {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
       this.#why = cLibraryErrorText(error);
+      this.#isTheirs = error.code === 'ECONNRESET' || error.code === 'EPIPE';
     });
     stream.on('end', () => this.#closed());
     stream.on('close', () => this.#closed());
@@ -167,6 +169,6 @@ class StreamChannel implements Channel {
     const events = this.#events;
     this.#events = null;
     this.#stream.destroy();
-    events?.closed(this.#why);
+    events?.closed(this.#why, this.#isTheirs);
   }
 }

@@ -12,8 +12,12 @@ export interface ChannelEvents {
   received(buffer: Uint8Array, length: number): void;
   /** The chunk that `write` did not get rid of at once is written. */
   drained(): void;
-  /** The other side closed it, or it failed. @param why a clause for people, '' for an ordinary end */
-  closed(why: string): void;
+  /**
+   * It has ended.
+   * @param why a clause for people, '' for an ordinary end
+   * @param isTheirs the other side has closed it, orderly or not; otherwise the way there has failed
+   */
+  closed(why: string, isTheirs: boolean): void;
 }
 
 /** An open connection to the other broker, TLS and all. */

@@ -56,9 +56,20 @@ export const primaryAnswersAgain = (name: string, host: string, port: number) =>
 export const backlogDrained = (name: string, messages: number, seconds: number) =>
   `Bridge ${name} has sent its backlog of ${messages} messages in ${seconds} s.`;
 
-/** W; Midge's own. @param count such messages since the bridge was started */
-export const malformedTopic = (name: string, host: string, port: number, topic: string, count: number) =>
-  `Warning: Bridge ${name}: a message from ${host}:${port} is dropped, its topic '${topic.slice(0, 200)}' is malformed; ${count} so far.`;
+/** W; Midge's own. @param why a clause @param count such messages since the bridge was started */
+export const malformedMessage = (
+  name: string,
+  host: string,
+  port: number,
+  topic: string,
+  why: string,
+  count: number,
+) =>
+  `Warning: Bridge ${name}: a message from ${host}:${port} with the topic '${topic.slice(0, 200)}' is dropped: ${why}; ${count} so far.`;
+
+/** W; Midge's own. @param times connections in a row that have ended so */
+export const endsConnection = (name: string, host: string, port: number, topic: string, times: number) =>
+  `Warning: Bridge ${name}: a message to ${host}:${port} with the topic '${topic.slice(0, 200)}' is dropped: the other broker has ended the connection ${times} times in a row without acknowledging it.`;
 
 /** W; Midge's own. @param counts messages by reason, since the bridge was started */
 export const bridgeDropped = (name: string, counts: Readonly<Record<string, number>>) => {

@@ -196,6 +196,24 @@ export class Outbound {
     return this.#inflight.has(packetId);
   }
 
+  /** The first message that the client was sent on this connection and has not acknowledged in any way. */
+  get firstUnacknowledged(): OutgoingMessage | undefined {
+    for (const packetId of this.#inflight.keys()) {
+      const message = this.#inflight.get(packetId)!;
+      if (message.sent && message.publication !== null && !this.#unsent.has(packetId)) return message;
+    }
+    return undefined;
+  }
+
+  /** All messages in flight with this topic and payload are given up: they are not sent again. */
+  giveUp(topic: string, payload: Uint8Array): void {
+    for (const packetId of this.#inflight.keys()) {
+      const { publication } = this.#inflight.get(packetId)!;
+      if (publication?.topic !== topic || Buffer.compare(publication.payload(), payload) !== 0) continue;
+      this.#complete(packetId);
+    }
+  }
+
   /** PUBACK received. @returns false if no message waits for it */
   puback(packetId: number): boolean {
     if (this.#inflight.get(packetId)?.state !== 'awaiting PUBACK') return false;

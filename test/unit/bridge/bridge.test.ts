@@ -22,6 +22,8 @@ class FarEnd implements Channel {
   isOpen = true;
   isPaused = true;
   version: ProtocolVersion = 4;
+  /** Of the last PUBLISH that has arrived. */
+  lastPacketId = 0;
   readonly #arrived: Packet[] = [];
   #events: ChannelEvents | null = null;
   readonly #framer = new Framer((buffer, start, bodyStart, end) => {
@@ -29,6 +31,7 @@ class FarEnd implements Channel {
     const packet = decodePacket(buffer, start, bodyStart, end, this.version, sender);
     assert.ok(!isPacketError(packet), 'the bridge sends proper packets');
     if (packet.type === 'connect') this.version = packet.version;
+    if (packet.type === 'publish') this.lastPacketId = packet.packetId;
     this.#arrived.push(packet);
     return true;
   });
@@ -59,7 +62,7 @@ class FarEnd implements Channel {
   }
 
   send(packet: Packet): void {
-    const bytes = encodePacket(packet, 4);
+    const bytes = encodePacket(packet, this.version);
     this.#events!.received(bytes, bytes.length);
   }
 
@@ -67,8 +70,9 @@ class FarEnd implements Channel {
     this.#events!.received(bytes, bytes.length);
   }
 
-  close(why = ''): void {
-    this.#events!.closed(why);
+  /** @param isTheirs it is the other broker that closes the connection */
+  close(why = '', isTheirs = true): void {
+    this.#events!.closed(why, isTheirs);
   }
 
   takePackets(): Packet[] {
@@ -414,13 +418,76 @@ describe('what the other broker sends', () => {
     watcher.expectNothing();
     assert.equal(scene.state, '1');
     assert.deepEqual(scene.fixture.takeLog(/malformed/), [
-      "Warning: Bridge up: a message from far.example:1 is dropped, its topic 'in/+' is malformed; 1 so far.",
+      "Warning: Bridge up: a message from far.example:1 with the topic 'in/+' is dropped: the topic is malformed; 1 so far.",
     ]);
     await scene.advance(2);
-    assert.equal(scene.own('dropped/malformed_topic'), `${topics.length}`);
+    assert.equal(scene.own('dropped/malformed'), `${topics.length}`);
     scene.way.far.send(publishPacket({ topic: 'in', qos: 1, packetId: 9 }));
     scene.fixture.flush();
     assert.deepEqual(watcher.takePublishes().filter((one) => one.startsWith('from/')).length, 1);
+  });
+
+  /** First byte and body, then what answers it. */
+  const malformed: Record<string, [first: number, body: string, answer: string[]]> = {
+    'a control character in the content type': [0x32, "0002 'in' 0007 04 03 0001 01 'x'", ['puback']],
+    'QoS 2': [0x34, "0002 'in' 0007 04 03 0001 01 'x'", ['pubrec']],
+    'QoS 0': [0x30, "0002 'in' 04 03 0001 01 'x'", []],
+    'a non-character in the response topic': [0x32, "0002 'in' 0007 06 08 0003 efbfbf 'x'", ['puback']],
+    'a wildcard in the response topic': [0x32, "0002 'in' 0007 04 08 0001 '#' 'x'", ['puback']],
+    'a control character in the name of a user property': [
+      0x32,
+      "0002 'in' 0007 06 26 0001 7f 0000 'x'",
+      ['puback'],
+    ],
+    'a control character in the value of a user property': [
+      0x32,
+      "0002 'in' 0007 06 26 0000 0001 1f 'x'",
+      ['puback'],
+    ],
+    'a text that is no UTF-8': [0x32, "0002 'in' 0007 04 03 0001 ff 'x'", ['puback']],
+    'a payload format that does not exist': [0x32, "0002 'in' 0007 02 01 02 'x'", ['puback']],
+    'a property of another packet': [0x32, "0002 'in' 0007 05 11 00000001 'x'", ['puback']],
+    'a property twice': [0x32, "0002 'in' 0007 04 01 00 01 00 'x'", ['puback']],
+    'a property that does not end': [0x32, "0002 'in' 0007 04 03 0009 'x'", ['puback']],
+    'properties that do not end': [0x32, "0002 'in' 0007 7f 'x'", ['puback']],
+    'no properties': [0x32, "0002 'in' 0007", ['puback']],
+    'an alias that is not set': [0x32, "0000 0007 03 23 0005 'x'", ['puback']],
+    'an alias of 0': [0x32, "0002 'in' 0007 03 23 0000 'x'", ['puback']],
+    'an alias that is too large': [0x32, "0002 'in' 0007 03 23 ffff 'x'", ['puback']],
+    'a topic that does not end': [0x32, "0009 'in'", []],
+    'no topic': [0x32, '00', []],
+    'no packet id': [0x32, "0002 'in'", []],
+    'packet id 0': [0x32, "0002 'in' 0000 00", []],
+    'QoS 3': [0x36, "0002 'in' 0007 00 'x'", []],
+    'DUP with QoS 0': [0x38, "0002 'in' 00 'x'", []],
+  };
+
+  test('other malformed messages are acknowledged, dropped and counted, too', async () => {
+    const scene = await new Scene({ bridgeProtocolVersion: 'mqttv50', bridgeMaxTopicAlias: 10 }).start();
+    const watcher = await scene.fixture.connect();
+    watcher.subscribe('#', 0);
+    scene.accept();
+    watcher.take();
+    const { far } = scene.way;
+    far.take();
+    for (const [name, [first, body, answer]] of Object.entries(malformed)) {
+      far.sendBytes(packetBytes(first, body));
+      scene.fixture.flush();
+      assert.deepEqual(far.take(), answer, name);
+      assert.ok(far.isOpen, name);
+    }
+    watcher.expectNothing();
+    assert.deepEqual(scene.fixture.takeLog(/is dropped/), [
+      "Warning: Bridge up: a message from far.example:1 with the topic 'in' is dropped: PUBLISH packet with a control character or non-character in content-type; 1 so far.",
+    ]);
+    // A topic alias is in force though the message that has set it is dropped.
+    far.sendBytes(packetBytes(0x30, "0002 'in' 0c 01 01 26 0001 01 0000 23 0004 'x'"));
+    far.sendBytes(packetBytes(0x30, "0000 03 23 0004 'y'"));
+    scene.fixture.flush();
+    assert.deepEqual(watcher.takePublishes(), ['in y']);
+    await scene.advance(2);
+    assert.equal(scene.own('dropped/malformed'), `${Object.keys(malformed).length + 1}`);
+    assert.equal(scene.state, '1');
   });
 
   test('a QoS 2 message that comes twice is published once', async () => {
@@ -451,6 +518,103 @@ describe('what the other broker sends', () => {
     scene.way.far.send({ type: 'pubrel', packetId: 7, reasonCode: 0, properties: {} });
     scene.fixture.flush();
     assert.deepEqual(client.take(), []);
+  });
+});
+
+describe('a message over which the other broker ends the connection', () => {
+  const restartTimeout = { kind: 'constant', seconds: 1 } as const;
+
+  /** The messages that come over the next connection. */
+  async function next(scene: Scene): Promise<string[]> {
+    await scene.advance(1);
+    scene.accept(true);
+    return scene.way.far.take().filter((text) => text.startsWith('out'));
+  }
+
+  for (const qos of [1, 2] as const) {
+    test(`is dropped after five connections, and those behind it arrive [QoS ${qos}]`, async () => {
+      const scene = await new Scene({ restartTimeout }).start();
+      scene.accept();
+      const client = await scene.fixture.connect();
+      client.publish('out', 'bad', { qos, retain: true, packetId: 1 });
+      if (qos === 2) client.ack('pubrel', 1);
+      client.publish('out', 'good', { qos: 1, packetId: 2 });
+      scene.fixture.flush();
+      scene.way.far.close();
+      const both = [`out bad q${qos}`, 'out good q1'];
+      assert.deepEqual((await next(scene)).slice(0, 2), both);
+      scene.way.far.close('Connection reset by peer');
+      for (let connection = 3; connection <= 5; connection += 1) {
+        assert.deepEqual(await next(scene), both.slice(0, 1), 'it is sent alone');
+        assert.deepEqual(scene.fixture.takeLog(/is dropped/), []);
+        scene.way.far.close();
+      }
+      assert.deepEqual(scene.fixture.takeLog(/is dropped/), [
+        "Warning: Bridge up: a message to far.example:1 with the topic 'out' is dropped: the other broker has ended the connection 5 times in a row without acknowledging it.",
+      ]);
+      assert.deepEqual(await next(scene), ['out good q1']);
+      await scene.advance(2);
+      assert.equal(scene.own('dropped/ends_connection'), '1');
+      assert.equal(scene.fixture.count('publishDropped'), 1);
+    });
+  }
+
+  test('MQTT 5.0: a DISCONNECT about packets counts, one about the broker does not', async () => {
+    const scene = await new Scene({ restartTimeout, bridgeProtocolVersion: 'mqttv50' }).start();
+    scene.accept();
+    (await scene.fixture.connect()).publish('out', 'x', { qos: 1 });
+    scene.fixture.flush();
+    for (const reasonCode of [0x8b, 0x89, 0x97, 0x8b, 0x89, 0x97]) {
+      scene.way.far.send({ type: 'disconnect', reasonCode, properties: {} });
+      assert.deepEqual(await next(scene), ['out x q1']);
+    }
+    for (const reasonCode of [0x95, 0x81, 0x82, 0x90]) {
+      scene.way.far.send({ type: 'disconnect', reasonCode, properties: {} });
+      assert.deepEqual(await next(scene), ['out x q1']);
+    }
+    scene.way.far.send({ type: 'disconnect', reasonCode: 0x87, properties: {} });
+    assert.deepEqual(await next(scene), []);
+  });
+
+  test('a link that is cut costs nothing, and neither does an end with another first message', async () => {
+    const scene = await new Scene({ restartTimeout }).start();
+    scene.accept();
+    const client = await scene.fixture.connect();
+    client.publish('out', 'one', { qos: 1 });
+    scene.fixture.flush();
+    for (let connection = 0; connection < 10; connection += 1) {
+      scene.way.far.close('Connection timed out', false);
+      assert.deepEqual(await next(scene), ['out one q1']);
+    }
+    client.publish('out', 'two', { qos: 1 });
+    for (const first of ['one', 'two']) {
+      for (let connection = 0; connection < 4; connection += 1) {
+        scene.way.far.close();
+        assert.equal((await next(scene))[0], `out ${first} q1`);
+      }
+      scene.way.far.send({
+        type: 'puback',
+        packetId: scene.way.far.lastPacketId,
+        reasonCode: 0,
+        properties: {},
+      });
+    }
+    assert.deepEqual(scene.fixture.takeLog(/is dropped/), []);
+  });
+
+  test('a broker that ends each connection whatever it is sent gets more time with each message', async () => {
+    const scene = await new Scene({ restartTimeout }).start();
+    scene.accept();
+    const client = await scene.fixture.connect();
+    for (let i = 0; i < 6; i += 1) client.publish('out', `${i}`, { qos: 1 });
+    scene.fixture.flush();
+    const droppedAfter: number[] = [];
+    for (let ends = 1; ends <= 155; ends += 1) {
+      scene.way.far.close();
+      if (scene.fixture.takeLog(/is dropped/).length > 0) droppedAfter.push(ends);
+      await next(scene);
+    }
+    assert.deepEqual(droppedAfter, [5, 15, 35, 75, 115, 155]);
   });
 });
 

@@ -69,7 +69,7 @@ class Wire implements Channel {
     this.isOpen = false;
     this.#events = null;
     this.#onTheWay = [];
-    events?.closed('cut');
+    events?.closed('cut', true);
   }
 
   move(step: number): void {
