@@ -142,6 +142,7 @@ function withControlCharacters(now: number): Uint8Array {
     properties: Buffer.alloc(0),
     expiresAt: 0,
     originClientId: 'old',
+    originListener: '',
     originUsername: '',
   });
   const queue = ['q\x01', 'q/good', 'q\uffff', 'q/good'].map((topic, i): QueuedRecord => {
