@@ -6,6 +6,7 @@
  *                                 if there are none of these either, it fails
  *   npm test -- --repeat 20 qos   so often in a row, whatever fails; then how many of the runs passed
  *   npm test -- --test-only       other options go to Node, for the processes of the test files
+ *   npm run test:faults -- --long   what has several lengths in the longest one; TEST_LENGTH says so to the tests
  *
  * A run with arguments is for the moment of writing and leaves the lint out. The closing lines of Node's test runner
  * end the output, and its exit code is ours.
@@ -25,8 +26,9 @@ const testFolder = join('dist', 'test');
  */
 const testFilesPerProcessor = 2;
 const testFilesAtOnceMax = 8;
-/** One that never ends must not hold up the others' results. `npm run test:faults` sets TEST_LENGTH. */
-const fileMinutesMax = process.env.TEST_LENGTH === 'long' ? 30 : 10;
+const { times, words } = readArguments(process.argv.slice(2));
+/** One that never ends must not hold up the others' results. */
+const fileMinutesMax = process.env.TEST_LENGTH === 'long' ? 90 : 20;
 /**
  * Folders whose files share a process: none of them leaves anything in it that the next one could see. A process takes
  * longer to start than most unit tests to run; those of the conformance tests share brokers, too.
@@ -95,12 +97,13 @@ const testRunner = join(root, 'scripts', 'run-test-files.mjs');
 prepareOrExit({ develop: true });
 process.chdir(root);
 
-const { times, words } = readArguments(process.argv.slice(2));
 if (words.length === 0) checkStyle();
 await runTests(selectTests(words), times);
 
-/** @param {string[]} given */
-function readArguments(given) {
+/** @param {string[]} all */
+function readArguments(all) {
+  const given = all.filter((word) => word !== '--long');
+  if (given.length < all.length) process.env.TEST_LENGTH = 'long';
   const at = given.indexOf('--repeat');
   if (at < 0) return { times: 1, words: given };
   const times = Number(given[at + 1]);

@@ -1,24 +1,31 @@
 /**
- * The whole broker under traffic, killed at random moments: what it acknowledged is there afterwards, and no QoS 2
- * message comes twice. Sessions are spread over three workers, and differently after each start.
+ * The whole broker under traffic, killed at random moments, also while it saves and in the first second of its life:
+ * what it acknowledged is there afterwards, and no QoS 2 message comes twice. PUBCOMP is the end of a QoS 2 exchange.
+ * Sessions are spread over three workers, and differently after each start.
  */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Broker, startBroker } from '../support/brokers/broker.js';
 import { DurableClient } from '../support/clients/durable-client.js';
 import { NumberPublisher, NumberSubscriber, range } from '../support/clients/numbers.js';
 import { RawClient } from '../support/clients/raw-client.js';
 import { Random, seedOfRun } from '../support/random.js';
-import { inShortOrLong } from '../support/run-length.js';
+import { inEachLength } from '../support/run-length.js';
 import { patienceMs, within } from '../support/within.js';
 
-const rounds = inShortOrLong(5, 60);
+const rounds = inEachLength(5, 20, 300);
 const publisherCount = 4;
 const subscriberCount = 4;
 /** Topics that are set and cleared, filters that are subscribed to and left. */
 const switchCount = 12;
 /** Messages that are acknowledged before a kill, at most. */
 const acknowledgedMax = 400;
+/** In one round of so many the kill falls into a save; in as many another one, into the start that follows. */
+const roundsForOne = 4;
+/** Milliseconds after a save was asked for, and after a start, within which a kill comes. */
+const saveMs = 40;
+const startMs = 1000;
 
 /** Subscribes to filters and leaves them, sets retained messages and clears them, one at a time. */
 class Changer {
@@ -104,6 +111,8 @@ class Trial {
   readonly #changer: Changer;
   #broker: Broker | undefined;
   #acknowledged = 0;
+  #duringSaves = 0;
+  #duringStarts = 0;
   #killAt = Number.POSITIVE_INFINITY;
   #kill: () => void = () => {};
   /** What is not acknowledged when the broker is killed ends on the next one. */
@@ -143,9 +152,18 @@ class Trial {
     const runners = [...this.#publishers, this.#changer];
     this.#unfinished = Promise.all(runners.map((runner) => runner.run(() => over)));
     await within(patienceMs, killed, () => `waiting for message ${this.#killAt}; ${this.#acknowledged} came`);
+    if (this.#random.below(roundsForOne) === 0) {
+      this.#broker!.program.signal('SIGUSR1');
+      await delay(this.#random.below(saveMs));
+      this.#duringSaves += 1;
+    }
     over = true;
     await this.#broker!.kill();
     for (const client of this.#clients) await client.ended;
+    if (this.#random.below(roundsForOne) === 0) {
+      await this.#broker!.startAndKill(this.#t, this.#random.below(startMs));
+      this.#duringStarts += 1;
+    }
     await this.#goOn(() => this.#random.below(3) > 0);
   }
 
@@ -179,7 +197,10 @@ class Trial {
       tally.expectOnce(this.#publishers);
     }
     const published = this.#publishers.reduce((sum, publisher) => sum + publisher.published, 0);
-    this.#t.diagnostic(`${published} messages to ${subscriberCount} subscribers`);
+    this.#t.diagnostic(
+      `${published} messages to ${subscriberCount} subscribers; ${this.#duringSaves} kills just after a save was asked ` +
+        `for, ${this.#duringStarts} more in the first second`,
+    );
   }
 
   get #clients(): DurableClient[] {
@@ -189,14 +210,16 @@ class Trial {
 
 const modes = { autosave: '', durable: 'persistence_mode durable' };
 
-for (const [mode, line] of Object.entries(modes)) {
-  const seed = seedOfRun();
-  test(`${mode}: nothing acknowledged is lost in ${rounds} kills, seed ${seed}`, async (t) => {
-    const limits = 'max_inflight_messages 0\nmax_queued_messages 0';
-    const config = `persistence true\npersistence_location {folder}/\n${limits}\n${line}`;
-    const trial = new Trial(t, config, new Random(seed));
-    await trial.begin();
-    for (let round = 0; round < rounds; round += 1) await trial.round();
-    await trial.end();
-  });
-}
+describe('kills', { concurrency: 2 }, () => {
+  for (const [mode, line] of Object.entries(modes)) {
+    const seed = seedOfRun();
+    test(`${mode}: nothing acknowledged is lost in ${rounds} kills, seed ${seed}`, async (t) => {
+      const limits = 'max_inflight_messages 0\nmax_queued_messages 0';
+      const config = `persistence true\npersistence_location {folder}/\n${limits}\n${line}`;
+      const trial = new Trial(t, config, new Random(seed));
+      await trial.begin();
+      for (let round = 0; round < rounds; round += 1) await trial.round();
+      await trial.end();
+    });
+  }
+});

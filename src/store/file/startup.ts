@@ -260,6 +260,7 @@ class Startup {
       ensureRoom(`${path}.room`);
       if (!(await this.#isSoundInPlace())) await this.#makeInPlace();
       this.#saved.forgetState();
+      if (this.#isAbsentOrEmpty()) await this.#makeEmpty(mode);
       await openOnce(path, mode);
       await syncFolder(dirname(path));
     } catch (error) {
@@ -317,9 +318,8 @@ class Startup {
   }
 
   async #isSoundInPlace(): Promise<boolean> {
-    const kind = this.#saved.kind();
-    if (kind === 'missing' || kind === 'empty') return true;
-    if (kind === 'mosquitto') return false;
+    if (this.#isAbsentOrEmpty()) return true;
+    if (this.#saved.kind() === 'mosquitto') return false;
     const condition = await this.#condition();
     if (condition === 'as left') return true;
     const result = await this.#checked(this.#saved.path, 'durable');
@@ -355,6 +355,20 @@ class Startup {
       await syncFile(target);
       await this.#saved.replace(target, await hashOf(target), this.#options.now());
     }
+    this.#saved.discardNew();
+  }
+
+  #isAbsentOrEmpty(): boolean {
+    const kind = this.#saved.kind();
+    return kind === 'missing' || kind === 'empty';
+  }
+
+  /** A new file appears whole: LMDB falls over one whose making a power cut has ended. */
+  async #makeEmpty(mode: StoreMode): Promise<void> {
+    const made = this.#saved.prepareNew();
+    await openOnce(made, mode);
+    await syncFile(made);
+    renameSync(made, this.#saved.path);
     this.#saved.discardNew();
   }
 

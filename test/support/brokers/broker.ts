@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterTest, type Lifetime, makeFolder, shareInSuite } from '../cleanup.js';
 import { freePort } from '../network/free-port.js';
 import { Program } from '../program.js';
@@ -69,6 +70,14 @@ export class Broker {
   /** Starts it once more, with the same folder, port and configuration. It has to have ended before. */
   startAgain(t: Lifetime): Promise<Broker> {
     return Broker.start(t, this.#launch);
+  }
+
+  /** As {@link startAgain}, and kills it so many milliseconds later, running or not. */
+  async startAndKill(t: Lifetime, ms: number): Promise<void> {
+    const program = new Program(t, 'broker', this.#launch.command, { env: this.#launch.env });
+    await delay(ms);
+    if (program.end !== undefined) throw new Error(`The broker did not start.\n${program.tail()}`);
+    await program.kill();
   }
 
   get pid(): number {
