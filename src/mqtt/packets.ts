@@ -69,7 +69,12 @@ export interface Properties {
   wildcardSubscriptionAvailable?: 0 | 1;
   subscriptionIdentifiersAvailable?: 0 | 1;
   sharedSubscriptionAvailable?: 0 | 1;
+  /** The order in which they stand in the packet, if another property stands between two of one name. */
+  order?: PropertyName[];
 }
+
+/** What is a property among `Properties`. */
+export type PropertyName = Exclude<keyof Properties, 'order'>;
 
 export interface Will {
   topic: string;

@@ -3,7 +3,7 @@
  */
 import { PacketError } from './packet-error.js';
 import type { PacketReader } from './packet-reader.js';
-import type { Properties, UserProperty } from './packets.js';
+import type { Properties, PropertyName, UserProperty } from './packets.js';
 import { PropertyId } from './property-ids.js';
 import { ReasonCode } from './reason-codes.js';
 import { varintLength, writeVarint } from './varint.js';
@@ -29,7 +29,7 @@ type WireType = 'byte' | 'uint16' | 'uint32' | 'varint' | 'text' | 'binary' | 'p
 
 export interface PropertyRule {
   id: number;
-  key: keyof Properties;
+  key: PropertyName;
   /** As logs and the `-D` option of the command-line clients have it. */
   name: string;
   type: WireType;
@@ -93,7 +93,9 @@ const ruleById: readonly (PropertyRule | undefined)[] = Array.from({ length: 0x8
 
 const ruleByKey: ReadonlyMap<string, PropertyRule> = new Map(PROPERTY_RULES.map((rule) => [rule.key, rule]));
 
-type PropertyValue = number | string | Uint8Array | UserProperty;
+export type PropertyValue = number | string | Uint8Array | UserProperty;
+
+const NO_VALUES: readonly PropertyValue[] = [];
 
 // ------------------------------------------------------------------------------------------------- reading
 
@@ -174,7 +176,18 @@ function addProperty(
   const { key } = rule;
   if (properties[key] !== undefined && !rule.repeatable?.includes(holder)) {
     reader.violation(`duplicate ${rule.name}`);
-  } else if (key === 'userProperties') {
+  } else {
+    appendProperty(properties, key, value);
+  }
+}
+
+/** Adds a property behind those that are there; the caller has seen to it that it may be there twice. */
+export function appendProperty(properties: Properties, key: PropertyName, value: PropertyValue): void {
+  if (properties.order !== undefined) properties.order.push(key);
+  else if (properties[key] !== undefined && Object.keys(properties).at(-1) !== key) {
+    properties.order = [...inOrder(properties).map(({ rule }) => rule.key), key];
+  }
+  if (key === 'userProperties') {
     (properties.userProperties ??= []).push(value as UserProperty);
   } else if (key === 'subscriptionIdentifiers') {
     (properties.subscriptionIdentifiers ??= []).push(value as number);
@@ -188,9 +201,7 @@ function addProperty(
 /** Bytes of the properties without the length in front. */
 export function propertiesLength(properties: Properties): number {
   let length = 0;
-  for (const rule of rulesOf(properties)) {
-    for (const value of valuesOf(properties, rule)) length += 1 + valueLength(rule.type, value);
-  }
+  for (const { rule, value } of inOrder(properties)) length += 1 + valueLength(rule.type, value);
   return length;
 }
 
@@ -199,11 +210,9 @@ export function propertiesLength(properties: Properties): number {
  * @returns the position behind them
  */
 export function writeProperties(target: Buffer, at: number, properties: Properties): number {
-  for (const rule of rulesOf(properties)) {
-    for (const value of valuesOf(properties, rule)) {
-      target[at] = rule.id;
-      at = writeValue(target, at + 1, rule.type, value);
-    }
+  for (const { rule, value } of inOrder(properties)) {
+    target[at] = rule.id;
+    at = writeValue(target, at + 1, rule.type, value);
   }
   return at;
 }
@@ -215,19 +224,43 @@ export function encodeProperties(properties: Properties): Uint8Array {
   return bytes;
 }
 
-const noRules: readonly PropertyRule[] = [];
+interface Property {
+  rule: PropertyRule;
+  value: PropertyValue;
+}
 
-/** The rules of the properties that are there, in the order in which they were given. */
-function rulesOf(properties: Properties): readonly PropertyRule[] {
-  let rules: PropertyRule[] | undefined;
+const noProperties: readonly Property[] = [];
+
+/** The properties that are there, in the order in which they were given. */
+function inOrder(properties: Properties): readonly Property[] {
+  let found: Property[] | undefined;
+  const { order } = properties;
+  if (order !== undefined) found = ordered(properties, order);
   for (const key in properties) {
-    if (properties[key as keyof Properties] !== undefined) (rules ??= []).push(ruleByKey.get(key)!);
+    const rule = ruleByKey.get(key);
+    if (rule === undefined || order?.includes(rule.key)) continue;
+    for (const value of valuesOf(properties, rule)) (found ??= []).push({ rule, value });
   }
-  return rules ?? noRules; // most packets have none
+  return found ?? noProperties; // most packets have none
+}
+
+/** Of those that have been taken out since, `order` still has the names. */
+function ordered(properties: Properties, order: readonly PropertyName[]): Property[] {
+  const found: Property[] = [];
+  const counts = new Map<PropertyName, number>();
+  for (const key of order) {
+    const rule = ruleByKey.get(key)!;
+    const count = counts.get(key) ?? 0;
+    counts.set(key, count + 1);
+    const value = valuesOf(properties, rule)[count];
+    if (value !== undefined) found.push({ rule, value });
+  }
+  return found;
 }
 
 function valuesOf(properties: Properties, rule: PropertyRule): readonly PropertyValue[] {
   const value = properties[rule.key];
+  if (value === undefined) return NO_VALUES;
   return rule.repeatable === undefined ? [value as PropertyValue] : (value as PropertyValue[]);
 }
 

@@ -134,7 +134,11 @@ function propertiesLength(publication: Publication, delivery: Delivery): number 
   return length;
 }
 
+/** The publisher's properties in their order, then the broker's, in the order of Mosquitto 2.1. */
 function writeProperties(chunk: Buffer, at: number, publication: Publication, delivery: Delivery): number {
+  const { properties, propertiesStart, propertiesEnd } = publication;
+  copyBytes(properties, propertiesStart, propertiesEnd, chunk, at);
+  at += propertiesEnd - propertiesStart;
   if (publication.expiresAt !== 0) {
     chunk[at] = PropertyId.messageExpiryInterval;
     at = chunk.writeUInt32BE(remainingSeconds(publication.expiresAt, delivery.now), at + 1);
@@ -149,9 +153,7 @@ function writeProperties(chunk: Buffer, at: number, publication: Publication, de
       at = writeVarint(chunk, at + 1, id);
     }
   }
-  const { properties, propertiesStart, propertiesEnd } = publication;
-  copyBytes(properties, propertiesStart, propertiesEnd, chunk, at);
-  return at + propertiesEnd - propertiesStart;
+  return at;
 }
 
 /** What is left of a message's life, rounded up so that it is never sent as already over [MQTT-3.3.2-6]. */

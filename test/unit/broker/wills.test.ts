@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { receiveRecords } from '../../../src/broker/records-path.js';
 import type { Properties, ProtocolVersion, Will } from '../../../src/mqtt/packets.js';
+import { encodeProperties } from '../../../src/mqtt/properties.js';
 import type { BrokerClient } from '../../support/brokers/broker-client.js';
 import { BrokerFixture, type FixtureOptions } from '../../support/brokers/broker-fixture.js';
 import type { ConnectOptions } from '../../support/clients/packet-socket.js';
+
+const hex = (text: string): string => Buffer.from(text).toString('hex');
 
 function willOf(fields: Partial<Will> = {}): Will {
   return { topic: 'will', payload: Buffer.from('gone'), qos: 1, retain: false, properties: {}, ...fields };
@@ -78,6 +81,30 @@ describe('a will', () => {
       retain: true,
       properties: { ...properties, messageExpiryInterval: 50 },
     });
+  });
+
+  test('and other messages have their properties in the order given, then those of the broker', async () => {
+    const given: Properties = {
+      userProperties: [
+        ['a', '1'],
+        ['b', '2'],
+      ],
+      messageExpiryInterval: 60,
+      contentType: 'text',
+      order: ['userProperties', 'messageExpiryInterval', 'contentType', 'userProperties'],
+    };
+    const { watcher, client, fixture } = await scene(5, willOf({ retain: true, properties: given }));
+    const user = (name: string, value: string) => `260001${hex(name)}0001${hex(value)}`;
+    const sent = `${user('a', '1')}030004${hex('text')}${user('b', '2')}020000003c`;
+    const got = () =>
+      Buffer.from(encodeProperties(watcher.expectPacket('publish').properties)).toString('hex');
+    client.publish('live', 'x', { qos: 1, retain: true, properties: given });
+    assert.equal(got(), sent);
+    client.breakOff();
+    assert.equal(got(), sent);
+    watcher.subscribe('#', 0, { identifier: 7 });
+    fixture.flush();
+    for (let i = 0; i < 2; i += 1) assert.equal(got(), `${sent}0b07`);
   });
 
   test('that is empty and retained clears the topic', async () => {

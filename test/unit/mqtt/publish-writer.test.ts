@@ -81,12 +81,12 @@ describe('a PUBLISH on its way out', () => {
         });
         const { topicAlias: _, messageExpiryInterval: interval, ...forwarded } = sent.properties;
         const properties = {
+          ...forwarded,
           ...(interval && {
             messageExpiryInterval: Math.max(1, interval - Math.floor(waitedMs / 1000)),
           }),
           ...(topicAlias > 0 && { topicAlias }),
           ...(identifiers !== null && { subscriptionIdentifiers: identifiers }),
-          ...forwarded,
         };
         const expected: PublishPacket = {
           ...sent,

@@ -82,3 +82,26 @@ test('each property is refused wherever it has no place', () => {
     }
   }
 });
+
+test('properties stay in any order in which they may stand in a packet', () => {
+  const blocks = ['26000161000131', '26000162000132', '260001620000', '0300027874', '0101', '0200000064'];
+  fc.assert(
+    fc.property(fc.shuffledSubarray(blocks), (parts) => {
+      const bytes = Buffer.from(parts.join(''), 'hex');
+      const properties = decodeProperties(bytes, 'will');
+      assert.ok(!isPacketError(properties));
+      assert.equal(Buffer.from(encodeProperties(properties)).toString('hex'), parts.join(''));
+      const { messageExpiryInterval: _, ...others } = properties;
+      const left = parts.filter((part) => !part.startsWith('02')).join('');
+      assert.equal(Buffer.from(encodeProperties(others)).toString('hex'), left);
+    }),
+  );
+});
+
+test('several subscription identifiers stay in their order, too', () => {
+  const bytes = Buffer.from('0b012600016100000b0203000278740b03', 'hex');
+  const properties = decodeProperties(bytes, 'publish');
+  assert.ok(!isPacketError(properties));
+  assert.deepEqual(properties.subscriptionIdentifiers, [1, 2, 3]);
+  assert.equal(Buffer.from(encodeProperties(properties)).toString('hex'), bytes.toString('hex'));
+});

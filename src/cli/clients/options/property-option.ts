@@ -1,6 +1,6 @@
 /** The `-D COMMAND NAME VALUE` option: MQTT 5.0 properties on the command line. */
 import type { Properties, UserProperty } from '../../../mqtt/packets.js';
-import { PROPERTY_RULES, type PropertyRule } from '../../../mqtt/properties.js';
+import { appendProperty, PROPERTY_RULES, type PropertyRule } from '../../../mqtt/properties.js';
 import { isValidTopicNameText } from '../../../topic/topic-name.js';
 import { leadingLong } from '../c-numbers.js';
 import { isPacketString, textBytes } from './argument-text.js';
@@ -125,22 +125,17 @@ function fail(message: string): UsageError {
  * @throws UsageError, SetupError for a property given twice or with a value that MQTT does not allow
  */
 export function toProperties(command: PropertyCommand, options: readonly PropertyOption[]): Properties {
-  const properties: Record<string, unknown> = {};
+  const properties: Properties = {};
   for (const { rule, value } of options) {
     const { key } = rule;
     if (typeof value === 'number' && value < (rule.min ?? 0)) {
       throw inPacket(command, 'A network protocol error occurred when communicating with the broker');
     }
-    if (key === 'userProperties') {
-      properties[key] = [...((properties[key] as UserProperty[] | undefined) ?? []), value];
-    } else if (properties[key] !== undefined) {
-      throw duplicateProperty(command);
-    } else {
-      properties[key] = key === 'subscriptionIdentifiers' ? [value] : value;
-    }
+    if (properties[key] !== undefined && key !== 'userProperties') throw duplicateProperty(command);
+    appendProperty(properties, key, value);
   }
-  checkResponseTopic(command, properties as Properties);
-  return properties as Properties;
+  checkResponseTopic(command, properties);
+  return properties;
 }
 
 /** A response topic is a topic name [MQTT-3.3.2-14]; a broker ends the connection of who sends another. */

@@ -1,6 +1,6 @@
 /** A message as JSON, for `%j` and `%J`. */
 import { strftime } from '../../../log/strftime.js';
-import type { Properties, PublishPacket } from '../../../mqtt/packets.js';
+import type { Properties, PropertyName, PublishPacket } from '../../../mqtt/packets.js';
 import { PROPERTY_RULES } from '../../../mqtt/properties.js';
 import type { FormatInput } from './format-input.js';
 import { type JsonMember, type JsonValue, jsonBytes, parseJson, upToNul } from './json-text.js';
@@ -44,10 +44,11 @@ function timestamp({ now }: FormatInput): string {
 
 /** The properties in the order of the packet. */
 function propertyMembers(properties: Properties): JsonMember[] {
-  return Object.keys(properties).flatMap((key) => propertyMember(key as keyof Properties, properties));
+  const keys = Object.keys(properties).filter((key) => key !== 'order') as PropertyName[];
+  return keys.flatMap((key) => propertyMember(key, properties));
 }
 
-function propertyMember(key: keyof Properties, properties: Properties): JsonMember[] {
+function propertyMember(key: PropertyName, properties: Properties): JsonMember[] {
   if (key === 'userProperties') {
     const items = properties.userProperties!.map(userProperty);
     return [member('user-properties', { kind: 'array', items })];

@@ -8,6 +8,7 @@ import {
 } from '../../../../../src/cli/clients/options/property-option.js';
 import { UsageError } from '../../../../../src/cli/clients/options/usage-error.js';
 import type { Properties } from '../../../../../src/mqtt/packets.js';
+import { encodeProperties } from '../../../../../src/mqtt/properties.js';
 
 function take(...options: string[][]): Record<PropertyCommand, Properties> {
   const { properties } = defaultSettings('mosquitto_pub');
@@ -55,6 +56,21 @@ describe('taken', () => {
     test(words.join(' '), () => assert.deepEqual(take(words)[command], expected));
   }
 
+  test('in the order given', () => {
+    const { publish, will } = take(
+      ['publish', 'user-property', 'a', '1'],
+      ['publish', 'content-type', 't'],
+      ['publish', 'user-property', 'b', '2'],
+      ['will', 'content-type', 't'],
+      ['will', 'user-property', 'a', '1'],
+      ['will', 'will-delay-interval', '8'],
+      ['will', 'user-property', 'b', '2'],
+    );
+    const hex = (properties: Properties) => Buffer.from(encodeProperties(properties)).toString('hex');
+    assert.equal(hex(publish), '26000161000131' + '03000174' + '26000162000132');
+    assert.equal(hex(will), '03000174' + '26000161000131' + '1800000008' + '26000162000132');
+  });
+
   test('several, user properties more than once', () => {
     const { publish } = take(
       ['publish', 'user-property', 'a', '1'],
@@ -67,6 +83,7 @@ describe('taken', () => {
         ['a', '2'],
       ],
       contentType: 't',
+      order: ['userProperties', 'contentType', 'userProperties'],
     });
   });
 });
