@@ -40,6 +40,7 @@ export const programs = {
   'src/cli/clients/pub.js': 'src/cli/mosquitto_pub.cjs',
   'src/cli/clients/sub.js': 'src/cli/mosquitto_sub.cjs',
   'src/cli/clients/rr.js': 'src/cli/mosquitto_rr.cjs',
+  'src/cli/passwd/passwd.js': 'src/cli/mosquitto_passwd.cjs',
   'src/cli/midge/db-dump.js': 'src/cli/mosquitto_db_dump.cjs',
   'src/cli/signal/signal.js': 'src/cli/mosquitto_signal.cjs',
 };

@@ -369,11 +369,10 @@ test('a user that may not read the program', { skip: !isRoot && 'only for root' 
   }
   cpSync(join(projectFolder, 'package.json'), join(folder, 'package.json'));
   symlinkSync(join(projectFolder, 'node_modules'), join(folder, 'node_modules'));
-  const program = join(folder, 'dist', 'src', 'runtime', 'process', 'privileges.js');
+  const program = join(folder, 'dist', 'src', 'midge.cjs');
   const start = async (config: string): Promise<Program> => {
     const file = writeSecret(folder, 'broker.conf', `${config}\nlistener ${await freePort()} 127.0.0.1\n`);
-    const main = join(folder, 'dist', 'src', 'midge.cjs');
-    return new Program(t, 'broker', [process.execPath, main, '-c', file]);
+    return new Program(t, 'broker', [process.execPath, program, '-c', file]);
   };
   const asked = await start('user nobody');
   assert.equal((await asked.waitForEnd()).code, 3, asked.tail());
@@ -387,7 +386,7 @@ test('a user that may not read the program', { skip: !isRoot && 'only for root' 
   await unasked.waitForLine(/running$/);
   assert.match(
     unasked.lines.join('\n'),
-    /Warning: User '(mosquitto|nobody)' may not read \S+privileges\.js, so the broker goes on as root\.$/m,
+    /Warning: User '(mosquitto|nobody)' may not read \S+midge\.cjs, so the broker goes on as root\.$/m,
   );
   assert.match(
     unasked.lines.join('\n'),

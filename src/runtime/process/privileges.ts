@@ -3,12 +3,12 @@
  * made, and all clients served, by the user that the broker runs as. The worker threads do not exist yet.
  */
 import { chownSync, closeSync, openSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Log } from '../../log/log.js';
 import { runningAsUser } from '../../log/mosquitto-lines.js';
 import { findUser, type SystemUser } from './broker-user.js';
 
-const PROGRAM = fileURLToPath(import.meta.url);
+/** Built files of modules are not part of the package: what was started is. */
+const PROGRAM = process.argv[1] ?? process.execPath;
 const DEFAULT_USER = 'mosquitto';
 const FALLBACK_USER = 'nobody';
 
