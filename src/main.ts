@@ -25,7 +25,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
       for (const { stream, text } of command.output) process[stream].write(text);
       return command.exitCode;
     case 'test-config':
-      return (await import('./runtime/main/run-command.js')).testConfig(command.configFile);
+      return (await import('./runtime/main/run-command.js')).testConfig(command);
     case 'run': {
       const signals = new EarlySignals();
       return (await import('./runtime/main/run-command.js')).runBroker(command, signals);

@@ -9,6 +9,8 @@ import { nearestWord } from './nearest-word.js';
 export interface RunCommand {
   readonly kind: 'run';
   readonly configFile: string | undefined;
+  /** If `-c` is given more than once, the files before: all of them are read, one after the other. */
+  readonly earlierConfigFiles: readonly string[];
   /** For local-only mode; empty is 1883. */
   readonly ports: readonly number[];
   /** Go to the background. */
@@ -23,6 +25,7 @@ export interface RunCommand {
 export interface TestConfigCommand {
   readonly kind: 'test-config';
   readonly configFile: string;
+  readonly earlierConfigFiles: readonly string[];
 }
 
 export interface PrintCommand {
@@ -65,9 +68,10 @@ type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
  * @param version Of this program.
  */
 export function parseCommandLine(args: readonly string[], version: string): CommandLine {
-  const run: Writable<RunCommand> & { ports: number[] } = {
+  const run: Writable<RunCommand> & { ports: number[]; earlierConfigFiles: string[] } = {
     kind: 'run',
     configFile: undefined,
+    earlierConfigFiles: [],
     ports: [],
     daemon: false,
     verbose: false,
@@ -80,6 +84,7 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
     const option = isOption(word) ? options[word] : undefined;
     switch (option) {
       case 'config':
+        if (run.configFile !== undefined) run.earlierConfigFiles.push(run.configFile);
         run.configFile = rest.shift();
         if (run.configFile === undefined) return missing('-c', 'config file');
         break;
@@ -112,7 +117,8 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
   }
   if (!testConfig) return run;
   if (run.configFile === undefined) return failure('Please provide a configuration file to test.');
-  return { kind: 'test-config', configFile: run.configFile };
+  const { configFile, earlierConfigFiles } = run;
+  return { kind: 'test-config', configFile, earlierConfigFiles };
 }
 
 function isOption(word: string): word is keyof typeof options {
@@ -170,7 +176,8 @@ Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
        midge status --config FILE [--user NAME] [--check]
        midge --help | --version
 
-  -c, --config FILE     Read this configuration file (also --config-file).
+  -c, --config FILE     Read this configuration file (also --config-file); if
+                        given more than once, all of them in their order.
                         Without one, only clients on this machine can connect.
   -d, --daemon          Go to the background once started.
   -h, --help            Print this text and end.

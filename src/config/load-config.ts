@@ -16,6 +16,8 @@ export interface LoadOptions {
   readonly source: ConfigSource;
   /** The main file; without one, defaults and local-only mode. */
   readonly configFile?: string | undefined;
+  /** Files that are read before the main one. [mosq: -c] */
+  readonly earlierConfigFiles?: readonly string[];
   /** From `-p`: ports of local-only mode, ignored when the file has listeners. */
   readonly ports?: readonly number[];
   /** From `-v`: all log types. */
@@ -37,10 +39,12 @@ export const configExitCode = 3;
 
 /** Reads, checks and completes a configuration. Reads files through `source` only, and changes nothing. */
 export function loadConfig(options: LoadOptions): ConfigResult {
-  const { source, configFile, ports = [], hostname = 'localhost' } = options;
+  const { source, configFile, earlierConfigFiles = [], ports = [], hostname = 'localhost' } = options;
   const messages = new ConfigMessages();
   const draft = emptyDraft();
-  if (configFile !== undefined) new ConfigParser(source, messages, draft).readFile(configFile);
+  const parser = new ConfigParser(source, messages, draft);
+  for (const file of earlierConfigFiles) parser.readFile(file);
+  if (configFile !== undefined) parser.readFile(configFile);
   dropDefaultListener(draft, messages);
   crossCheck(draft, hostname, source, messages);
   if (messages.hasErrors) return { ok: false, messages: messages.lines };

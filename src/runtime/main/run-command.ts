@@ -1,6 +1,6 @@
 /** The command that runs a broker, and the one that only checks its configuration. */
 import { hostname } from 'node:os';
-import { configIsGood, type RunCommand } from '../../config/cli-args.js';
+import { configIsGood, type RunCommand, type TestConfigCommand } from '../../config/cli-args.js';
 import { isTls } from '../../config/listener-tls.js';
 import { configExitCode, loadConfig } from '../../config/load-config.js';
 import type { Settings } from '../../config/settings.js';
@@ -13,9 +13,9 @@ import { nodeConfigSource } from '../shared/node-config-source.js';
 import { BrokerProcess } from './broker-process.js';
 
 /** Reads and checks; opens, binds and writes nothing. */
-export async function testConfig(configFile: string): Promise<number> {
+export async function testConfig(command: TestConfigCommand): Promise<number> {
   const logger = new Logger(bootstrapLogOptions);
-  const settings = read({ configFile, ports: [], verbose: false, quiet: false }, logger);
+  const settings = read({ ...command, ports: [], verbose: false, quiet: false }, logger);
   const faults = settings === undefined ? [] : await cipherFaults(settings);
   for (const fault of faults) logger.write('error', fault);
   await logger.close();
@@ -58,14 +58,17 @@ export async function runBroker(command: RunCommand, signals: EarlySignals): Pro
   return code === 0 ? undefined : fail(logger, code);
 }
 
+type ConfigChoice = Pick<RunCommand, 'configFile' | 'earlierConfigFiles' | 'ports' | 'verbose' | 'quiet'>;
+
 /** Reads the configuration and logs errors, warnings and notices about it. @returns `undefined` if it has errors */
 function read(
-  { configFile, ports, verbose, quiet }: Pick<RunCommand, 'configFile' | 'ports' | 'verbose' | 'quiet'>,
+  { configFile, earlierConfigFiles, ports, verbose, quiet }: ConfigChoice,
   logger: Logger,
 ): Settings | undefined {
   const result = loadConfig({
     source: nodeConfigSource,
     configFile,
+    earlierConfigFiles,
     ports,
     verbose,
     quiet,

@@ -8,6 +8,7 @@ const parse = (...args: string[]) => parseCommandLine(args, '1.2.3');
 const run: RunCommand = {
   kind: 'run',
   configFile: undefined,
+  earlierConfigFiles: [],
   ports: [],
   daemon: false,
   verbose: false,
@@ -21,12 +22,19 @@ describe('accepted', () => {
     [['-c', 'a.conf'], { ...run, configFile: 'a.conf' }],
     [['--config', 'a.conf'], { ...run, configFile: 'a.conf' }],
     [['--config-file', 'a.conf'], { ...run, configFile: 'a.conf' }],
+    [['-c', 'a', '-c', 'b', '-c', 'c'], { ...run, configFile: 'c', earlierConfigFiles: ['a', 'b'] }],
     [['-p', '1884', '--port', '1885'], { ...run, ports: [1884, 1885] }],
     [['-d', '-v'], { ...run, daemon: true, verbose: true }],
     [['--daemon', '--quiet', '--verbose'], { ...run, daemon: true, quiet: true, verbose: true }],
     [['--tls-keylog', 'keys.log'], { ...run, tlsKeylogFile: 'keys.log' }],
-    [['-c', 'a.conf', '--test-config'], { kind: 'test-config', configFile: 'a.conf' }],
-    [['--test-config', '-c', 'a.conf'], { kind: 'test-config', configFile: 'a.conf' }],
+    [
+      ['-c', 'a.conf', '--test-config'],
+      { kind: 'test-config', configFile: 'a.conf', earlierConfigFiles: [] },
+    ],
+    [
+      ['--test-config', '-c', 'a.conf'],
+      { kind: 'test-config', configFile: 'a.conf', earlierConfigFiles: [] },
+    ],
   ];
   for (const [args, command] of cases) {
     test(args.join(' ') || 'nothing', () => assert.deepEqual(parse(...args), command));
