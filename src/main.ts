@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The program: a broker from its arguments and configuration, or one of the subcommands `midge db`, `midge acl` and
- * `midge status`.
+ * The program: a broker from its arguments and configuration, or one of the subcommands `midge acl`, `midge
+ * check`, `midge db` and `midge status`.
  *
  * What a broker is made of is loaded when its signals are handled: that takes most of the time of a start.
  */
@@ -18,6 +18,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
   const [word, ...rest] = args;
   if (word === 'db') return (await import('./cli/midge/db.js')).runDbCommand(rest);
   if (word === 'acl') return explainAccess(rest);
+  if (word === 'check') return (await import('./cli/midge/check/check.js')).runCheckCommand(rest);
   if (word === 'status') return (await import('./cli/midge/status.js')).runStatusCommand(rest);
   const command = parseCommandLine(args, VERSION);
   switch (command.kind) {

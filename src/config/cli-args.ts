@@ -170,6 +170,7 @@ An MQTT broker for versions 5.0, 3.1.1 and 3.1 of the protocol.
 Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
        midge -c FILE --test-config
        midge acl explain [--config FILE] [--user NAME] [--client ID] read|write TOPIC
+       midge check --config FILE [--from VERSION] [--json]
        midge db import [--dry-run] MOSQUITTO_DB FILE
        midge db export [--dry-run] FILE MOSQUITTO_DB
        midge db stats|check FILE
@@ -194,6 +195,9 @@ Usage: midge [-c FILE] [-d] [-p PORT]... [-q | -v] [--tls-keylog FILE]
 
   acl explain           Say whether a client may read or write a topic, and by which
                         line of which file.
+  check                 Say what a configuration file means, what in it is wrong, weak
+                        or without effect, and what was something else under an
+                        earlier version of Mosquitto. Only reads.
   db                    Look into stores and mosquitto.db files. Midge takes over a
                         mosquitto.db by itself at its start; "midge db export" is the
                         way back to Mosquitto, with the broker stopped.

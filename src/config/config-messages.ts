@@ -28,17 +28,22 @@ export interface Fault {
   readonly help: string;
 }
 
+/** A fault where it was found. */
+export interface PlacedFault extends Fault {
+  readonly place: Place | undefined;
+}
+
 export class ConfigMessages {
   readonly lines: ConfigMessage[] = [];
-  #errors = 0;
+  readonly faults: PlacedFault[] = [];
   readonly #said = new Set<string>();
 
   get hasErrors(): boolean {
-    return this.#errors > 0;
+    return this.faults.length > 0;
   }
 
   error(fault: Fault, place?: Place): void {
-    this.#errors++;
+    this.faults.push({ ...fault, place });
     this.say('error', fault.error);
     if (place !== undefined) {
       for (const text of placeLines(place)) this.say('error', text);

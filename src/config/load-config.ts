@@ -39,6 +39,21 @@ export const configExitCode = 3;
 
 /** Reads, checks and completes a configuration. Reads files through `source` only, and changes nothing. */
 export function loadConfig(options: LoadOptions): ConfigResult {
+  const { settings, messages } = examineConfig(options);
+  if (settings === undefined) return { ok: false, messages: messages.lines };
+  return { ok: true, settings, messages: messages.lines };
+}
+
+/** A configuration, and where each of its values was given. */
+export interface ExaminedConfig {
+  /** `undefined` if the configuration is refused. */
+  readonly settings: Settings | undefined;
+  readonly draft: Draft;
+  readonly messages: ConfigMessages;
+}
+
+/** The same as `loadConfig`, for those who also want to know the lines. */
+export function examineConfig(options: LoadOptions): ExaminedConfig {
   const { source, configFile, earlierConfigFiles = [], ports = [], hostname = 'localhost' } = options;
   const messages = new ConfigMessages();
   const draft = emptyDraft();
@@ -47,12 +62,12 @@ export function loadConfig(options: LoadOptions): ConfigResult {
   if (configFile !== undefined) parser.readFile(configFile);
   dropDefaultListener(draft, messages);
   crossCheck(draft, hostname, source, messages);
-  if (messages.hasErrors) return { ok: false, messages: messages.lines };
+  if (messages.hasErrors) return { settings: undefined, draft, messages };
 
   const settings = overridden(finishSettings(draft, { configFile, ports, hostname }), options);
   sayWhatIsIgnored(draft, settings, ports, messages);
   sayWhatHasNoEffect(draft, messages);
-  return { ok: true, settings, messages: messages.lines };
+  return { settings, draft, messages };
 }
 
 /**

@@ -10,6 +10,7 @@ import {
 } from '../../src/cli/clients/options/client-settings.js';
 import { parseOptions } from '../../src/cli/clients/options/option-parser.js';
 import { aclExplain } from '../../src/cli/midge/acl-explain.js';
+import { parseCheckArguments } from '../../src/cli/midge/check/check.js';
 import { parseDbArguments } from '../../src/cli/midge/db-arguments.js';
 import { parseStatusArguments } from '../../src/cli/midge/status.js';
 import { parseCommandLine } from '../../src/config/cli-args.js';
@@ -108,6 +109,7 @@ function isUnderstood(command: string): boolean {
   const [verb, ...rest] = args;
   if (verb === 'db') return parseDbArguments(rest) !== undefined;
   if (verb === 'status') return parseStatusArguments(rest) !== null;
+  if (verb === 'check') return parseCheckArguments(rest) !== null;
   if (verb === 'acl') {
     const noFiles = { listenersOf: () => [], readFile: () => Buffer.alloc(0) };
     return rest[0] === 'explain' && !aclExplain(rest.slice(1), noFiles).stderr.startsWith('Usage');
