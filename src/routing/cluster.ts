@@ -8,6 +8,7 @@
  * messages included, has arrived by then.
  */
 import { assert } from '../base/assert.js';
+import { RingQueue } from '../base/ring-queue.js';
 import type { Publication } from '../mqtt/publication.js';
 import { isSysTopic } from '../topic/topic-name.js';
 import type { Link } from './link.js';
@@ -19,8 +20,6 @@ export const WORKERS_MAX = 32;
 
 interface Barrier {
   sequence: number;
-  /** Bit n: worker n has not confirmed yet. */
-  missing: number;
   done: () => void;
 }
 
@@ -31,7 +30,10 @@ export class Cluster {
   /** Bit n: worker n lives. */
   #living = 0;
   #sequence = 0;
-  #barriers: Barrier[] = [];
+  /** The last sequence that each worker has confirmed, or that it need not: what was said before it came. */
+  readonly #confirmed: number[] = new Array(WORKERS_MAX).fill(0);
+  /** What is not confirmed by all, in the order in which it was said. */
+  readonly #barriers = new RingQueue<Barrier>();
 
   /** The worker at the other end of the link lives. */
   add(link: Link): void {
@@ -40,13 +42,13 @@ export class Cluster {
     this.#links[link.worker] = link;
     this.#present |= 1 << link.worker;
     this.#living |= 1 << link.worker;
+    this.#confirmed[link.worker] = this.#sequence;
   }
 
   /** A worker died: no barrier waits for it any more, and messages for it wait for its successor. */
   hold(worker: number): void {
     this.#living &= ~(1 << worker);
     this.#links[worker]?.hold();
-    for (const barrier of this.#barriers) barrier.missing &= this.#living;
     this.#finishBarriers();
   }
 
@@ -71,7 +73,7 @@ export class Cluster {
       return;
     }
     this.#sequence += 1;
-    this.#barriers.push({ sequence: this.#sequence, missing: this.#living, done });
+    this.#barriers.push({ sequence: this.#sequence, done });
     const message = { kind: 'interest', sequence: this.#sequence, changes, isAll } as const;
     for (const link of this.#links) link?.control(message);
   }
@@ -83,9 +85,7 @@ export class Cluster {
 
   confirmed(worker: number, sequence: number): void {
     assert(sequence <= this.#sequence, 'a worker confirms only what it was sent');
-    for (const barrier of this.#barriers) {
-      if (barrier.sequence <= sequence) barrier.missing &= ~(1 << worker);
-    }
+    if (sequence > this.#confirmed[worker]!) this.#confirmed[worker] = sequence;
     this.#finishBarriers();
   }
 
@@ -140,7 +140,14 @@ export class Cluster {
     return 0;
   }
 
+  /** A worker confirms in the order in which it was told, so what all have confirmed is at the head. */
   #finishBarriers(): void {
-    while (this.#barriers.length > 0 && this.#barriers[0]!.missing === 0) this.#barriers.shift()!.done();
+    let confirmed = this.#sequence;
+    for (let left = this.#living; left !== 0; left &= left - 1) {
+      confirmed = Math.min(confirmed, this.#confirmed[31 - Math.clz32(left & -left)]!);
+    }
+    while (this.#barriers.length > 0 && this.#barriers.peek()!.sequence <= confirmed) {
+      this.#barriers.shift()!.done();
+    }
   }
 }

@@ -7,16 +7,21 @@
  */
 import { appendAll } from '../base/append-all.js';
 import { asBuffer } from '../base/as-buffer.js';
-import type { Subscription } from '../session/subscription.js';
+import { assert } from '../base/assert.js';
+import { Subscription } from '../session/subscription.js';
 import { parseSharedFilter } from '../topic/topic-filter.js';
 import { isValidTopicName } from '../topic/topic-name.js';
 import { TopicTrie } from '../topic/topic-trie.js';
+
+/** Where there are none; nothing is put into them. */
+const NO_SUBSCRIPTIONS: Subscription[] = [];
+const NO_GROUPS: SharedGroup[] = [];
 
 /** The members of one shared subscription `$share/GROUP/FILTER`, on this worker and, as numbers, on others. */
 export class SharedGroup {
   /** `$share/GROUP/FILTER`: the name of the group between workers. */
   readonly key: string;
-  readonly members: Subscription[] = [];
+  members = NO_SUBSCRIPTIONS;
   /** How many of them are durable. */
   durable = 0;
   /** Members on other workers, by worker number. */
@@ -92,18 +97,25 @@ function mayRead({ session }: Subscription, topic: string): boolean {
   return session.rights === null || session.rights.canRead(topic);
 }
 
-/** Everything subscribed to one filter. */
-interface FilterSubscribers {
+/** Everything subscribed to one filter, if that is not just one subscription of this worker. */
+class FilterSubscribers {
   readonly filter: string;
-  readonly subscriptions: Subscription[];
-  groups: Map<string, SharedGroup> | null;
+  subscriptions = NO_SUBSCRIPTIONS;
+  groups: Map<string, SharedGroup> | null = null;
   /** How many of them are durable. */
-  durable: number;
+  durable = 0;
   /** Bit n: worker n has subscriptions to this filter. */
-  remote: number;
+  remote = 0;
   /** Bit n: some of them are durable. */
-  remoteDurable: number;
+  remoteDurable = 0;
+
+  constructor(filter: string) {
+    this.filter = filter;
+  }
 }
+
+/** The only subscription to a filter stands for itself: of most filters there is no other. */
+type Subscribers = Subscription | FilterSubscribers;
 
 /** Where messages of one topic go. Valid as long as `generation` is the table's. */
 export interface Route {
@@ -125,12 +137,8 @@ export interface Route {
  */
 export type Interest = readonly [filter: string, count: number, durable?: true];
 
-/** Of a route with none; nothing is put into them. */
-const NO_SUBSCRIPTIONS: Subscription[] = [];
-const NO_GROUPS: SharedGroup[] = [];
-
 export class RouteTable {
-  readonly #trie = new TopicTrie<FilterSubscribers>();
+  readonly #trie = new TopicTrie<Subscribers>();
   readonly #cache = new RouteCache();
   #generation = 0;
   #isChanging = false;
@@ -164,17 +172,23 @@ export class RouteTable {
     const shared = parseSharedFilter(subscription.filter);
     if (typeof shared === 'object') {
       const group = this.#group(shared.filter, shared.group, subscription.filter);
-      group.members.push(subscription);
+      group.members = withSubscription(group.members, subscription);
       if (subscription.durable) group.durable += 1;
       this.#sharedCount += 1;
       return interestIn(group);
     }
-    const entry = this.#entry(subscription.filter);
-    entry.subscriptions.push(subscription);
     this.#subscriptionCount += 1;
-    if (subscription.durable) entry.durable += 1;
-    const isFirst = entry.subscriptions.length === 1 || (subscription.durable && entry.durable === 1);
-    return isFirst ? interest(subscription.filter, 1, entry.durable > 0) : null;
+    const { filter, durable } = subscription;
+    const known = this.#trie.get(filter);
+    if (known === undefined) {
+      this.#trie.set(filter, subscription);
+      return interest(filter, 1, durable);
+    }
+    const subscribers = this.#unfolded(filter, known);
+    subscribers.subscriptions = withSubscription(subscribers.subscriptions, subscription);
+    if (durable) subscribers.durable += 1;
+    const isFirst = subscribers.subscriptions.length === 1 || (durable && subscribers.durable === 1);
+    return isFirst ? interest(filter, 1, subscribers.durable > 0) : null;
   }
 
   /** @returns what the other workers have to know, `null` where nothing changed for them */
@@ -190,20 +204,26 @@ export class RouteTable {
     const shared = parseSharedFilter(subscription.filter);
     if (typeof shared === 'object') {
       const group = this.#group(shared.filter, shared.group, subscription.filter);
-      removeFrom(group.members, subscription);
+      removeSubscription(group.members, subscription);
       if (subscription.durable) group.durable -= 1;
       this.#sharedCount -= 1;
       this.#dropGroupIfEmpty(shared.filter, shared.group);
       return interestIn(group);
     }
-    const entry = this.#entry(subscription.filter);
-    removeFrom(entry.subscriptions, subscription);
     this.#subscriptionCount -= 1;
-    if (subscription.durable) entry.durable -= 1;
-    const left = entry.subscriptions.length;
-    const wasLast = left === 0 || (subscription.durable && entry.durable === 0);
-    this.#dropIfEmpty(subscription.filter);
-    return wasLast ? interest(subscription.filter, Math.min(left, 1), entry.durable > 0) : null;
+    const { filter, durable } = subscription;
+    const subscribers = this.#trie.get(filter);
+    if (subscribers === subscription) {
+      this.#trie.delete(filter);
+      return interest(filter, 0, false);
+    }
+    assert(subscribers instanceof FilterSubscribers, 'what is removed was added before');
+    removeSubscription(subscribers.subscriptions, subscription);
+    if (durable) subscribers.durable -= 1;
+    const left = subscribers.subscriptions.length;
+    const wasLast = left === 0 || (durable && subscribers.durable === 0);
+    this.#fold(subscribers);
+    return wasLast ? interest(filter, Math.min(left, 1), subscribers.durable > 0) : null;
   }
 
   /** Another worker has said how many subscribers it has for a filter or a shared group. */
@@ -219,10 +239,10 @@ export class RouteTable {
       this.#dropGroupIfEmpty(shared.filter, shared.group);
       return;
     }
-    const entry = this.#entry(filter);
-    entry.remote = withBit(entry.remote, worker, count > 0);
-    entry.remoteDurable = withBit(entry.remoteDurable, worker, durable);
-    this.#dropIfEmpty(filter);
+    const subscribers = this.#unfolded(filter, this.#trie.get(filter));
+    subscribers.remote = withBit(subscribers.remote, worker, count > 0);
+    subscribers.remoteDurable = withBit(subscribers.remoteDurable, worker, durable);
+    this.#fold(subscribers);
   }
 
   /** A worker has said all its interests: those known of it or of the worker before it are over. */
@@ -240,24 +260,30 @@ export class RouteTable {
   #forgetRemote(worker: number, durable: number): void {
     this.#generation += 1;
     const others = ~(1 << worker);
-    for (const entry of [...this.#trie.values()]) {
-      entry.remoteDurable &= others | durable;
-      entry.remote &= others | (entry.remoteDurable & durable);
-      for (const [name, group] of entry.groups ?? []) {
+    for (const subscribers of [...this.#trie.values()]) {
+      if (subscribers instanceof Subscription) continue;
+      subscribers.remoteDurable &= others | durable;
+      subscribers.remote &= others | (subscribers.remoteDurable & durable);
+      for (const [name, group] of subscribers.groups ?? []) {
         group.remoteDurable &= others | durable;
         if ((group.remoteDurable & durable) === 0) group.remoteMembers.delete(worker);
-        if (group.isEmpty) entry.groups!.delete(name);
+        if (group.isEmpty) subscribers.groups!.delete(name);
       }
-      this.#dropIfEmpty(entry.filter);
+      this.#fold(subscribers);
     }
   }
 
   /** All that this worker wants to hear of, for a worker that has just begun. */
   interests(): Interest[] {
     const interests: Interest[] = [];
-    for (const entry of this.#trie.values()) {
-      if (entry.subscriptions.length > 0) interests.push(interest(entry.filter, 1, entry.durable > 0));
-      for (const group of entry.groups?.values() ?? []) {
+    for (const subscribers of this.#trie.values()) {
+      const { filter } = subscribers;
+      if (subscribers instanceof Subscription) {
+        interests.push(interest(filter, 1, subscribers.durable));
+        continue;
+      }
+      if (subscribers.subscriptions.length > 0) interests.push(interest(filter, 1, subscribers.durable > 0));
+      for (const group of subscribers.groups?.values() ?? []) {
         if (group.members.length > 0) interests.push(interestIn(group));
       }
     }
@@ -268,7 +294,7 @@ export class RouteTable {
   group(key: string): SharedGroup | undefined {
     const shared = parseSharedFilter(key);
     if (typeof shared !== 'object') return undefined;
-    return this.#trie.get(shared.filter)?.groups?.get(shared.group);
+    return this.#groupsOf(shared.filter)?.get(shared.group);
   }
 
   /**
@@ -297,39 +323,48 @@ export class RouteTable {
     return this.route(bytes, 0, bytes.length) ?? this.#find(topic);
   }
 
-  #entry(filter: string): FilterSubscribers {
-    let entry = this.#trie.get(filter);
-    if (entry === undefined) {
-      entry = { filter, subscriptions: [], groups: null, durable: 0, remote: 0, remoteDurable: 0 };
-      this.#trie.set(filter, entry);
+  /** Everything subscribed to the filter, in the form that has room for more. */
+  #unfolded(filter: string, known: Subscribers | undefined): FilterSubscribers {
+    if (known instanceof FilterSubscribers) return known;
+    const subscribers = new FilterSubscribers(filter);
+    if (known !== undefined) {
+      subscribers.subscriptions = withSubscription(NO_SUBSCRIPTIONS, known);
+      if (known.durable) subscribers.durable = 1;
     }
-    return entry;
+    this.#trie.set(filter, subscribers);
+    return subscribers;
+  }
+
+  /** Something is gone: a subscription that is left alone stands for itself, and where nothing is left the filter goes. */
+  #fold(subscribers: FilterSubscribers): void {
+    if (subscribers.groups?.size === 0) subscribers.groups = null;
+    if (subscribers.groups !== null || subscribers.remote !== 0) return;
+    const { filter, subscriptions } = subscribers;
+    if (subscriptions.length === 0) this.#trie.delete(filter);
+    else if (subscriptions.length === 1) this.#trie.set(filter, subscriptions[0]!);
+  }
+
+  #groupsOf(filter: string): Map<string, SharedGroup> | null {
+    const subscribers = this.#trie.get(filter);
+    return subscribers instanceof FilterSubscribers ? subscribers.groups : null;
   }
 
   #group(filter: string, name: string, key: string): SharedGroup {
-    const entry = this.#entry(filter);
-    entry.groups ??= new Map();
-    let group = entry.groups.get(name);
+    const subscribers = this.#unfolded(filter, this.#trie.get(filter));
+    subscribers.groups ??= new Map();
+    let group = subscribers.groups.get(name);
     if (group === undefined) {
       group = new SharedGroup(key);
-      entry.groups.set(name, group);
+      subscribers.groups.set(name, group);
     }
     return group;
   }
 
   #dropGroupIfEmpty(filter: string, name: string): void {
-    const groups = this.#trie.get(filter)?.groups;
-    if (groups?.get(name)?.isEmpty) groups.delete(name);
-    this.#dropIfEmpty(filter);
-  }
-
-  #dropIfEmpty(filter: string): void {
-    const entry = this.#trie.get(filter);
-    if (entry === undefined) return;
-    if (entry.groups?.size === 0) entry.groups = null;
-    if (entry.subscriptions.length === 0 && entry.groups === null && entry.remote === 0) {
-      this.#trie.delete(filter);
-    }
+    const subscribers = this.#trie.get(filter);
+    if (!(subscribers instanceof FilterSubscribers)) return;
+    if (subscribers.groups?.get(name)?.isEmpty) subscribers.groups.delete(name);
+    this.#fold(subscribers);
   }
 
   #find(topic: string): Route {
@@ -337,15 +372,20 @@ export class RouteTable {
     let groups = NO_GROUPS;
     let remote = 0;
     let durable = 0;
-    this.#trie.match(topic, (entry) => {
-      if (subscriptions === NO_SUBSCRIPTIONS) subscriptions = [...entry.subscriptions];
-      else for (const subscription of entry.subscriptions) subscriptions.push(subscription);
-      if (entry.groups !== null) {
-        if (groups === NO_GROUPS) groups = [];
-        appendAll(groups, entry.groups.values());
+    this.#trie.match(topic, (subscribers) => {
+      if (subscribers instanceof Subscription) {
+        if (subscriptions === NO_SUBSCRIPTIONS) subscriptions = [subscribers];
+        else subscriptions.push(subscribers);
+        return;
       }
-      remote |= entry.remote;
-      durable |= entry.remoteDurable;
+      if (subscriptions === NO_SUBSCRIPTIONS) subscriptions = [...subscribers.subscriptions];
+      else appendAll(subscriptions, subscribers.subscriptions);
+      if (subscribers.groups !== null) {
+        if (groups === NO_GROUPS) groups = [];
+        appendAll(groups, subscribers.groups.values());
+      }
+      remote |= subscribers.remote;
+      durable |= subscribers.remoteDurable;
     });
     let workers = remote;
     for (const group of groups) {
@@ -376,9 +416,24 @@ function interestIn({ key, members, durable }: SharedGroup): Interest {
   return interest(key, members.length, durable > 0);
 }
 
-function removeFrom(list: Subscription[], subscription: Subscription): void {
-  const at = list.indexOf(subscription);
-  if (at >= 0) list.splice(at, 1);
+/** Up to so many subscriptions a list has room for just those that are in it: most lists stay short. */
+const SHORT_LIST = 8;
+
+/** @returns the list with the subscription at its end, be it a new list */
+function withSubscription(list: Subscription[], subscription: Subscription): Subscription[] {
+  subscription.slot = list.length;
+  if (list.length < SHORT_LIST) return list.concat(subscription);
+  list.push(subscription);
+  return list;
+}
+
+/** The last one takes its place: thousands of clients with the same filter may go at once. */
+function removeSubscription(list: Subscription[], subscription: Subscription): void {
+  assert(list[subscription.slot] === subscription, 'what is removed was added before');
+  const last = list.pop()!;
+  if (last === subscription) return;
+  list[subscription.slot] = last;
+  last.slot = subscription.slot;
 }
 
 /** Slots of the cache; a power of two. Each holds one route, so the cache is bounded by design. */

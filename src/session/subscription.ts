@@ -41,6 +41,8 @@ export class Subscription {
   readonly filter: string;
   /** What it is sent is stored: whoever publishes waits for that before acknowledging. */
   readonly durable: boolean;
+  /** Its place in the route table's list of the filter, written by that only. */
+  slot = 0;
   qos: Qos = 0;
   noLocal = false;
   retainAsPublished = false;

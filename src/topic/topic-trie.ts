@@ -1,71 +1,127 @@
 /**
- * Topic filters in a tree, a node for each level, and the walk that finds every filter that a topic matches.
+ * Topic filters, and the walk that finds every filter that a topic matches. A filter without wildcards matches the one
+ * topic that is equal to it, so these are in a map. Those with wildcards are in a tree, a node for each level:
  *
- *   "a/b"  "a/+"  "a/#"  "+/b"          root ─┬─ "a" ─┬─ "b"   (a/b)
- *                                             │       ├─ +     (a/+)
- *                                             │       └─ #     (a/#)
- *                                             └─ +  ─── "b"    (+/b)
+ *   "a/+"  "a/#"  "a/+/c"  "+/b"        root ─┬─ "a" ─┬─ + ─── "c"   (a/+, a/+/c)
+ *                                             │       └─ #           (a/#)
+ *                                             └─ +  ─── "b"          (+/b)
  *
- * The tree knows nothing of clients: it maps a filter to one value of type T.
+ * Neither knows anything of clients: they map a filter to one value of type T. A client may have a hundred thousand
+ * filters: a filter without wildcards costs an entry of the map, and a node has a map of its own only if it has several
+ * children.
  */
 import { appendAll } from '../base/append-all.js';
 import { assert } from '../base/assert.js';
+import { FilterMap } from './filter-map.js';
 
 class Node<T> {
-  readonly children = new Map<string, Node<T>>();
+  /** Its level in the filter. */
+  readonly level: string;
+  /** The only child that is neither `+` nor `#`; `null` if there is none, or if there are several. */
+  child: Node<T> | null = null;
+  /** The children that are neither `+` nor `#`, if there are several. */
+  children: Map<string, Node<T>> | null = null;
   plus: Node<T> | null = null;
   /** The value of "…/#" below this node; such a filter has no further level, so it needs no node. */
   hash: T | undefined = undefined;
   value: T | undefined = undefined;
 
+  constructor(level: string) {
+    this.level = level;
+  }
+
   isEmpty(): boolean {
     return (
-      this.value === undefined && this.hash === undefined && this.plus === null && this.children.size === 0
+      this.value === undefined &&
+      this.hash === undefined &&
+      this.plus === null &&
+      this.child === null &&
+      this.children === null
     );
+  }
+
+  next(level: string): Node<T> | null | undefined {
+    if (level === '+') return this.plus;
+    if (this.children !== null) return this.children.get(level);
+    return this.child?.level === level ? this.child : null;
+  }
+
+  add(level: string): Node<T> {
+    const node = new Node<T>(level);
+    if (level === '+') {
+      this.plus = node;
+    } else if (this.children !== null) {
+      this.children.set(level, node);
+    } else if (this.child === null) {
+      this.child = node;
+    } else {
+      this.children = new Map([
+        [this.child.level, this.child],
+        [level, node],
+      ]);
+      this.child = null;
+    }
+    return node;
+  }
+
+  remove(level: string): void {
+    if (level === '+') {
+      this.plus = null;
+    } else if (this.children === null) {
+      this.child = null;
+    } else {
+      this.children.delete(level);
+      if (this.children.size === 0) this.children = null;
+    }
   }
 }
 
 export class TopicTrie<T> {
-  readonly #root = new Node<T>();
-  #size = 0;
+  /** The filters without wildcards. */
+  readonly #literal = new FilterMap<T>();
+  readonly #root = new Node<T>('');
+  /** The number of filters with wildcards. */
+  #wildcards = 0;
 
   /** The number of filters. */
   get size(): number {
-    return this.#size;
+    return this.#literal.size + this.#wildcards;
   }
 
   get(filter: string): T | undefined {
+    if (!hasWildcard(filter)) return this.#literal.get(filter);
     const levels = filter.split('/');
-    const hash = levels[levels.length - 1] === '#';
-    if (hash) levels.pop();
+    const hash = endsInHash(levels);
     let node: Node<T> | null | undefined = this.#root;
     for (const level of levels) {
-      node = level === '+' ? node.plus : node.children.get(level);
+      node = node.next(level);
       if (node === null || node === undefined) return undefined;
     }
     return hash ? node.hash : node.value;
   }
 
   set(filter: string, value: T): void {
+    if (!hasWildcard(filter)) {
+      this.#literal.set(filter, value);
+      return;
+    }
     const levels = filter.split('/');
-    const hash = levels[levels.length - 1] === '#';
-    if (hash) levels.pop();
+    const hash = endsInHash(levels);
     let node = this.#root;
-    for (const level of levels) node = childOf(node, level);
-    if ((hash ? node.hash : node.value) === undefined) this.#size += 1;
+    for (const level of levels) node = node.next(level) ?? node.add(level);
+    if ((hash ? node.hash : node.value) === undefined) this.#wildcards += 1;
     if (hash) node.hash = value;
     else node.value = value;
   }
 
   /** Removes the filter and the branches that only led to it. */
   delete(filter: string): boolean {
+    if (!hasWildcard(filter)) return this.#literal.delete(filter);
     const levels = filter.split('/');
-    const hash = levels[levels.length - 1] === '#';
-    if (hash) levels.pop();
+    const hash = endsInHash(levels);
     const path: Node<T>[] = [this.#root];
     for (const level of levels) {
-      const node: Node<T> = path[path.length - 1]!;
-      const next = level === '+' ? node.plus : node.children.get(level);
+      const next = path[path.length - 1]!.next(level);
       if (next === null || next === undefined) return false;
       path.push(next);
     }
@@ -73,44 +129,45 @@ export class TopicTrie<T> {
     if ((hash ? last.hash : last.value) === undefined) return false;
     if (hash) last.hash = undefined;
     else last.value = undefined;
-    this.#size -= 1;
-    for (let i = path.length - 1; i > 0 && path[i]!.isEmpty(); i -= 1) {
-      const level = levels[i - 1]!;
-      if (level === '+') path[i - 1]!.plus = null;
-      else path[i - 1]!.children.delete(level);
-    }
-    if (this.#size === 0) assert(this.#root.isEmpty(), 'a branch is left that leads to no filter');
+    this.#wildcards -= 1;
+    for (let i = path.length - 1; i > 0 && path[i]!.isEmpty(); i -= 1) path[i - 1]!.remove(levels[i - 1]!);
+    if (this.#wildcards === 0) assert(this.#root.isEmpty(), 'a branch is left that leads to no filter');
     return true;
   }
 
   /**
    * Calls `visit` for every filter that matches the topic name: at each level the literal one first, then `+`,
-   * then `#` [mosq: allow_duplicate_messages]. A leading wildcard does not match a topic that begins with `$`
-   * [MQTT-4.7.2-1]; `a/#` matches `a` as well.
+   * then `#` [mosq: allow_duplicate_messages]; so the filter without wildcards is the first of all. A leading wildcard
+   * does not match a topic that begins with `$` [MQTT-4.7.2-1]; `a/#` matches `a` as well.
    */
   match(topic: string, visit: (value: T) => void): void {
-    walk(this.#root, topic, 0, topic.startsWith('$'), visit);
+    const literal = this.#literal.get(topic);
+    if (literal !== undefined) visit(literal);
+    if (this.#wildcards > 0) walk(this.#root, topic, 0, topic.startsWith('$'), visit);
   }
 
   *values(): Generator<T> {
+    yield* this.#literal.values();
     const pending: Node<T>[] = [this.#root];
     for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
       if (node.value !== undefined) yield node.value;
       if (node.hash !== undefined) yield node.hash;
       if (node.plus !== null) pending.push(node.plus);
-      appendAll(pending, node.children.values());
+      if (node.child !== null) pending.push(node.child);
+      if (node.children !== null) appendAll(pending, node.children.values());
     }
   }
 }
 
-function childOf<T>(node: Node<T>, level: string): Node<T> {
-  if (level === '+') return (node.plus ??= new Node<T>());
-  let child = node.children.get(level);
-  if (child === undefined) {
-    child = new Node<T>();
-    node.children.set(level, child);
-  }
-  return child;
+function hasWildcard(filter: string): boolean {
+  return filter.includes('+') || filter.includes('#');
+}
+
+/** Takes a `#` off the end: its value is the node's before it. */
+function endsInHash(levels: string[]): boolean {
+  if (levels[levels.length - 1] !== '#') return false;
+  levels.pop();
+  return true;
 }
 
 /**
@@ -132,8 +189,13 @@ function walk<T>(
   }
   const slash = topic.indexOf('/', start);
   const end = slash < 0 ? topic.length : slash;
-  const child = node.children.size === 0 ? undefined : node.children.get(topic.slice(start, end));
-  if (child !== undefined) walk(child, topic, end + 1, false, visit);
+  const { child, children } = node;
+  if (children !== null) {
+    const next = children.get(topic.slice(start, end));
+    if (next !== undefined) walk(next, topic, end + 1, false, visit);
+  } else if (child !== null && child.level.length === end - start && topic.startsWith(child.level, start)) {
+    walk(child, topic, end + 1, false, visit);
+  }
   if (literalOnly) return;
   if (node.plus !== null) walk(node.plus, topic, end + 1, false, visit);
   if (node.hash !== undefined) visit(node.hash);

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { Publication } from '../../../src/mqtt/publication.js';
 import { Cluster } from '../../../src/routing/cluster.js';
 import { congest, relieve, type TestLink, testLink } from '../../support/brokers/links.js';
+import { assertGrowsLinearly } from '../../support/growth.js';
 
 function clusterOf(...workers: number[]): { cluster: Cluster; links: Map<number, TestLink> } {
   const cluster = new Cluster();
@@ -89,6 +90,19 @@ describe('a barrier', () => {
     assert.deepEqual(passed, [1]);
     cluster.confirmed(1, 2);
     assert.deepEqual(passed, [1, 2]);
+  });
+
+  test('costs the same however many are open', () => {
+    assertGrowsLinearly(5000, (count) => {
+      const { cluster } = clusterOf(1, 2);
+      let passed = 0;
+      for (let i = 0; i < count; i += 1) cluster.barrier([], () => (passed += 1));
+      return () => {
+        for (let sequence = 1; sequence <= count; sequence += 1) cluster.confirmed(1, sequence);
+        for (let sequence = 1; sequence <= count; sequence += 1) cluster.confirmed(2, sequence);
+        assert.equal(passed, count);
+      };
+    });
   });
 
   test('each is passed once, in order, when all that live have confirmed it', () => {

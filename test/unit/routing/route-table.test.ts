@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { type Interest, type Route, RouteTable } from '../../../src/routing/route-table.js';
 import type { Subscription } from '../../../src/session/subscription.js';
@@ -313,6 +315,22 @@ describe('what one client can pile up costs in proportion to its number', () => 
     });
   });
 
+  test('subscriptions to one filter, until the last has gone', () => {
+    assertGrowsLinearly(5000, (count) => {
+      const { session } = testSession();
+      const subscriptions: Subscription[] = [];
+      for (let i = 0; i < count; i += 1) subscriptions.push(subscriptionTo('a', 0, session));
+      return () => {
+        const routes = new RouteTable();
+        for (const subscription of subscriptions) routes.add(subscription);
+        for (const subscription of subscriptions.toReversed()) routes.remove(subscription);
+        for (const subscription of subscriptions) routes.add(subscription);
+        for (const subscription of subscriptions) routes.remove(subscription);
+        assert.deepEqual(routes.interests(), []);
+      };
+    });
+  });
+
   test('filters with shared groups that one topic matches', () => {
     const levels = 13;
     assertGrowsLinearly(2 ** (levels - 3), (count) => {
@@ -330,6 +348,51 @@ describe('what one client can pile up costs in proportion to its number', () => 
         }
       };
     });
+  });
+});
+
+describe('a subscription takes little memory', () => {
+  const count = 20_000;
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const usedBytes = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  // What client and table have of it, but for the text of the filter.
+  const rows: [name: string, bytesMax: number, filterOf: (i: number) => string][] = [
+    ['of levels in the middle', 250, (i) => `a/${i}/b`],
+    ['of one level', 250, (i) => `${i}`],
+    ['below one node', 250, (i) => `x/y/${i}`],
+    ['with + behind', 400, (i) => `a/${i}/+`],
+    ['with # behind', 300, (i) => `${i}/#`],
+    ['with + before', 300, (i) => `+/x/${i}`],
+  ];
+  for (const [name, bytesMax, filterOf] of rows) {
+    test(name, () => {
+      const { session } = testSession();
+      const filters = Array.from({ length: count }, (_, i) => filterOf(i));
+      const routes = new RouteTable();
+      const before = usedBytes();
+      for (const filter of filters) {
+        const subscription = subscriptionTo(filter, 1, session);
+        session.subscriptions.set(filter, subscription);
+        routes.add(subscription);
+      }
+      const each = (usedBytes() - before) / count;
+      assert.ok(each < bytesMax, `${Math.round(each)} bytes`);
+      assert.equal(routes.subscriptionCount, filters.length);
+    });
+  }
+
+  test('for another worker', () => {
+    const routes = new RouteTable();
+    const filters = Array.from({ length: count }, (_, i) => `a/${i}/b`);
+    const before = usedBytes();
+    for (const filter of filters) routes.setRemote(1, [filter, 1]);
+    const each = (usedBytes() - before) / count;
+    assert.ok(each < 200, `${Math.round(each)} bytes`);
+    assert.equal(routes.routeOf('a/7/b').remote, 2);
   });
 });
 
