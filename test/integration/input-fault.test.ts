@@ -118,7 +118,7 @@ test('a will that fails costs nobody anything', async (t) => {
 test('what all clients share was being changed: the worker falls', async (t) => {
   const broker = await start(t, '');
   const client = await RawClient.connect(t, broker, 5);
-  client.sendSubscribe('a/FAULT-routes');
+  client.sendSubscribe('a/FAULT-routes/+');
   await client.expectClosed();
   await broker.waitForLog(
     /Worker 0 died and is being replaced: TypeError: a fault that a test wants \(routes\)/,

@@ -33,7 +33,7 @@ for (const persistence of ['autosave', 'durable'] as const) {
         config: `persistence true\npersistence_location {folder}\n${persistence === 'durable' ? 'persistence_mode durable' : ''}`,
         env: { NODE_OPTIONS: `--import ${preload}`, FAULT_LATER_FILE: later },
       });
-      await leaveSession(t, broker, 'poor', 'FAULT-later/x');
+      await leaveSession(t, broker, 'poor', 'FAULT-later/+');
       for (let i = 0; i < 5; i += 1) await leaveSession(t, broker, `good-${i}`, 'news');
       const publisher = await RawClient.connect(t, broker, 5);
       for (const topic of ['FAULT-later/x', 'news']) await publisher.publish(topic, 'a message');
@@ -69,7 +69,7 @@ for (const persistence of ['autosave', 'durable'] as const) {
         inTable(table)
           .map(({ value }) => Buffer.from(value, 'base64').toString('latin1'))
           .join();
-      assert.match(bytes('subscriptions'), /FAULT-later\/x/);
+      assert.match(bytes('subscriptions'), /FAULT-later\/\+/);
       assert.match(bytes('queue') + bytes('messages'), /a message/);
       // At the next start there is nothing left to die over.
       assert.equal(await again.stop(), 0);

@@ -4,7 +4,7 @@
  * place that the test wants:
  *
  *   FAULT-answer    in a correlationData: while the answer of $CONTROL is made
- *   FAULT-routes    in a filter: while the tree of filters is changed, which all clients share
+ *   FAULT-routes    in a filter with a wildcard: while the tree of filters is changed, which all clients share
  *   FAULT-later     the same, once there is the file FAULT_LATER_FILE
  *   FAULT-will      at the beginning of a will's topic: while it is published
  *   FAULT-upgrade   in the Upgrade field of a WebSocket handshake
