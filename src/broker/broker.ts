@@ -269,8 +269,12 @@ export class Broker implements SessionEvents {
 
   /** The rights of a client that is not connected. Access rules do not apply to bridges [mosq: local_username]. */
   rightsWhileAway({ clientId, username, listener }: Session): TopicAcl | null {
-    const isBridge = this.settings.bridges.some(({ localClientid }) => localClientid === clientId);
-    return isBridge ? null : this.access.aclOf(listener, username, clientId);
+    return this.isBridgeId(clientId) ? null : this.access.aclOf(listener, username, clientId);
+  }
+
+  /** Whether the client id is that of a bridge of this broker. */
+  isBridgeId(clientId: string): boolean {
+    return this.settings.bridges.some(({ localClientid }) => localClientid === clientId);
   }
 
   /** Whether a line of this type is wanted. */

@@ -12,6 +12,7 @@ import {
 } from '../routing/client-questions.js';
 import type { Session } from '../session/session.js';
 import type { Broker } from './broker.js';
+import { carryOut } from './client-orders.js';
 import { Connection } from './connection.js';
 
 /** Sessions that are looked at in one turn: about a millisecond's work. */
@@ -29,6 +30,10 @@ export function answerQuestion(
 ): void {
   if (question.what === 'clients') {
     listClients(broker, worker, question, answered);
+    return;
+  }
+  if (question.what !== 'client') {
+    answered(carryOut(broker, question));
     return;
   }
   const session = broker.sessions.get(question.clientId);

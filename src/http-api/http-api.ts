@@ -3,15 +3,18 @@
  *
  *   connection ──► TLS, as for any listener ──► method ──► who is it ──► may it read the path ──► API or file
  *                                               405        401           401                      404
- *                                                 └──► /healthz, /readyz: anybody may ask
+ *                                                 ├──► /healthz, /readyz: anybody may ask
+ *                                                 └──► POST: which page ──► who ──► may it write the path ──► action
+ *                                                            403            401     401 or 403                404
  *
  * All of it is on main, which knows the state and has no messages to carry. The requests are few and cheap: files are
  * read and passwords hashed off this thread, and `CONNECTIONS_MAX` bounds the rest. Loaded only if a listener asks
  * for it.
  */
 import { closeSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { AclRequest } from '../auth/acl-check.js';
 import type { InputGuard } from '../broker/input-guard.js';
 import type { Admission, AdmittedLogin, Handover } from '../broker/ports.js';
 import { isTls } from '../config/listener-tls.js';
@@ -27,6 +30,7 @@ import { ClientAccess } from '../runtime/shared/client-access.js';
 import { writeTlsKeylog } from '../runtime/shared/tls-keylog.js';
 import { TlsListeners } from '../runtime/shared/tls-listeners.js';
 import { cLibraryErrorText } from '../system/system-error.js';
+import { findAction, runAction } from './actions.js';
 import { whatHangs, whatIsNotReady } from './health.js';
 import { sendFile } from './http-files.js';
 import { type HttpConnection, HttpServer, NOT_FOUND_BODY } from './http-server.js';
@@ -188,6 +192,10 @@ export class HttpApi {
     connection: HttpConnection,
   ): Promise<Answer | null> {
     const { method, headers } = request;
+    if (method === 'POST') {
+      const acted = await this.#act(request, response, connection);
+      if (acted !== null) return acted;
+    }
     if (method !== 'GET' && method !== 'HEAD') {
       return { status: 405, body: 'Invalid HTTP Method\n', headers: { Allow: 'GET, HEAD' } };
     }
@@ -203,11 +211,42 @@ export class HttpApi {
     return (await this.#file(path, request, response, connection)) ? null : NOT_FOUND;
   }
 
-  /** @returns `null` if the client may read what the path names */
+  /** A POST. @returns `null` if its path names no action */
+  async #act(
+    { url, headers }: IncomingMessage,
+    response: ServerResponse,
+    connection: HttpConnection,
+  ): Promise<Answer | null> {
+    const path = pathOf(url!);
+    const found = path?.startsWith(API) ? findAction(path.slice(API.length)) : null;
+    if (path === null || found === null) return null;
+    response.removeHeader('Access-Control-Allow-Origin');
+    if (isFromOtherSite(headers)) return { status: 403, body: 'Pages of other sites cannot act here.\n' };
+    const refusal = await this.#refusalOf(path, headers.authorization, connection, 'write');
+    if (refusal !== null) return refusal;
+    const { username, voucher } = this.#admitted.get(connection)!.login.admission;
+    // Without a password_file every name is let in.
+    if (voucher.by === 'anonymous') return { status: 403, body: 'An action needs a user with a password.\n' };
+    const { log, view } = this.#options;
+    log.write(
+      'notice',
+      `The user ${username} asks over HTTP from ${connection.origin.remoteAddress}: POST ${path}`,
+    );
+    try {
+      const done = await runAction(view, found, queryOf(url!));
+      return done === null ? NOT_FOUND : json(done);
+    } catch (error) {
+      if (!(error instanceof QuestionError)) throw error;
+      return { status: 400, body: `${error.message}\n` };
+    }
+  }
+
+  /** @returns `null` if the client may do that with what the path names */
   async #refusalOf(
     path: string,
     authorization: string | undefined,
     connection: HttpConnection,
+    request: AclRequest = 'read',
   ): Promise<Answer | null> {
     const { listener, remoteAddress } = connection.origin;
     if (authorization === undefined && !admitsWithoutPassword(this.#settings.listeners[listener]!)) {
@@ -220,8 +259,8 @@ export class HttpApi {
       return { status: 503, body: 'Too busy.\n', headers: { 'Retry-After': '5' } };
     }
     const rights = this.#access.aclOf(listener, admission.username, admission.clientId);
-    if (rights === null || rights.canRead(path)) return null;
-    const why = `it may not read '${path}': ${rights.explain(path, 'read').why}`;
+    if (rights === null || (request === 'read' ? rights.canRead(path) : rights.canWrite(path))) return null;
+    const why = `it may not ${request} '${path}': ${rights.explain(path, request).why}`;
     this.#sayOnce(connection, 'notice', lines.loginRefused(CLIENT_ID, remoteAddress, why));
     return NOT_AUTHORISED;
   }
@@ -254,7 +293,7 @@ export class HttpApi {
     if (found === null) return NOT_FOUND;
     const { route, id } = found;
     try {
-      const answer = await route.answer(view, readQuestion(route, id, query));
+      const answer = await route.answer(view, readQuestion(route.parameters, id, query));
       if (answer === null) return NOT_FOUND;
       return route.isText ? { status: 200, body: String(answer) } : json(answer);
     } catch (error) {
@@ -335,6 +374,12 @@ function isOurs(path: string): boolean {
   if (path === '/metrics') return true;
   const found = path.startsWith(API) ? findRoute(path.slice(API.length)) : null;
   return found !== null && found.route.isForAllSites !== true;
+}
+
+/** A browser says which page a request comes from; other programs do not, and know the password by themselves. */
+function isFromOtherSite({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders): boolean {
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;
+  return origin !== undefined && origin.replace(/^https?:\/\//, '') !== host;
 }
 
 /** What follows the first `?`. */

@@ -279,10 +279,10 @@ export function findRoute(path: string): { route: Route; id: string } | null {
 }
 
 /** @param query what follows the `?` @throws {QuestionError} */
-export function readQuestion(route: Route, id: string, query: string): Question {
+export function readQuestion(parameters: Route['parameters'], id: string, query: string): Question {
   const given = new URLSearchParams(query);
   const values = new Map<string, string | number>();
-  for (const [name, { rule }] of Object.entries(route.parameters ?? {})) {
+  for (const [name, { rule }] of Object.entries(parameters ?? {})) {
     values.set(name, readValue(name, rule, given.get(name)));
   }
   return {

@@ -1,4 +1,4 @@
-/** What the HTTP API shows, as main hands it over: read when somebody asks. */
+/** What the HTTP API shows, as main hands it over and reads it when somebody asks; and what it can have done. */
 import type { RetainedCursor } from '../broker/ports.js';
 import type { Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
@@ -21,6 +21,10 @@ export interface BrokerView {
   ask: (question: WorkerQuestion) => Promise<{ answers: WorkerAnswer[]; missing: number[] }>;
   /** The retained messages that a filter matches, without those of `$SYS`. */
   matchRetained: (filter: string) => RetainedCursor;
+  /** As SIGUSR1. @returns `null` without a store that outlives the broker, else whether it succeeded */
+  save: () => Promise<boolean | null>;
+  /** As SIGHUP. Resolves when it is done. */
+  reload: () => Promise<void>;
   /** The last lines of the log, the oldest first. */
   logLines: () => readonly LogLine[];
 }

@@ -1,4 +1,4 @@
-/** What main asks the workers about their clients for somebody who looks, and what they answer. Plain data. */
+/** What main asks the workers about their clients, or has them do to one, and what they answer. Plain data. */
 import type { ProtocolVersion, Qos } from '../mqtt/packets.js';
 
 /** By what a list of clients is sorted. */
@@ -21,7 +21,15 @@ export interface ClientQuestion {
   clientId: string;
 }
 
-export type WorkerQuestion = ClientsQuestion | ClientQuestion;
+/** Something is to be done to a client. The end of its session is the end of its connection, too. */
+export interface ClientOrder {
+  what: 'disconnect' | 'end session';
+  clientId: string;
+  /** Nothing is done; the answer says what would be. */
+  dryRun: boolean;
+}
+
+export type WorkerQuestion = ClientsQuestion | ClientQuestion | ClientOrder;
 
 /** One client in a list. */
 export interface ClientRow {
@@ -76,7 +84,14 @@ export interface ClientAnswer {
   client: ClientDetails | null;
 }
 
-export type WorkerAnswer = ClientsAnswer | ClientAnswer;
+/** What an order was about, as it was before. */
+export interface OrderAnswer {
+  what: 'order';
+  /** `null` if this worker has no such client. A bridge of this broker is never touched. */
+  client: { connected: boolean; isBridge: boolean; subscriptions: number; queued: number } | null;
+}
+
+export type WorkerAnswer = ClientsAnswer | ClientAnswer | OrderAnswer;
 
 /** The order of rows: as asked for, then by client id. */
 export function compareRows(

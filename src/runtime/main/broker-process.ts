@@ -238,6 +238,8 @@ export class BrokerProcess {
       }),
       ask: (question) => this.#supervisor.ask(question),
       matchRetained: (filter) => this.#store.matchRetained(filter),
+      save: () => this.#store.save(),
+      reload: () => this.reload(),
       logLines: () => lines.all,
     };
   }
@@ -370,7 +372,7 @@ export class BrokerProcess {
         void this.reload();
         break;
       case 'SIGUSR1':
-        this.#store.save();
+        void this.#store.save();
         break;
       case 'SIGUSR2':
         this.#supervisor.printSubscriptions();

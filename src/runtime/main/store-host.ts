@@ -132,11 +132,11 @@ export class StoreHost {
     this.#lifecycle.autosave.configure(settings.autosaveInterval, settings.autosaveOnChanges);
   }
 
-  /** SIGUSR1. */
-  save(): void {
-    if (!this.#settings.persistence) return;
+  /** SIGUSR1. @returns `null` without a store that outlives the broker, else whether it succeeded */
+  async save(): Promise<boolean | null> {
+    if (!this.#settings.persistence) return null;
     this.#sayThatItSaves();
-    void this.#lifecycle.autosave.save();
+    return this.#lifecycle.autosave.save();
   }
 
   /** When all workers have closed theirs. */
