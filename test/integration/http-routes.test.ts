@@ -132,8 +132,9 @@ remote_password geheim`,
     const { openapi, paths } = await get('openapi.json');
     assert.equal(openapi, '3.1.0');
     for (const [path, { get: operation }] of Object.entries<{
-      get: { responses: object; parameters: object[] };
+      get?: { responses: object; parameters: object[] };
     }>(paths)) {
+      if (operation === undefined) continue; // http-actions.test.ts has those
       const { status, body, headers } = await ask(broker.port, `/api/v1${path.replace('{id}', 'away')}`);
       assert.equal(status, 200, path);
       const isMosquittos = ['/version', '/listeners', '/systree'].includes(path);
