@@ -128,7 +128,21 @@ export class HttpApi {
     const stream = this.#openStream(handover, origin);
     if (stream === null) {
       this.#closed(listener);
-    } else if (this.#open > CONNECTIONS_MAX) {
+      return;
+    }
+    try {
+      this.#serveStream(stream, origin);
+    } catch (error) {
+      this.#faulted(origin, 'a new connection', error);
+      stream.on('error', () => {});
+      stream.destroy();
+      this.#closed(listener);
+    }
+  }
+
+  #serveStream(stream: Duplex, origin: SocketOrigin): void {
+    const { listener, remoteAddress } = origin;
+    if (this.#open > CONNECTIONS_MAX) {
       stream.on('error', () => {});
       stream.destroy();
       if (this.#settings.connectionMessages) {

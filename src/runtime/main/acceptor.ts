@@ -5,6 +5,7 @@
 import { rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { FaultyInput, InputGuard } from '../../broker/input-guard.js';
 import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
 import * as lines from '../../log/mosquitto-lines.js';
@@ -13,11 +14,15 @@ import { type ListenAddress, ListenerError, listen, listenAddresses, overlap } f
 import { pumpSocket } from '../../net/relay.js';
 import type { PassedConnection } from '../../routing/messages.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
+import { abandon } from './abandon.js';
 import { ArrivalQueue } from './arrival-queue.js';
+
+type RemotePlace = Pick<PassedConnection, 'remoteAddress' | 'remotePort'>;
 
 export class Acceptor {
   #settings: Settings;
   readonly #log: Log;
+  readonly #guard: InputGuard;
   #pass: ((connection: PassedConnection) => void) | null = null;
   /** Accepted while nobody could serve them. */
   #waiting: PassedConnection[] = [];
@@ -29,9 +34,10 @@ export class Acceptor {
   #accepted = 0;
   #isOpen = false;
 
-  constructor(settings: Settings, log: Log) {
+  constructor(settings: Settings, log: Log, guard: InputGuard) {
     this.#settings = settings;
     this.#log = log;
+    this.#guard = guard;
     this.#open = settings.listeners.map(() => 0);
   }
 
@@ -65,8 +71,7 @@ export class Acceptor {
   /** Begins to pass connections on, those that wait already first. */
   serve(pass: (connection: PassedConnection) => void): void {
     this.#pass = pass;
-    for (const connection of this.#waiting) pass(connection);
-    this.#waiting = [];
+    for (const connection of this.#waiting.splice(0)) this.#passOn(connection, pass);
   }
 
   /** Connections wait from now on until `serve`. */
@@ -180,8 +185,18 @@ export class Acceptor {
   }
 
   #accept(index: number, arrival: Arrival): void {
-    if (this.#hasRoom(index)) this.#admit(index, arrival);
-    else this.#queue.add(index, arrival);
+    try {
+      if (this.#hasRoom(index)) this.#admit(index, arrival);
+      else this.#queue.add(index, arrival);
+    } catch (error) {
+      this.#failed(error, arrival);
+    }
+  }
+
+  /** It costs this connection only: nobody but main accepts others. */
+  #failed(error: unknown, arrival: Arrival): void {
+    this.#guard.caught(error, faultyConnection(arrival));
+    arrival.drop();
   }
 
   /** [mosq: max_connections, global_max_connections] */
@@ -195,15 +210,25 @@ export class Acceptor {
   }
 
   #refuse(arrival: Arrival): void {
-    if (this.#settings.connectionMessages) {
-      this.#log.write('notice', lines.maxConnectionsExceeded(arrival.remoteAddress));
+    try {
+      if (this.#settings.connectionMessages) {
+        this.#log.write('notice', lines.maxConnectionsExceeded(arrival.remoteAddress));
+      }
+      arrival.drop();
+    } catch (error) {
+      this.#failed(error, arrival);
     }
-    arrival.drop();
   }
 
   #admit(index: number, arrival: Arrival): void {
-    const { connectionMessages, listeners } = this.#settings;
-    const listener = listeners[index]!;
+    try {
+      this.#takeUp(index, arrival);
+    } catch (error) {
+      this.#failed(error, arrival);
+    }
+  }
+
+  #takeUp(index: number, arrival: Arrival): void {
     const { remoteAddress, remotePort } = arrival;
     const taken = arrival.take();
     const handover = typeof taken === 'number' ? taken : relay(taken);
@@ -213,14 +238,38 @@ export class Acceptor {
     }
     this.#accepted += 1;
     this.#open[index]! += 1;
-    // Of a proxy's connection the client is not known yet, and nothing is said [mosq: enable_proxy_protocol].
-    if (connectionMessages && listener.enableProxyProtocol === undefined) {
-      this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, listener.port));
-    }
-    const connection = { handover, listener: index, remoteAddress, remotePort, received: null, tls: null };
-    if (this.#pass === null) this.#waiting.push(connection);
-    else this.#pass(connection);
+    this.#passOn(
+      { handover, listener: index, remoteAddress, remotePort, received: null, tls: null },
+      (connection) => {
+        this.#logNew(connection);
+        if (this.#pass === null) this.#waiting.push(connection);
+        else this.#pass(connection);
+      },
+    );
   }
+
+  #logNew({ listener, remoteAddress, remotePort }: PassedConnection): void {
+    const { connectionMessages, listeners } = this.#settings;
+    const { port, enableProxyProtocol } = listeners[listener]!;
+    // Of a proxy's connection the client is not known yet, and nothing is said [mosq: enable_proxy_protocol].
+    if (!connectionMessages || enableProxyProtocol !== undefined) return;
+    this.#log.write('notice', lines.newConnection(remoteAddress, remotePort, port));
+  }
+
+  /** From here on the connection counts, until `closed`. */
+  #passOn(connection: PassedConnection, pass: (connection: PassedConnection) => void): void {
+    try {
+      pass(connection);
+    } catch (error) {
+      this.#guard.caught(error, faultyConnection(connection));
+      abandon(connection.handover);
+      this.closed(connection.listener);
+    }
+  }
+}
+
+function faultyConnection({ remoteAddress, remotePort }: RemotePlace): FaultyInput {
+  return { from: `${remoteAddress}:${remotePort}`, what: 'a new connection' };
 }
 
 /** In a folder of root's the socket's file has to stay; the next start replaces it. */

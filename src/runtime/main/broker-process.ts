@@ -11,6 +11,7 @@ import type { HttpApi } from '../../http-api/http-api.js';
 import { LogLines } from '../../http-api/log-lines.js';
 import type { BrokerView } from '../../http-api/view.js';
 import { LOG_MESSAGE_EXPIRY_SECONDS } from '../../log/destinations.js';
+import type { Log } from '../../log/log.js';
 import { type CommandLineLogging, type Logger, logOptionsFromSettings } from '../../log/logger.js';
 import * as lines from '../../log/mosquitto-lines.js';
 import { Publication } from '../../mqtt/publication.js';
@@ -53,6 +54,23 @@ export interface BrokerProcessOptions {
   signals: EarlySignals;
 }
 
+/** Of inputs that main itself works on: connections that arrive, HTTP requests, what workers say. */
+class MainGuard extends InputGuard {
+  /** How many have failed. */
+  faults = 0;
+
+  constructor(log: Log) {
+    super({
+      log,
+      isWhole: () => true,
+      count: () => {
+        this.faults += 1;
+      },
+      clock: () => steadyClock.now(),
+    });
+  }
+}
+
 /** What has to be there before the first worker. */
 interface Prepared {
   acceptor: Acceptor;
@@ -60,6 +78,7 @@ interface Prepared {
   files: FileTexts;
   tlsKeylog: number | null;
   serviceManager: ServiceManager;
+  guard: MainGuard;
 }
 
 export class BrokerProcess {
@@ -77,9 +96,7 @@ export class BrokerProcess {
   readonly #tlsKeylog: number | null;
   /** `null` as long as no listener asks for HTTP, whose code is then not loaded. */
   #http: HttpApi | null = null;
-  /** Of inputs that main itself works on. */
-  readonly #guard: InputGuard;
-  #faults = 0;
+  readonly #guard: MainGuard;
   #stopping = false;
   readonly #startedAt = Date.now();
   /** The store is being changed. */
@@ -87,7 +104,7 @@ export class BrokerProcess {
 
   private constructor(options: BrokerProcessOptions, prepared: Prepared) {
     const { settings, logger } = options;
-    const { acceptor, store, files, tlsKeylog, serviceManager } = prepared;
+    const { acceptor, store, files, tlsKeylog, serviceManager, guard } = prepared;
     this.#options = options;
     this.#settings = settings;
     this.#logger = logger;
@@ -97,14 +114,7 @@ export class BrokerProcess {
     this.#tlsKeylog = tlsKeylog;
     this.#certificates = new CertificateWatch(logger);
     this.#acceptor = acceptor;
-    this.#guard = new InputGuard({
-      log: logger,
-      isWhole: () => true,
-      count: () => {
-        this.#faults += 1;
-      },
-      clock: () => steadyClock.now(),
-    });
+    this.#guard = guard;
     this.#supervisor = new Supervisor({
       settings,
       files,
@@ -119,7 +129,7 @@ export class BrokerProcess {
     const source = {
       supervisor: this.#supervisor,
       sockets: () => this.#acceptor.accepted,
-      faults: () => this.#faults,
+      faults: () => this.#guard.faults,
       store: () => this.#store.figures(),
     };
     this.#sys = new SysPublisher(source, `midge version ${VERSION}`);
@@ -130,20 +140,21 @@ export class BrokerProcess {
     const serviceManager = new ServiceManager(process.env, options.logger);
     // Ports below 1024 are for root to bind; everything else is done as the user that the broker runs as.
     const opening = new HeldLog();
-    const acceptor = new Acceptor(options.settings, opening);
+    const guard = new MainGuard(opening);
+    const acceptor = new Acceptor(options.settings, opening, guard);
     await acceptor.open();
-    const code = await BrokerProcess.#start(options, acceptor, opening, serviceManager);
+    const code = await BrokerProcess.#start(options, { acceptor, serviceManager, guard }, opening);
     if (code !== 0) acceptor.close();
     return code;
   }
 
   static async #start(
     options: BrokerProcessOptions,
-    acceptor: Acceptor,
+    opened: Pick<Prepared, 'acceptor' | 'serviceManager' | 'guard'>,
     opening: HeldLog,
-    serviceManager: ServiceManager,
   ): Promise<number> {
     const { settings, logger, logging } = options;
+    const { acceptor } = opened;
     const { user, pidFile } = settings;
     const sockets = acceptor.unixSockets;
     if (!dropPrivileges({ user, environment: process.env, sockets, log: logger })) {
@@ -171,7 +182,7 @@ export class BrokerProcess {
       logger.write('error', `Error: ${error.message}`);
       return ExitCode.failure;
     }
-    broker = new BrokerProcess(options, { acceptor, store, files, tlsKeylog, serviceManager });
+    broker = new BrokerProcess(options, { ...opened, store, files, tlsKeylog });
     await broker.#serve();
     return 0;
   }

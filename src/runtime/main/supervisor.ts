@@ -58,10 +58,7 @@ export class Supervisor {
   #store: StorePlace | undefined;
   readonly #workersMax: number;
   readonly #pool = new WorkerPool();
-  readonly #mail = new WorkerMail(
-    () => this.#pool.living,
-    (handle, listener) => this.#connectionEnded(handle, listener),
-  );
+  readonly #mail: WorkerMail;
   #directory: ClientDirectory;
   readonly #bridges = new BridgeAssignment();
   readonly #replacements = new Set<NodeJS.Timeout>();
@@ -89,6 +86,11 @@ export class Supervisor {
     const { workerThreads } = options.settings;
     this.#workersMax =
       workerThreads === 'auto' ? Math.min(availableParallelism(), WORKERS_MAX) : workerThreads;
+    this.#mail = new WorkerMail(
+      () => this.#pool.living,
+      options.guard,
+      (handle, listener) => this.#connectionEnded(handle, listener),
+    );
     this.#directory = this.#newDirectory();
   }
 

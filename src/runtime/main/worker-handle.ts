@@ -69,12 +69,20 @@ export class WorkerHandle {
     this.connectionsOf[listener] = (this.connectionsOf[listener] ?? 0) + change;
   }
 
-  /** @returns those that cannot be handed over: the other end of their port is closed already */
+  /**
+   * @returns those that cannot be handed over: the other end of their port is closed already
+   * @throws if none of them has been: all are still the caller's
+   */
   handOver(connections: readonly PassedConnection[]): PassedConnection[] {
     this.#forgetTaken();
     const sockets = connections.filter(({ handover }) => typeof handover === 'number');
     appendAll(this.#handedOver, sockets); // before the worker can count them
-    if (sockets.length > 0) this.tell({ kind: 'connections', connections: sockets });
+    try {
+      if (sockets.length > 0) this.tell({ kind: 'connections', connections: sockets });
+    } catch (error) {
+      this.#handedOver.length -= sockets.length;
+      throw error;
+    }
     const gone: PassedConnection[] = [];
     for (const relayed of connections) {
       if (typeof relayed.handover === 'number') continue;

@@ -2,11 +2,14 @@
  * Collects what main sends to the workers over a turn of the event loop: one message of each kind for each worker. If a
  * worker is being replaced, its replacement gets what it was to discard or to serve.
  */
+import type { InputGuard } from '../../broker/input-guard.js';
 import type { ClaimAnswer, PassedConnection } from '../../routing/messages.js';
+import { abandon } from './abandon.js';
 import type { WorkerHandle } from './worker-handle.js';
 
 export class WorkerMail {
   readonly #living: () => readonly WorkerHandle[];
+  readonly #guard: InputGuard;
   readonly #connectionGone: (handle: WorkerHandle, listener: number) => void;
   readonly #answers = new Map<number, ClaimAnswer[]>();
   readonly #discards = new Map<number, string[]>();
@@ -16,9 +19,11 @@ export class WorkerMail {
   /** @param connectionGone called with a connection that ended before it could go to the worker */
   constructor(
     living: () => readonly WorkerHandle[],
+    guard: InputGuard,
     connectionGone: (handle: WorkerHandle, listener: number) => void,
   ) {
     this.#living = living;
+    this.#guard = guard;
     this.#connectionGone = connectionGone;
   }
 
@@ -66,7 +71,15 @@ export class WorkerMail {
     const connections = this.#connections.get(handle.worker);
     if (connections === undefined) return;
     this.#connections.delete(handle.worker);
-    for (const { listener } of handle.handOver(connections)) this.#connectionGone(handle, listener);
+    try {
+      for (const { listener } of handle.handOver(connections)) this.#connectionGone(handle, listener);
+    } catch (error) {
+      this.#guard.caught(error, { from: `worker ${handle.worker}`, what: 'a message (connections)' });
+      for (const { handover, listener } of connections) {
+        abandon(handover);
+        this.#connectionGone(handle, listener);
+      }
+    }
   }
 
   /** The worker died. @returns the connections that had not gone to it yet */
