@@ -17,9 +17,10 @@ import * as bridgeLines from '../log/bridge-lines.js';
 import { clientDisconnected } from '../log/mosquitto-lines.js';
 import type { ConnackPacket, SubackPacket } from '../mqtt/packets.js';
 import { reasonText } from '../mqtt/reason-codes.js';
+import type { BridgeRow } from '../routing/client-questions.js';
 import { Counter } from '../sys/counters.js';
 import { BacklogAge } from './backlog-age.js';
-import { BridgeReport } from './bridge-report.js';
+import { type BridgeFigures, BridgeReport } from './bridge-report.js';
 import { Incoming } from './incoming.js';
 import { LocalEnd } from './local-end.js';
 import { AddressList, Backoff, type Random } from './reconnect.js';
@@ -85,6 +86,9 @@ export class Bridge {
   #probe: (() => void) | null = null;
   #probedAtMs = 0;
   #reportedAtMs = Number.NEGATIVE_INFINITY;
+  #oldestAgeMs = 0;
+  /** Milliseconds since the epoch; 0 = no attempt is planned. */
+  #nextTryAt = 0;
   /** Dropped messages that the log knows of. */
   #loggedDrops = 0;
   #dropsLoggedAtMs = Number.NEGATIVE_INFINITY;
@@ -510,30 +514,54 @@ export class Bridge {
   // ----------------------------------------------------------------- what is told
 
   #reportState(nextTryAt: number): void {
+    this.#nextTryAt = nextTryAt;
     const connected = this.#state.kind === 'connected';
     this.#report.state({ connected, lastError: this.#lastError, nextTryAt });
   }
 
   #reportFigures(nowMs: number): void {
-    const { session, dropCounts } = this.#local;
+    const { session } = this.#local;
     const waitingMessages = session?.outbound.queuedCount ?? 0;
-    const oldestAgeMs = this.#age.sample(session?.outbound.leftQueue ?? 0, waitingMessages, nowMs);
+    this.#oldestAgeMs = this.#age.sample(session?.outbound.leftQueue ?? 0, waitingMessages, nowMs);
     if (nowMs - this.#reportedAtMs < this.#broker.settings.sysInterval * 1000) return;
     this.#reportedAtMs = nowMs;
-    const refused = this.#refused + (this.#state.kind === 'connected' ? this.#state.end.refused : 0);
-    const dropped = { ...dropCounts, refused };
-    const waitingBytes = session?.outbound.pendingBytes ?? 0;
-    this.#report.figures({
-      waitingMessages,
-      waitingBytes,
-      oldestAgeMs,
+    this.#report.figures(this.#figures());
+    this.#logDropped(this.#droppedOnTheWay(), nowMs);
+  }
+
+  #figures(): BridgeFigures {
+    const { session } = this.#local;
+    const dropped = this.#droppedOnTheWay();
+    return {
+      waitingMessages: session?.outbound.queuedCount ?? 0,
+      waitingBytes: session?.outbound.pendingBytes ?? 0,
+      oldestAgeMs: this.#oldestAgeMs,
       dropped: {
         ...dropped,
         malformed: dropped.malformed + this.#malformed,
         'ends connection': this.#endedConnection,
       },
-    });
-    this.#logDropped(dropped, nowMs);
+    };
+  }
+
+  #droppedOnTheWay() {
+    const refused = this.#refused + (this.#state.kind === 'connected' ? this.#state.end.refused : 0);
+    return { ...this.#local.dropCounts, refused };
+  }
+
+  /** For somebody who looks. */
+  describe(): BridgeRow {
+    const { name, address } = this.#settings;
+    const { kind } = this.#state;
+    return {
+      name,
+      addresses: address.map(({ host, port }) => `${host}:${port}`),
+      connected: kind === 'connected',
+      state: kind,
+      lastError: this.#lastError === '' ? null : this.#lastError,
+      nextTryAt: kind === 'waiting' && this.#nextTryAt !== 0 ? new Date(this.#nextTryAt).toISOString() : null,
+      ...this.#figures(),
+    };
   }
 
   /** The first one is named at once, then one each ten minutes. */

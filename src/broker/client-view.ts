@@ -2,11 +2,16 @@
  * The clients of this worker, for somebody who looks. Nothing is held for that: a question walks over the sessions, a
  * bounded number of them in each turn of the event loop, and holds no more rows than are wanted.
  */
+import { assertNever } from '../base/assert.js';
 import {
+  type BridgeRow,
   type ClientDetails,
   type ClientRow,
   type ClientsQuestion,
   compareRows,
+  type GroupsAnswer,
+  type SubscriptionRow,
+  type SubscriptionsQuestion,
   type WorkerAnswer,
   type WorkerQuestion,
 } from '../routing/client-questions.js';
@@ -21,24 +26,41 @@ const SESSIONS_A_TURN = 1000;
 /** Subscriptions of one client that are shown. */
 const SUBSCRIPTIONS_MAX = 1000;
 
-/** @param answered called in this turn of the event loop or a later one */
+/**
+ * @param bridges of this worker
+ * @param answered called in this turn of the event loop or a later one
+ */
 export function answerQuestion(
   broker: Broker,
-  worker: number,
+  { worker, bridges }: { worker: number; bridges: () => BridgeRow[] },
   question: WorkerQuestion,
   answered: (answer: WorkerAnswer) => void,
 ): void {
-  if (question.what === 'clients') {
-    listClients(broker, worker, question, answered);
-    return;
+  switch (question.what) {
+    case 'clients':
+      listClients(broker, worker, question, answered);
+      return;
+    case 'client': {
+      const session = broker.sessions.get(question.clientId);
+      answered({ what: 'client', client: session === undefined ? null : detailsOf(broker, worker, session) });
+      return;
+    }
+    case 'subscriptions':
+      listSubscriptions(broker, question, answered);
+      return;
+    case 'groups':
+      countGroups(broker, answered);
+      return;
+    case 'bridges':
+      answered({ what: 'bridges', bridges: bridges() });
+      return;
+    case 'disconnect':
+    case 'end session':
+      answered(carryOut(broker, question));
+      return;
+    default:
+      assertNever(question);
   }
-  if (question.what !== 'client') {
-    answered(carryOut(broker, question));
-    return;
-  }
-  const session = broker.sessions.get(question.clientId);
-  const client = session === undefined ? null : detailsOf(broker, worker, session);
-  answered({ what: 'client', client });
 }
 
 function listClients(
@@ -48,30 +70,78 @@ function listClients(
   answered: (answer: WorkerAnswer) => void,
 ): void {
   const connections = connectionsByClient(broker);
-  const sessions = [...broker.sessions.values()];
   let rows: ClientRow[] = [];
   let total = 0;
-  let next = 0;
   const sortRows = (): void => {
     rows.sort((a, b) => compareRows(a, b, question));
     rows = rows.slice(0, question.count);
   };
-  const step = (): void => {
-    const end = Math.min(sessions.length, next + SESSIONS_A_TURN);
-    for (; next < end; next += 1) {
-      const session = sessions[next]!;
+  walkSessions(
+    broker,
+    (session) => {
       const row = rowOf(worker, session, connections.get(session.clientId));
-      if (!isFound(row, question.search)) continue;
+      if (!isFound(row, question.search)) return 1;
       total += 1;
       rows.push(row);
-    }
-    if (rows.length > 2 * question.count) sortRows();
-    if (next < sessions.length) {
-      broker.nextTurn(step);
-      return;
-    }
-    sortRows();
-    answered({ what: 'clients', total, rows });
+      if (rows.length > 2 * question.count + SESSIONS_A_TURN) sortRows();
+      return 1;
+    },
+    () => {
+      sortRows();
+      answered({ what: 'clients', total, rows });
+    },
+  );
+}
+
+function listSubscriptions(
+  broker: Broker,
+  { search, count }: SubscriptionsQuestion,
+  answered: (answer: WorkerAnswer) => void,
+): void {
+  const rows: SubscriptionRow[] = [];
+  let total = 0;
+  walkSessions(
+    broker,
+    ({ clientId, subscriptions, peer }) => {
+      const isClientFound = clientId.toLowerCase().includes(search);
+      for (const { filter, qos } of subscriptions.values()) {
+        if (!isClientFound && !filter.toLowerCase().includes(search)) continue;
+        total += 1;
+        if (rows.length < count) rows.push({ filter, clientId, qos, connected: peer !== null });
+      }
+      return 1 + subscriptions.size;
+    },
+    () => answered({ what: 'subscriptions', total, rows }),
+  );
+}
+
+function countGroups(broker: Broker, answered: (answer: WorkerAnswer) => void): void {
+  const members: GroupsAnswer['members'] = Object.create(null);
+  walkSessions(
+    broker,
+    ({ subscriptions, peer }) => {
+      for (const { filter } of subscriptions.values()) {
+        if (!filter.startsWith('$share/')) continue;
+        members[filter] ??= { members: 0, connected: 0 };
+        const group = members[filter];
+        group.members += 1;
+        if (peer !== null) group.connected += 1;
+      }
+      return 1 + subscriptions.size;
+    },
+    () => answered({ what: 'groups', members }),
+  );
+}
+
+/** @param visit returns how much work it was, in sessions */
+function walkSessions(broker: Broker, visit: (session: Session) => number, done: () => void): void {
+  const sessions = [...broker.sessions.values()];
+  let next = 0;
+  const step = (): void => {
+    for (let work = 0; next < sessions.length && work < SESSIONS_A_TURN; next += 1)
+      work += visit(sessions[next]!);
+    if (next < sessions.length) broker.nextTurn(step);
+    else done();
   };
   step();
 }

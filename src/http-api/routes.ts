@@ -142,6 +142,35 @@ export const ROUTES: readonly Route[] = [
     answer: clientOf,
   },
   {
+    path: 'subscriptions',
+    summary: 'Subscriptions of all clients, in any order. `total` counts those that the search finds.',
+    parameters: {
+      search: {
+        description: 'Part of the filter or of the client id; capitals do not matter.',
+        rule: { type: 'string', default: '' },
+      },
+      limit,
+    },
+    answers: { total: 'number', subscriptions: 'array', missing: 'array' },
+    answer: subscriptionsOf,
+  },
+  {
+    path: 'groups',
+    summary: 'Groups of shared subscriptions, with their members.',
+    answers: { groups: 'array', missing: 'array' },
+    answer: groupsOf,
+  },
+  {
+    path: 'bridges',
+    summary: 'Bridges of this broker: state, last error, next attempt, what waits and what was dropped.',
+    answers: { bridges: 'array', missing: 'array' },
+    answer: async (view) => {
+      const { answers, missing } = await view.ask({ what: 'bridges' });
+      const bridges = answers.flatMap((answer) => (answer.what === 'bridges' ? answer.bridges : []));
+      return { bridges: bridges.toSorted((a, b) => a.name.localeCompare(b.name)), missing };
+    },
+  },
+  {
     path: 'retained',
     summary: 'Retained messages without their payload, with the client that has published them.',
     parameters: {
@@ -225,6 +254,36 @@ async function clientOf(view: BrokerView, { id }: Question): Promise<object | nu
   const { answers } = await view.ask({ what: 'client', clientId: id });
   for (const answer of answers) if (answer.what === 'client' && answer.client !== null) return answer.client;
   return null;
+}
+
+async function subscriptionsOf(view: BrokerView, { text, number }: Question): Promise<object> {
+  const count = number('limit');
+  const search = text('search').toLowerCase();
+  const { answers, missing } = await view.ask({ what: 'subscriptions', search, count });
+  const found = answers.flatMap((answer) => (answer.what === 'subscriptions' ? [answer] : []));
+  return {
+    total: found.reduce((sum, { total }) => sum + total, 0),
+    subscriptions: found.flatMap(({ rows }) => rows).slice(0, count),
+    missing,
+  };
+}
+
+/** `$share/NAME/FILTER` of all workers together. */
+async function groupsOf(view: BrokerView): Promise<object> {
+  const { answers, missing } = await view.ask({ what: 'groups' });
+  const groups = new Map<string, { members: number; connected: number }>();
+  for (const answer of answers) {
+    if (answer.what !== 'groups') continue;
+    for (const [filter, { members, connected }] of Object.entries(answer.members)) {
+      const group = groups.get(filter) ?? { members: 0, connected: 0 };
+      groups.set(filter, { members: group.members + members, connected: group.connected + connected });
+    }
+  }
+  const rows = [...groups].map(([shared, counts]) => {
+    const [, name, ...levels] = shared.split('/');
+    return { name, filter: levels.join('/'), ...counts };
+  });
+  return { groups: rows, missing };
 }
 
 /** One turn of the event loop for each piece, so that a long walk holds nobody up. */

@@ -29,7 +29,29 @@ export interface ClientOrder {
   dryRun: boolean;
 }
 
-export type WorkerQuestion = ClientsQuestion | ClientQuestion | ClientOrder;
+export interface SubscriptionsQuestion {
+  what: 'subscriptions';
+  /** Part of the filter or the client id, in lower case; '' = all subscriptions. */
+  search: string;
+  /** Rows that are wanted. */
+  count: number;
+}
+
+export interface GroupsQuestion {
+  what: 'groups';
+}
+
+export interface BridgesQuestion {
+  what: 'bridges';
+}
+
+export type WorkerQuestion =
+  | ClientsQuestion
+  | ClientQuestion
+  | ClientOrder
+  | SubscriptionsQuestion
+  | GroupsQuestion
+  | BridgesQuestion;
 
 /** One client in a list. */
 export interface ClientRow {
@@ -91,7 +113,57 @@ export interface OrderAnswer {
   client: { connected: boolean; isBridge: boolean; subscriptions: number; queued: number } | null;
 }
 
-export type WorkerAnswer = ClientsAnswer | ClientAnswer | OrderAnswer;
+export interface SubscriptionRow {
+  filter: string;
+  clientId: string;
+  qos: Qos;
+  connected: boolean;
+}
+
+export interface SubscriptionsAnswer {
+  what: 'subscriptions';
+  /** That the search finds, on this worker. */
+  total: number;
+  /** Any of them. */
+  rows: SubscriptionRow[];
+}
+
+export interface GroupsAnswer {
+  what: 'groups';
+  /** Members of this worker by the filter with `$share/NAME/`. */
+  members: Record<string, { members: number; connected: number }>;
+}
+
+export interface BridgeRow {
+  name: string;
+  /** `HOST:PORT` each. */
+  addresses: string[];
+  connected: boolean;
+  state: 'claiming' | 'waiting' | 'resting' | 'dialling' | 'connecting' | 'connected' | 'over';
+  /** A clause; `null` if there was none since the start. */
+  lastError: string | null;
+  /** ISO 8601; `null` if no attempt is planned. */
+  nextTryAt: string | null;
+  waitingMessages: number;
+  /** Of payload. */
+  waitingBytes: number;
+  oldestAgeMs: number;
+  /** Messages that will never arrive, by the reason. */
+  dropped: Readonly<Record<string, number>>;
+}
+
+export interface BridgesAnswer {
+  what: 'bridges';
+  bridges: BridgeRow[];
+}
+
+export type WorkerAnswer =
+  | ClientsAnswer
+  | ClientAnswer
+  | OrderAnswer
+  | SubscriptionsAnswer
+  | GroupsAnswer
+  | BridgesAnswer;
 
 /** The order of rows: as asked for, then by client id. */
 export function compareRows(

@@ -93,6 +93,28 @@ remote_password geheim`,
     assert.equal(await refused('clients/nobody'), '404 Not found.');
   });
 
+  await t.test('subscriptions and groups of all workers, and bridges', async () => {
+    const all = await get('subscriptions?search=NEWS');
+    assert.deepEqual(
+      [all.total, all.subscriptions, all.missing],
+      [1, [{ filter: 'news/+', clientId: 'away', qos: 1, connected: false }], []],
+    );
+    const ofClient = await get('subscriptions?search=away&limit=1');
+    assert.deepEqual([ofClient.total, ofClient.subscriptions.length], [2, 1]);
+    for (const client of clients) await client.subscribe('$share/team/jobs/#', 1);
+    assert.deepEqual((await get('groups')).groups, [
+      { name: 'team', filter: 'jobs/#', members: 4, connected: 4 },
+    ]);
+    for (const client of clients) await client.unsubscribe('$share/team/jobs/#');
+    const { bridges } = await get('bridges');
+    const [{ name, addresses, connected, state, lastError, nextTryAt, waitingMessages, dropped }] = bridges;
+    assert.deepEqual(
+      [bridges.length, name, addresses, connected, state, lastError, nextTryAt, waitingMessages],
+      [1, 'elsewhere', ['127.0.0.1:1'], false, 'resting', null, null, 0],
+    );
+    assert.equal(dropped.malformed, 0);
+  });
+
   await t.test('retained messages, with who has published them', async () => {
     const expected = {
       topic: 'news/today',

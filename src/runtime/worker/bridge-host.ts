@@ -2,6 +2,7 @@
 import { Bridge, type BridgeWorld } from '../../bridge/bridge.js';
 import { isSameBridge } from '../../config/reload-diff.js';
 import type { BridgeSettings } from '../../config/settings.js';
+import type { BridgeRow } from '../../routing/client-questions.js';
 
 /** Milliseconds between two ticks of a bridge. */
 const TICK_MS = 200;
@@ -32,6 +33,10 @@ export class BridgeHost {
       if (!this.#bridges.has(name)) this.#start(settings);
     }
     this.#startTimer();
+  }
+
+  describe(): BridgeRow[] {
+    return [...this.#bridges.values()].map((bridge) => bridge.describe());
   }
 
   relieve(): void {

@@ -243,8 +243,11 @@ class WorkerHost {
         this.#bridges.assign(message.bridges);
         return;
       case 'question':
-        answerQuestion(this.#broker, this.#start.worker, message.question, (answer) =>
-          this.#tell({ kind: 'answer', id: message.id, answer }),
+        answerQuestion(
+          this.#broker,
+          { worker: this.#start.worker, bridges: () => this.#bridges.describe() },
+          message.question,
+          (answer) => this.#tell({ kind: 'answer', id: message.id, answer }),
         );
         return;
       case 'print-subscriptions':
