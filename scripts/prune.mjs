@@ -31,7 +31,7 @@ const openedByPath = [
   'node_modules/thread-stream/lib/indexes.js',
 ];
 /** Loaded by a name that does not stand in a `require`. */
-const openedByName = ['koffi'];
+const openedByName = ['koffi', 'lmdb'];
 /** Asked for by other packages, which do without: a faster way to read MessagePack, and the priority of a thread. */
 const dispensable = ['msgpackr-extract', '@napi-rs/nice'];
 /** Packages with a native part for one kind of machine: `nativeParts` decides about them. */

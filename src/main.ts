@@ -7,11 +7,20 @@
  */
 import { parseCommandLine } from './config/cli-args.js';
 import { EarlySignals } from './runtime/process/early-signals.js';
+import { ExitCode } from './runtime/process/exit-code.js';
 import { VERSION } from './runtime/process/version.js';
+import { NativePartError } from './system/native-part.js';
 
-void main(process.argv.slice(2)).then((exitCode) => {
-  if (exitCode !== undefined) process.exitCode = exitCode;
-});
+void main(process.argv.slice(2)).then(
+  (exitCode) => {
+    if (exitCode !== undefined) process.exitCode = exitCode;
+  },
+  (error) => {
+    if (!(error instanceof NativePartError)) throw error;
+    process.stderr.write(`Error: ${error.message}\n`);
+    process.exitCode = ExitCode.nativePart;
+  },
+);
 
 /** @returns the exit code, or `undefined` while the broker runs */
 async function main(args: readonly string[]): Promise<number | undefined> {

@@ -16,9 +16,10 @@
  */
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import type { Database, RootDatabase } from 'lmdb';
 import { assert } from '../base/assert.js';
 import type { StoreMode } from '../model/store-mode.js';
+import { storeEngine } from './engine.js';
 import { PAGE_SIZE } from './limits.js';
 import { Room } from './room.js';
 import type { Committer } from './write-batcher.js';
@@ -108,7 +109,7 @@ export class Environment implements Committer {
     this.mode = mode;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     keepQuietAboutCommits();
-    this.#root = open<Buffer, Uint8Array>(openOptions(path, mode));
+    this.#root = storeEngine().open<Buffer, Uint8Array>(openOptions(path, mode));
     handleLostRejections(this.#root);
     this.room = new Room(path, { freeWithin: () => this.#freeBytes(), fileBytes: () => this.bytes });
     this.#openFile = isSynced(mode) ? fileAt(path) : null;
@@ -307,7 +308,7 @@ function keepQuietAboutCommits(): void {
  * every mode may open it. The source is taken back to its last synced state first.
  */
 export async function copyStore(from: string, to: string): Promise<void> {
-  const root = open(openOptions(from, 'durable'));
+  const root = storeEngine().open(openOptions(from, 'durable'));
   try {
     await root.backup(to, true);
     chmodSync(to, 0o600);

@@ -20,6 +20,7 @@ import type { FileTexts, PassedConnection } from '../../routing/messages.js';
 import { packedRecords, RecordFlag } from '../../routing/wire.js';
 import { StoreUnavailableError } from '../../store/file/startup.js';
 import { StoreInUseError } from '../../store/file/store-lock.js';
+import { NativePartError } from '../../system/native-part.js';
 import { steadyClock } from '../../system/steady-clock.js';
 import { currentUser } from '../process/broker-user.js';
 import { writePidFile } from '../process/daemon.js';
@@ -178,9 +179,11 @@ export class BrokerProcess {
         workerCommits: () => broker?.workerCommits ?? 0,
       });
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError || error instanceof StoreInUseError)) throw error;
+      const isNative = error instanceof NativePartError;
+      const isStore = error instanceof StoreUnavailableError || error instanceof StoreInUseError;
+      if (!isNative && !isStore) throw error;
       logger.write('error', `Error: ${error.message}`);
-      return ExitCode.failure;
+      return isNative ? ExitCode.nativePart : ExitCode.failure;
     }
     broker = new BrokerProcess(options, { ...opened, store, files, tlsKeylog });
     await broker.#serve();

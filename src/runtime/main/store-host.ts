@@ -11,6 +11,7 @@ import type { Log } from '../../log/log.js';
 import * as lines from '../../log/mosquitto-lines.js';
 import type { SessionRecord } from '../../model/session-record.js';
 import type { StorePlace } from '../../routing/messages.js';
+import { storeEngine } from '../../store/engine.js';
 import { ChangeCounter } from '../../store/file/autosave.js';
 import { memoryFolders } from '../../store/file/live-folder.js';
 import { type FilePutAside, SavedFile } from '../../store/file/saved-file.js';
@@ -59,10 +60,12 @@ export class StoreHost {
 
   /**
    * Finds and checks what is stored. Has to be complete before the first worker starts.
+   * @throws {NativePartError} if no store can be opened on this machine
    * @throws {StoreInUseError} if another broker has the store
    * @throws {StoreUnavailableError} if there is no place even for what is not kept
    */
   static async open(settings: Settings, log: Log, users: StoreUsers): Promise<StoreHost> {
+    storeEngine();
     const lock = settings.persistence ? await lockStore(persistencePath(settings)) : null;
     const prepared = await prepareStore({
       ...startupOptions(settings),

@@ -9,4 +9,6 @@ export const ExitCode = {
   /** A password, ACL or PSK file cannot be opened. */
   accessFile: 13,
   pidFile: 14,
+  /** The store's native part cannot be loaded on this machine (sysexits: a service is unavailable). */
+  nativePart: 69,
 } as const;
