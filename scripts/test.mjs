@@ -7,6 +7,7 @@
  *   npm test -- --repeat 20 qos   so often in a row, whatever fails; then how many of the runs passed
  *   npm test -- --test-only       other options go to Node, for the processes of the test files
  *   npm run test:faults -- --long   what has several lengths in the longest one; TEST_LENGTH says so to the tests
+ *   npm test -- --long --minutes 5 soak   the length of the soak test
  *
  * A run with arguments is for the moment of writing and leaves the lint out. The closing lines of Node's test runner
  * end the output, and its exit code is ours.
@@ -102,8 +103,17 @@ await runTests(selectTests(words), times);
 
 /** @param {string[]} all */
 function readArguments(all) {
-  const given = all.filter((word) => word !== '--long');
+  let given = all.filter((word) => word !== '--long');
   if (given.length < all.length) process.env.TEST_LENGTH = 'long';
+  const minutesAt = given.indexOf('--minutes');
+  if (minutesAt >= 0) {
+    process.env.TEST_MINUTES = given[minutesAt + 1];
+    if (!(Number(process.env.TEST_MINUTES) > 0)) {
+      console.error('--minutes needs a number of minutes.');
+      process.exit(1);
+    }
+    given = given.toSpliced(minutesAt, 2);
+  }
   const at = given.indexOf('--repeat');
   if (at < 0) return { times: 1, words: given };
   const times = Number(given[at + 1]);

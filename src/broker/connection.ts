@@ -49,8 +49,8 @@ export const CONNECT_SIZE_MAX = 100_000;
 const TLS_HANDSHAKE = 0x16;
 
 /**
- * What one client's packets may cost in a turn of the event loop, beside PUBLISH and acknowledgements: about a
- * millisecond. A PINGREQ costs one unit.
+ * What one client's packets may cost in a turn of the event loop, beside acknowledgements and PUBLISH to topics that are
+ * cheap to route: about a millisecond. A PINGREQ costs one unit.
  */
 const UNITS_A_TURN = 256;
 

@@ -46,7 +46,7 @@ function receiveFrame(
   if (connection.isConnected) {
     if (buffer[start]! >> 4 === PacketType.publish) {
       receivePublish(connection, buffer, start, bodyStart, end);
-      return connection.isConnected;
+      return connection.goesOn;
     }
     receivePacket(connection, buffer, start, bodyStart, end);
     return connection.goesOn;

@@ -22,6 +22,10 @@ import type { Connection } from './connection.js';
 import { beginRelease, releaseTakesTime } from './release-path.js';
 import { routePublication } from './route-publication.js';
 
+/** Nodes of the tree of filters that any topic may cost, and how many of the others are a unit of `Connection.spend`. */
+const NODES_FREE = 256;
+const NODES_A_UNIT = 32;
+
 /** A PUBLISH packet has arrived. What is wrong with it closes the connection. */
 export function receivePublish(
   connection: Connection,
@@ -50,6 +54,7 @@ export function receivePublish(
     refuseTopic(connection, buffer, start, bodyStart, end);
     return;
   }
+  if (broker.routes.nodesWalked >= NODES_FREE) chargeWalk(connection);
   publication.topic = route.topic;
   publication.origin = connection.clientId;
   publication.originUsername = connection.username ?? '';
@@ -87,6 +92,13 @@ export function receivePublish(
   } else {
     receiveQos2(connection, publication, refusal);
   }
+}
+
+/** The topic was not in the cache, and many filters had to be looked at: that counts for the client's share of the turn. */
+function chargeWalk(connection: Connection): void {
+  const { routes } = connection.broker;
+  connection.spend(routes.nodesWalked / NODES_A_UNIT);
+  routes.nodesWalked = 0;
 }
 
 /** The decoder finds the same fault once more, and has the words for it. */

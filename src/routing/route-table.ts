@@ -141,6 +141,8 @@ export class RouteTable {
   readonly #trie = new TopicTrie<Subscribers>();
   readonly #cache = new RouteCache();
   #generation = 0;
+  /** Nodes of the tree that were looked at for the last topic that was not in the cache. Who has paid for it sets it to 0. */
+  nodesWalked = 0;
   #isChanging = false;
   #subscriptionCount = 0;
   #sharedCount = 0;
@@ -372,7 +374,7 @@ export class RouteTable {
     let groups = NO_GROUPS;
     let remote = 0;
     let durable = 0;
-    this.#trie.match(topic, (subscribers) => {
+    this.nodesWalked = this.#trie.match(topic, (subscribers) => {
       if (subscribers instanceof Subscription) {
         if (subscriptions === NO_SUBSCRIPTIONS) subscriptions = [subscribers];
         else subscriptions.push(subscribers);

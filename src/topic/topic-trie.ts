@@ -139,11 +139,12 @@ export class TopicTrie<T> {
    * Calls `visit` for every filter that matches the topic name: at each level the literal one first, then `+`,
    * then `#` [mosq: allow_duplicate_messages]; so the filter without wildcards is the first of all. A leading wildcard
    * does not match a topic that begins with `$` [MQTT-4.7.2-1]; `a/#` matches `a` as well.
+   * @returns how many nodes were looked at
    */
-  match(topic: string, visit: (value: T) => void): void {
+  match(topic: string, visit: (value: T) => void): number {
     const literal = this.#literal.get(topic);
     if (literal !== undefined) visit(literal);
-    if (this.#wildcards > 0) walk(this.#root, topic, 0, topic.startsWith('$'), visit);
+    return this.#wildcards > 0 ? walk(this.#root, topic, 0, topic.startsWith('$'), visit) : 0;
   }
 
   *values(): Generator<T> {
@@ -174,6 +175,7 @@ function endsInHash(levels: string[]): boolean {
  * @param start where the level begins in the topic; beyond its end behind the last one. The topic is not split: most
  * nodes have few children or none, and then its levels are nowhere needed as texts of their own.
  * @param literalOnly wildcards of this level do not count, because the topic begins with `$`
+ * @returns how many nodes were looked at
  */
 function walk<T>(
   node: Node<T>,
@@ -181,22 +183,24 @@ function walk<T>(
   start: number,
   literalOnly: boolean,
   visit: (value: T) => void,
-): void {
+): number {
   if (start > topic.length) {
     if (node.value !== undefined) visit(node.value);
     if (node.hash !== undefined && !literalOnly) visit(node.hash);
-    return;
+    return 1;
   }
   const slash = topic.indexOf('/', start);
   const end = slash < 0 ? topic.length : slash;
   const { child, children } = node;
+  let nodes = 1;
   if (children !== null) {
     const next = children.get(topic.slice(start, end));
-    if (next !== undefined) walk(next, topic, end + 1, false, visit);
+    if (next !== undefined) nodes += walk(next, topic, end + 1, false, visit);
   } else if (child !== null && child.level.length === end - start && topic.startsWith(child.level, start)) {
-    walk(child, topic, end + 1, false, visit);
+    nodes += walk(child, topic, end + 1, false, visit);
   }
-  if (literalOnly) return;
-  if (node.plus !== null) walk(node.plus, topic, end + 1, false, visit);
+  if (literalOnly) return nodes;
+  if (node.plus !== null) nodes += walk(node.plus, topic, end + 1, false, visit);
   if (node.hash !== undefined) visit(node.hash);
+  return nodes;
 }

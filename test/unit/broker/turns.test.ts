@@ -69,6 +69,35 @@ describe('one turn of the event loop', () => {
     assert.equal(subscriber.take().length, 2000);
   });
 
+  test('PUBLISH to new topics, each of which meets thousands of filters, is worked on piece by piece', async () => {
+    const fixture = new BrokerFixture();
+    const subscriber = await fixture.connect();
+    // Each topic of twelve levels `a` and one more goes by all 8,191 nodes, and matches nothing.
+    const filterOf = (i: number) =>
+      Array.from({ length: 12 }, (_, level) => ((i >> level) & 1 ? 'a' : '+')).join('/');
+    subscriber.send({
+      type: 'subscribe',
+      packetId: 1,
+      subscriptions: requests(4096, filterOf),
+      properties: {},
+    });
+    const publisher = await fixture.connect();
+    publisher.take();
+    subscriber.subscribe('end/#', 0);
+    subscriber.take();
+    fixture.turnsFollow = false;
+    const publish = { type: 'publish', payload: Buffer.alloc(0), qos: 0, retain: false } as const;
+    const packets = Array.from({ length: 20 }, (_, i): Packet[] => [
+      { ...publish, dup: false, packetId: 0, properties: {}, topic: `${'a/'.repeat(12)}${i}` },
+      { ...publish, dup: false, packetId: 0, properties: {}, topic: `end/${i}` },
+    ]);
+    publisher.send(...packets.flat());
+    assert.ok(publisher.isHeldBack);
+    const counts = perTurn(fixture, subscriber);
+    assert.ok(Math.max(...counts) <= 2, `${Math.max(...counts)} in a turn`);
+    assert.equal(sum(counts), 20);
+  });
+
   test('one SUBSCRIBE of many filters is answered once, when all are in force', async () => {
     const fixture = new BrokerFixture();
     const client = await fixture.connect(5);
