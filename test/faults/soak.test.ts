@@ -1,7 +1,7 @@
 /**
  * Churn for half an hour: clients that come and go, sessions that begin and expire, messages of all levels, retained
  * ones that are set and cleared. Memory, descriptors and the store's size are looked at each second and drawn as curves
- * (SVG); they are flat after a warm-up, and back near the start a minute after the load.
+ * (SVG). They are flat after a warm-up; a minute after the load the descriptors are back, and memory is no higher.
  *
  *   npm test -- --long --minutes 5 soak      another length; the output names the file of the curves
  */
