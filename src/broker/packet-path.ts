@@ -6,7 +6,7 @@ import { assertNever } from '../base/assert.js';
 import { LogMask } from '../log/log.js';
 import * as lines from '../log/mosquitto-lines.js';
 import { DisconnectReason } from '../log/mosquitto-lines.js';
-import { decodePacket } from '../mqtt/decode.js';
+import { decodeInSteps, decodePacket } from '../mqtt/decode.js';
 import { PacketError } from '../mqtt/packet-error.js';
 import { type AckPacket, type Packet, PacketType } from '../mqtt/packets.js';
 import { ReasonCode } from '../mqtt/reason-codes.js';
@@ -27,6 +27,11 @@ const SHORT_SIZE_MAX = 10_000;
 
 /** SUBSCRIBE, UNSUBSCRIBE and AUTH: packet types of which long ones are honest. */
 const LONG_TYPES = (1 << PacketType.subscribe) | (1 << PacketType.unsubscribe) | (1 << PacketType.auth);
+
+/** Bytes of a SUBSCRIBE or UNSUBSCRIBE that are decoded in one turn of the event loop: up to a millisecond. */
+const FILTER_BYTES_A_TURN = 8192;
+
+const FILTER_TYPES = (1 << PacketType.subscribe) | (1 << PacketType.unsubscribe);
 
 /** A connection of the broker over a transport that begins. */
 export function openConnection(broker: Broker, transport: Transport): Connection {
@@ -78,7 +83,32 @@ function receivePacket(
     refuseSecondConnect(connection);
     return;
   }
-  const packet = decodePacket(buffer, start, bodyStart, end, connection.version, 'client');
+  if (size > FILTER_BYTES_A_TURN && ((FILTER_TYPES >> (buffer[start]! >> 4)) & 1) !== 0) {
+    receiveInSteps(connection, buffer, start, bodyStart, end);
+    return;
+  }
+  receiveDecoded(connection, decodePacket(buffer, start, bodyStart, end, connection.version, 'client'));
+}
+
+/** A client of MQTT 3 may send a SUBSCRIBE with a million filters, and they are decoded before one is looked at. */
+function receiveInSteps(
+  connection: Connection,
+  buffer: Uint8Array,
+  start: number,
+  bodyStart: number,
+  end: number,
+): void {
+  const packet = new Uint8Array(buffer.subarray(start, end));
+  const decode = decodeInSteps(packet, bodyStart - start, connection.version, FILTER_BYTES_A_TURN);
+  connection.inSteps(() => {
+    const decoded = decode();
+    if (decoded === null) return false;
+    receiveDecoded(connection, decoded);
+    return true;
+  });
+}
+
+function receiveDecoded(connection: Connection, packet: Packet | PacketError): void {
   if (packet instanceof PacketError) connection.refusePacket(packet);
   else handle(connection, packet);
 }

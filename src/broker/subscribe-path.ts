@@ -18,6 +18,9 @@ const FILTER_UNITS = 4;
 /** Filters of one packet that are worked on in one turn of the event loop. */
 const FILTERS_A_TURN = 64;
 
+/** Subscriptions of one packet of which the delivery of retained messages begins in one turn. */
+const RETAINED_A_TURN = 512;
+
 export function receiveSubscribe(connection: Connection, packet: SubscribePacket): void {
   const { broker } = connection;
   if (broker.logs('debug')) broker.log.write('debug', lines.receivedSubscribe(connection.clientId));
@@ -31,10 +34,7 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
     if (!connection.isConnected) return;
     connection.sender.send({ type: 'suback', packetId, reasonCodes, properties: {} });
     if (broker.logs('debug')) broker.log.write('debug', lines.sendingSuback(connection.clientId));
-    for (const subscription of wantRetained) {
-      connection.sender.retainedDelivery.add(subscription, () => broker.matchRetained(subscription.filter));
-    }
-    connection.sender.pump();
+    sendRetained(connection, wantRetained, 0);
   };
   connection.spend(FILTER_UNITS * Math.min(subscriptions.length, FILTERS_A_TURN));
   connection.inSteps(() => {
@@ -73,6 +73,20 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
     connection.acknowledgements.add(mark, 0, isLast ? answer : nothing, barrier);
     return isLast;
   });
+}
+
+/** @param from where the subscriptions begin that are still to get their retained messages */
+function sendRetained(connection: Connection, subscriptions: readonly Subscription[], from: number): void {
+  const { broker, sender } = connection;
+  const end = Math.min(subscriptions.length, from + RETAINED_A_TURN);
+  for (let i = from; i < end; i += 1) {
+    const subscription = subscriptions[i]!;
+    sender.retainedDelivery.add(subscription, () => broker.matchRetained(subscription.filter));
+  }
+  sender.pump();
+  if (end < subscriptions.length) {
+    connection.inNextTurn(() => sendRetained(connection, subscriptions, end));
+  }
 }
 
 /** A part of a packet's work is stored: the answer comes behind the last one. */

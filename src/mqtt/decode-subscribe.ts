@@ -13,23 +13,58 @@ import { readProperties } from './properties.js';
 import { ReasonCode } from './reason-codes.js';
 
 export function readSubscribe(reader: PacketReader, version: ProtocolVersion): SubscribePacket {
+  const packet = beginSubscribe(reader, version);
+  while (!readSubscriptions(reader, version, packet, Number.POSITIVE_INFINITY));
+  return packet;
+}
+
+/** What stands before the filters. */
+export function beginSubscribe(reader: PacketReader, version: ProtocolVersion): SubscribePacket {
   const packetId = readPacketId(reader);
   const properties = version === 5 ? readProperties(reader, 'subscribe') : {};
-  const subscriptions: SubscriptionRequest[] = [];
-  while (reader.hasMore) subscriptions.push(readSubscription(reader, version));
+  return { type: 'subscribe', packetId, subscriptions: [], properties };
+}
+
+/** @returns whether these were all, and the packet is read or has an error */
+export function readSubscriptions(
+  reader: PacketReader,
+  version: ProtocolVersion,
+  { subscriptions }: SubscribePacket,
+  bytesMax: number,
+): boolean {
+  const stop = reader.position + bytesMax;
+  while (reader.hasMore && reader.position < stop) subscriptions.push(readSubscription(reader, version));
+  if (reader.hasMore) return false;
   // At least one filter [MQTT-3.8.3-2]; MQTT 3.1 does not say so.
   if (subscriptions.length === 0 && version !== 3) reader.malformed('no topic filter');
-  return { type: 'subscribe', packetId, subscriptions, properties };
+  return true;
 }
 
 export function readUnsubscribe(reader: PacketReader, version: ProtocolVersion): UnsubscribePacket {
+  const packet = beginUnsubscribe(reader, version);
+  while (!readUnsubscriptions(reader, version, packet, Number.POSITIVE_INFINITY));
+  return packet;
+}
+
+export function beginUnsubscribe(reader: PacketReader, version: ProtocolVersion): UnsubscribePacket {
   const packetId = readPacketId(reader);
   const properties = version === 5 ? readProperties(reader, 'unsubscribe') : {};
-  const filters: string[] = [];
-  while (reader.hasMore) filters.push(readFilter(reader, UNSUBSCRIPTION));
+  return { type: 'unsubscribe', packetId, filters: [], properties };
+}
+
+/** @returns whether these were all, and the packet is read or has an error */
+export function readUnsubscriptions(
+  reader: PacketReader,
+  version: ProtocolVersion,
+  { filters }: UnsubscribePacket,
+  bytesMax: number,
+): boolean {
+  const stop = reader.position + bytesMax;
+  while (reader.hasMore && reader.position < stop) filters.push(readFilter(reader, UNSUBSCRIPTION));
+  if (reader.hasMore) return false;
   // [MQTT-3.10.3-2]
   if (filters.length === 0 && version !== 3) reader.malformed('no topic filter');
-  return { type: 'unsubscribe', packetId, filters, properties };
+  return true;
 }
 
 /** Here 0 is malformed, in other packets a protocol error [mosq: SUBSCRIBE]. */

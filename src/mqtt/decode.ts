@@ -6,7 +6,14 @@
  */
 import { hasTooManyLevels, isValidTopicNameText } from '../topic/topic-name.js';
 import { decodeConnect } from './decode-connect.js';
-import { readSubscribe, readUnsubscribe } from './decode-subscribe.js';
+import {
+  beginSubscribe,
+  beginUnsubscribe,
+  readSubscribe,
+  readSubscriptions,
+  readUnsubscribe,
+  readUnsubscriptions,
+} from './decode-subscribe.js';
 import { PacketError, reservedPacket } from './packet-error.js';
 import { PacketReader } from './packet-reader.js';
 import {
@@ -70,6 +77,38 @@ export function decodePacket(
   const packet = readPacket(reader, first, version, origin);
   reader.expectEnd();
   return reader.error ?? packet;
+}
+
+/**
+ * Decodes a long SUBSCRIBE or UNSUBSCRIBE of a client in steps, a part of its filters in each.
+ *
+ * @param buffer must stay as it is until the last step
+ * @param bytesMax of each step; a filter that has begun is read to its end
+ * @returns takes the next step; returns `null` as long as there is more to read
+ */
+export function decodeInSteps(
+  buffer: Uint8Array,
+  bodyStart: number,
+  version: ProtocolVersion,
+  bytesMax: number,
+): () => Packet | PacketError | null {
+  const first = buffer[0]!;
+  const type = first >> 4;
+  const wrongFlags = checkFlags(type, first & 0x0f, version);
+  if (wrongFlags !== undefined) return () => wrongFlags;
+  const reader = new PacketReader(buffer, bodyStart, buffer.length, PACKET_NAMES[type]!);
+  if (type === PacketType.subscribe) {
+    const packet = beginSubscribe(reader, version);
+    return () => {
+      if (!readSubscriptions(reader, version, packet, bytesMax)) return null;
+      return reader.error ?? packet;
+    };
+  }
+  const packet = beginUnsubscribe(reader, version);
+  return () => {
+    if (!readUnsubscriptions(reader, version, packet, bytesMax)) return null;
+    return reader.error ?? packet;
+  };
 }
 
 /** Packets that this origin must not send, or not in this version. */

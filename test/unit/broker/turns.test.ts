@@ -125,6 +125,31 @@ describe('one turn of the event loop', () => {
     assert.equal(fixture.broker.routes.subscriptionCount, 0);
   });
 
+  test('a SUBSCRIBE of MQTT 3 with many filters is decoded piece by piece, and takes effect as a whole', async () => {
+    const fixture = new BrokerFixture();
+    const client = await fixture.connect(4);
+    client.take();
+    fixture.turnsFollow = false;
+    const count = 50_000;
+    const subscribe = { type: 'subscribe', subscriptions: requests(count), properties: {} } as const;
+    client.send({ ...subscribe, packetId: 7 }, { type: 'pingreq' });
+    let turns = 0;
+    while (fixture.broker.routes.subscriptionCount === 0 && fixture.endTurn()) turns += 1;
+    assert.ok(turns >= 50, `decoded in ${turns} turns`);
+    while (fixture.endTurn());
+    assert.equal(client.expectPacket('suback', { packetId: 7 }).reasonCodes.length, count);
+    client.expectPacket('pingresp', {});
+    assert.equal(fixture.broker.routes.subscriptionCount, count);
+    // The last filter is none: nothing of the packet has an effect.
+    const other = await fixture.connect(4);
+    other.take();
+    const wrong = [...requests(5000), { ...requests(1)[0]!, filter: 'a/#/b' }];
+    other.send({ ...subscribe, packetId: 8, subscriptions: wrong });
+    while (fixture.endTurn());
+    other.expectClosed();
+    assert.equal(fixture.broker.routes.subscriptionCount, count);
+  });
+
   test('a client that leaves in the middle of its SUBSCRIBE leaves nothing behind', async () => {
     const fixture = new BrokerFixture();
     const client = await fixture.connect();

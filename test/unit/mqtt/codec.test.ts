@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { decodePacket } from '../../../src/mqtt/decode.js';
+import { decodeInSteps, decodePacket } from '../../../src/mqtt/decode.js';
 import { encodePacket } from '../../../src/mqtt/encode.js';
 import type { Packet, Properties, ProtocolVersion } from '../../../src/mqtt/packets.js';
 import { bytes, decodeWhole, packetBytes } from '../../support/packets/packet-bytes.js';
@@ -100,6 +100,20 @@ describe('decoding copies', () => {
       assert.deepEqual(plain(decoded), plain(packet));
     }
   });
+});
+
+test('SUBSCRIBE and UNSUBSCRIBE read in steps are what they are at once, whole and cut short', () => {
+  for (const { version, origin, bytes: encoded } of packetSamples) {
+    const type = encoded[0]! >> 4;
+    if (origin !== 'client' || (type !== 8 && type !== 10) || encoded.length > 129) continue;
+    for (let length = 2; length <= encoded.length; length += 1) {
+      const cut = encoded.subarray(0, length);
+      const step = decodeInSteps(cut, 2, version, 1);
+      let decoded = step();
+      while (decoded === null) decoded = step();
+      assert.deepEqual(plain(decoded), plain(decodePacket(cut, 0, 2, length, version, 'client')));
+    }
+  }
 });
 
 test('a text of more than 65535 bytes is an error of the caller', () => {
