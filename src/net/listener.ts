@@ -31,7 +31,7 @@ export class ListenerError extends Error {
 }
 
 /** A unix socket is for its owner and group [mosq: listener]. */
-const UNIX_SOCKET_MODE = 0o770;
+export const UNIX_SOCKET_MODE = 0o770;
 
 /** The addresses of a listener; a host name gives all that it resolves to. Throws what the lookup throws. */
 export async function listenAddresses(place: ListenerPlace): Promise<ListenAddress[]> {
@@ -53,7 +53,7 @@ export function overlap(a: ListenAddress, b: ListenAddress): boolean {
   if (a.family === 'unix' || b.family === 'unix') {
     return a.family === 'unix' && b.family === 'unix' && a.path === b.path;
   }
-  if (a.family !== b.family || a.port !== b.port) return false;
+  if (a.family !== b.family || a.port !== b.port || a.port === 0) return false;
   return a.address === b.address || isWildcard(a.address) || isWildcard(b.address);
 }
 
@@ -103,14 +103,14 @@ export function listen(address: ListenAddress, events: ArrivalEvents): Promise<S
 }
 
 /** One that was left behind by a broker that was killed. What cannot be removed is in the way of the new one. */
-function removeOldSocket(path: string): void {
+export function removeOldSocket(path: string): void {
   try {
     if (!lstatSync(path).isDirectory()) rmSync(path, { force: true });
   } catch {}
 }
 
 /** Node says that a socket's folder is closed to us even if there is no such folder, or part of its path is a file. */
-function withTrueReason(error: NodeJS.ErrnoException, address: ListenAddress): Error {
+export function withTrueReason(error: NodeJS.ErrnoException, address: ListenAddress): Error {
   if (address.family !== 'unix' || error.code !== 'EACCES' || existsSync(dirname(address.path))) return error;
   return Object.assign(error, { code: 'ENOENT', errno: -constants.errno.ENOENT });
 }

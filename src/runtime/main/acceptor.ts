@@ -10,7 +10,8 @@ import type { ListenerSettings, Settings } from '../../config/settings.js';
 import type { Log } from '../../log/log.js';
 import * as lines from '../../log/mosquitto-lines.js';
 import { type Arrival, setNoDelayOfArrivals } from '../../net/arrival.js';
-import { type ListenAddress, ListenerError, listen, listenAddresses, overlap } from '../../net/listener.js';
+import { type BoundSocket, bindSocket } from '../../net/bound-socket.js';
+import { type ListenAddress, ListenerError, listenAddresses, overlap } from '../../net/listener.js';
 import { pumpSocket } from '../../net/relay.js';
 import type { PassedConnection } from '../../routing/messages.js';
 import { cLibraryErrorText } from '../../system/system-error.js';
@@ -26,7 +27,9 @@ export class Acceptor {
   #pass: ((connection: PassedConnection) => void) | null = null;
   /** Accepted while nobody could serve them. */
   #waiting: PassedConnection[] = [];
-  readonly #servers: { server: Server; address: ListenAddress; index: number }[] = [];
+  /** Those that have their addresses, and those of them that listen. */
+  readonly #sockets: { socket: BoundSocket; address: ListenAddress; index: number }[] = [];
+  readonly #servers: Server[] = [];
   /** Those that came when all places were taken. */
   readonly #queue = new ArrivalQueue((arrival) => this.#refuse(arrival));
   /** Open connections by listener. */
@@ -46,7 +49,7 @@ export class Acceptor {
     return this.#accepted;
   }
 
-  /** Whether the broker can run: all listeners are open, or in local-only mode at least one. */
+  /** Whether the broker can run: all listeners have their addresses, or in local-only mode at least one. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
@@ -56,7 +59,7 @@ export class Acceptor {
     return this.#pass !== null;
   }
 
-  /** Opens every listener. */
+  /** Gives every listener its addresses. Clients are refused until `serve`, as before the start. */
   async open(): Promise<void> {
     const { listeners, localOnly } = this.#settings;
     let failed = 0;
@@ -68,10 +71,31 @@ export class Acceptor {
     this.#isOpen = failed < listeners.length;
   }
 
-  /** Begins to pass connections on, those that wait already first. */
-  serve(pass: (connection: PassedConnection) => void): void {
+  /**
+   * Begins to accept connections, on all listeners at once, and to pass them on, those that wait already first.
+   * @returns false if a socket cannot listen: another program has taken its port meanwhile
+   */
+  async serve(pass: (connection: PassedConnection) => void): Promise<boolean> {
     this.#pass = pass;
+    if (this.#servers.length === 0 && !(await this.#listen())) return false;
     for (const connection of this.#waiting.splice(0)) this.#passOn(connection, pass);
+    return true;
+  }
+
+  async #listen(): Promise<boolean> {
+    const { localOnly, setTcpNodelay } = this.#settings;
+    const listening = await Promise.allSettled(this.#sockets.map(({ socket }) => socket.listen()));
+    for (const [i, result] of listening.entries()) {
+      if (result.status === 'fulfilled') {
+        setNoDelayOfArrivals(result.value, setTcpNodelay);
+        this.#servers.push(result.value);
+        continue;
+      }
+      const { address } = this.#sockets[i]!;
+      this.#reportFailure(result.reason as NodeJS.ErrnoException, address);
+      if (!localOnly) return false;
+    }
+    return this.#servers.length > 0;
   }
 
   /** Connections wait from now on until `serve`. */
@@ -81,12 +105,12 @@ export class Acceptor {
 
   /** The paths of its unix sockets. */
   get unixSockets(): string[] {
-    return this.#servers.flatMap(({ address }) => (address.family === 'unix' ? [address.path] : []));
+    return this.#sockets.flatMap(({ address }) => (address.family === 'unix' ? [address.path] : []));
   }
 
   reload(settings: Settings): void {
     this.#settings = settings;
-    for (const { server } of this.#servers) setNoDelayOfArrivals(server, settings.setTcpNodelay);
+    for (const server of this.#servers) setNoDelayOfArrivals(server, settings.setTcpNodelay);
   }
 
   /** A connection of this listener is gone. */
@@ -98,11 +122,13 @@ export class Acceptor {
 
   /** Stops accepting, and removes unix sockets. */
   close(): void {
-    for (const { server, address } of this.#servers) {
-      server.close();
+    for (const server of this.#servers) server.close();
+    for (const { socket, address } of this.#sockets) {
+      socket.close();
       if (address.family === 'unix') removeSocket(address.path);
     }
     this.#servers.length = 0;
+    this.#sockets.length = 0;
     this.#queue.close();
   }
 
@@ -124,26 +150,24 @@ export class Acceptor {
       const line = openingLine(address, listener.protocol);
       if (line !== said) this.#log.write('information', line);
       said = line;
-      if (address.family === 'unix' && this.#reportOwn(address, listener)) return false;
+      if (this.#reportOwn(address, listener)) return false;
       try {
-        const server = await listen(address, {
+        const socket = await bindSocket(address, {
           arrived: (arrival) => this.#accept(index, arrival),
           failed: () => this.#log.write('warning', lines.systemSocketCountExceeded()),
         });
-        setNoDelayOfArrivals(server, this.#settings.setTcpNodelay);
-        this.#servers.push({ server, address, index });
+        this.#sockets.push({ socket, address, index });
         opened += 1;
       } catch (error) {
         if (isMissingFamily(error, listener)) continue;
-        this.#reportFailure(error as NodeJS.ErrnoException, address, listener);
+        this.#reportFailure(error as NodeJS.ErrnoException, address);
         return false;
       }
     }
     return opened > 0;
   }
 
-  #reportFailure(error: NodeJS.ErrnoException, address: ListenAddress, listener: ListenerSettings): void {
-    if (error.code === 'EADDRINUSE' && this.#reportOwn(address, listener)) return;
+  #reportFailure(error: NodeJS.ErrnoException, address: ListenAddress): void {
     const text = cLibraryErrorText(error);
     this.#log.write(
       'error',
@@ -169,7 +193,7 @@ export class Acceptor {
    * @returns whether it has
    */
   #reportOwn(address: ListenAddress, listener: ListenerSettings): boolean {
-    const own = this.#servers.find((open) => overlap(open.address, address));
+    const own = this.#sockets.find((open) => overlap(open.address, address));
     if (own === undefined) return false;
     this.#log.write('error', lines.error('Address already in use'));
     const what = address.family === 'unix' ? `The socket ${address.path}` : `Port ${address.port}`;

@@ -186,8 +186,7 @@ export class BrokerProcess {
       return isNative ? ExitCode.nativePart : ExitCode.failure;
     }
     broker = new BrokerProcess(options, { ...opened, store, files, tlsKeylog });
-    await broker.#serve();
-    return 0;
+    return (await broker.#serve()) ? 0 : ExitCode.listener;
   }
 
   /** Makes every worker write its changes to the store. */
@@ -200,18 +199,23 @@ export class BrokerProcess {
     return this.#supervisor.count('storeCommits');
   }
 
-  async #serve(): Promise<void> {
+  /** @returns false if a listener cannot listen; all has ended then */
+  async #serve(): Promise<boolean> {
     this.#handleFaults();
     this.#logger.publishThrough((topic, payload) => this.#publishLogLine(topic, payload));
     await this.#startWorkers();
     await this.#loadHttp(this.#settings);
     this.#sys.start(this.#settings.sysInterval);
-    this.#acceptor.serve((connection) => this.#pass(connection));
+    if (!(await this.#acceptor.serve((connection) => this.#pass(connection)))) {
+      await this.#end();
+      return false;
+    }
     this.#certificates.start(this.#settings, this.#files);
     this.#write('information', lines.running(VERSION));
     this.#serviceManager.ready(RUNNING);
     this.#serviceManager.watch(() => !this.#supervisor.isStalled);
     this.#options.signals.handleWith((signal) => this.#handleSignal(signal));
+    return true;
   }
 
   /** Workers serve all connections but those of HTTP, which main serves itself. */
@@ -292,7 +296,7 @@ export class BrokerProcess {
     await this.#startWorkers();
     this.#sys.republish();
     this.#sys.start(this.#settings.sysInterval);
-    this.#acceptor.serve((connection) => this.#pass(connection));
+    await this.#acceptor.serve((connection) => this.#pass(connection));
   }
 
   /** Orderly end: wills out, everything flushed and closed. */

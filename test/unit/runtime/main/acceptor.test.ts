@@ -65,7 +65,7 @@ function take(connection: PassedConnection): void {
 test('while a connection is accepted', async (t) => {
   const log = new TestLog();
   const { acceptor, client } = await begin(t, log);
-  acceptor.serve(take);
+  await acceptor.serve(take);
   log.onLine = (line) => {
     if (line.startsWith('New connection')) fail();
   };
@@ -85,9 +85,11 @@ test('while one is given to a worker, at once or after it has waited', async (t)
   const arrived = new Promise<void>((resolve) => {
     log.onLine = (line) => line.startsWith('New connection') && resolve();
   });
+  await acceptor.serve(fail);
+  acceptor.hold();
   const waiting = client();
   await arrived;
-  acceptor.serve(fail);
+  await acceptor.serve(fail);
   await waiting.closed;
   await client().closed;
   assert.equal(log.faults.length, 2);
