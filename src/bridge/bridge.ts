@@ -200,7 +200,10 @@ export class Bridge {
   }
 
   #begin(): void {
-    if (this.#nextSettings !== null) this.#apply(this.#nextSettings);
+    if (this.#nextSettings !== null) {
+      this.#apply(this.#nextSettings);
+      this.#local.restartPacketIds();
+    }
     const state: State = { kind: 'claiming' };
     this.#state = state;
     this.#local.claim(

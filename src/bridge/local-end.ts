@@ -55,6 +55,12 @@ export class LocalEnd {
     this.#topics = topics;
   }
 
+  /** As in Mosquitto, a bridge that is changed begins with packet id 1, unless something is in flight. */
+  restartPacketIds(): void {
+    const { session } = this;
+    if (session?.outbound.restartPacketIds()) session.storage?.update({ lastPacketId: 0 });
+  }
+
   /** Asks main for the client id. @param refused gets the reason: a clause */
   claim(granted: () => void, refused: (why: string) => void): void {
     const { clientId } = this;

@@ -283,6 +283,8 @@ export class Outbound {
       }
       this.#queue.shift();
       if (forbidden || expired || malformed || next.qos === 0) next.entry?.remove();
+      // As in Mosquitto, where a message has its packet id from the time when it is queued.
+      if ((forbidden || expired || malformed) && next.qos > 0) this.nextPacketId();
       if (forbidden) continue;
       if (malformed) this.#owner.undeliverable(publication);
       else if (expired) this.#owner.dropped('expired');
@@ -518,6 +520,13 @@ export class Outbound {
     this.#events.changed();
     if (this.#unsent.size > 0) this.#unsent.delete(packetId);
     message.entry?.remove();
+  }
+
+  /** Packet ids begin anew, if none is in use. @returns whether they do */
+  restartPacketIds(): boolean {
+    if (this.#inflight.size > 0) return false;
+    this.#lastPacketId = 0;
+    return true;
   }
 
   /** Ids count up through the whole range and skip what is in flight [MQTT-2.2.1-3]. */

@@ -618,6 +618,32 @@ describe('a message over which the other broker ends the connection', () => {
   });
 });
 
+describe('packet ids of a bridge that is changed by a reload', () => {
+  for (const isAcknowledged of [true, false]) {
+    test(isAcknowledged ? 'begin anew' : 'go on while something is in flight', async () => {
+      const scene = await new Scene({
+        notifications: false,
+        bridgeAttemptUnsubscribe: false,
+        bridgeReloadType: 'immediate',
+      }).start();
+      scene.accept();
+      const client = await scene.fixture.connect();
+      const publishedUnder = (): number => {
+        client.publish('out', 'x', { qos: 1 });
+        scene.fixture.flush();
+        return scene.way.far.lastPacketId;
+      };
+      const packetId = publishedUnder();
+      assert.equal(packetId, 2, 'behind the SUBSCRIBE');
+      if (isAcknowledged) scene.way.far.send({ type: 'puback', packetId, reasonCode: 0, properties: {} });
+      scene.bridge.change({ ...scene.bridge.settings, keepaliveInterval: 50 });
+      await scene.settle();
+      scene.accept(true);
+      assert.equal(publishedUnder(), isAcknowledged ? 2 : 4);
+    });
+  }
+});
+
 describe('addresses', () => {
   const address = [1, 2].map((port) => ({ host: 'far.example', port }));
 

@@ -409,7 +409,7 @@ describe('messages that expire', () => {
     session.deliver(message('young', now + 1001), 1, false, null, null);
     const peer = new TestPeer();
     session.attach(peer, now + 1000);
-    assert.deepEqual(peer.takeShort(), ['young#1']);
+    assert.deepEqual(peer.takeShort(), ['young#2'], 'they use up their packet ids, as in Mosquitto');
     assert.deepEqual(drops, ['expired']);
     assert.equal(session.outbound.queuedCount, 0);
   });
@@ -421,7 +421,21 @@ describe('messages that expire', () => {
     deliver(session, 1, 'b');
     session.outbound.puback(1);
     session.outbound.pump(now + 5);
-    assert.deepEqual(peer.takeShort(), ['a#1', 'b#2']);
+    assert.deepEqual(peer.takeShort(), ['a#1', 'b#3']);
+  });
+
+  test('use up their packet ids as forbidden ones do, those of QoS 0 none', () => {
+    const { session } = connected({ queueQos0Messages: true });
+    session.detach(now);
+    deliver(session, 1, 'a');
+    session.deliver(message('old', now + 1), 0, false, null, null);
+    session.rights = { canRead: (topic) => topic !== 'forbidden' };
+    const fields = { topic: 'forbidden', payload: Buffer.from('x'), qos: 2, retain: false } as const;
+    session.outbound.deliver(Publication.create(fields), 2, false, null, null);
+    deliver(session, 1, 'b');
+    const peer = new TestPeer();
+    session.attach(peer, now + 5);
+    assert.deepEqual(peer.takeShort(), ['a#1', 'b#3']);
   });
 
   test('are sent again once they were on their way [MQTT-4.4.0-1]', () => {
