@@ -19,7 +19,7 @@ test('the packed package starts without sources and development dependencies', a
 
   const files = await run(t, ['tar', '-tzf', archive]);
   const wanted =
-    /^package\/(dist\/(src|workers)\/.*\.cjs|scripts\/(midge|.*\.mjs)|docs\/.*\.md|deploy\/(completions|examples)\/.*|deploy\/midge\.service|[^/]+)$/;
+    /^package\/(dist\/(src|workers)\/.*\.cjs|scripts\/(midge|.*\.mjs)|docs\/.*\.md|deploy\/(completions|examples)\/.*|deploy\/midge\.\w+|[^/]+)$/;
   assert.deepEqual(
     files.filter((file) => !wanted.test(file)),
     [],
