@@ -49,6 +49,7 @@ function packetsIn(bytes: Buffer): Buffer[] {
 const SUBSCRIBE = 8;
 const UNSUBSCRIBE = 10;
 const PINGREQ = 12;
+const DISCONNECT = 14;
 const isAck = (type: number) => type >= 4 && type <= 7;
 
 /** `$share` with a wildcard in the group's name, without a filter behind it, or with a malformed one. */
@@ -187,9 +188,11 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
         isWillOfMidge(midge, mosquitto)),
   },
   {
-    name: 'a PUBACK, PUBREC, PUBREL or PUBCOMP of MQTT 5.0 with a reason code that it cannot have',
+    name: 'a PUBACK, PUBREC, PUBREL, PUBCOMP or DISCONNECT of MQTT 5.0 with a reason code that it cannot have',
     recognise: ({ bytes, ownMidge }) =>
-      isAck(typeOf(bytes)) && bytes[1]! >= 3 && isClosed(ownMidge) && ownMidge.includes('disconnect'),
+      ((isAck(typeOf(bytes)) && bytes[1]! >= 3) || (typeOf(bytes) === DISCONNECT && bytes[1]! >= 1)) &&
+      isClosed(ownMidge) &&
+      ownMidge.includes('disconnect'),
   },
   {
     name: 'bytes behind the content of a PUBACK, PUBREC, PUBREL, PUBCOMP or PINGREQ',

@@ -146,7 +146,7 @@ export const SEEN_DIFFERENCES: readonly SeenDifference[] = [
     mosquitto: '9003000100',
   },
   {
-    row: 'a PUBACK, PUBREC, PUBREL or PUBCOMP of MQTT 5.0 with a reason code',
+    row: 'a PUBACK, PUBREC, PUBREL, PUBCOMP or DISCONNECT of MQTT 5.0 with a reason code',
     packets: [CONNECT, packetBytes(0x40, '00 01 55')],
     midge: 'e00182 closed',
     mosquitto: '',
