@@ -15,6 +15,7 @@ import { appendAll } from '../base/append-all.js';
 import { DOLLAR } from '../topic/topic-name.js';
 import type { AclRule } from './acl-file.js';
 import { AclRuleTree, type AclSubject, fillIn } from './acl-rule-tree.js';
+import { RememberedVerdicts } from './remembered-verdicts.js';
 
 /** `read`: the delivery of a message. `write`: a PUBLISH or a will. */
 export type AclRequest = 'read' | 'write';
@@ -32,11 +33,6 @@ const READ = 1;
 const WRITE = 2;
 const DENY = 4;
 type Verdict = number;
-
-/** Cached verdicts (one a topic) for the rules of a user, and for each client to which patterns apply. */
-const REMEMBERED_TOPICS_MAX = 128;
-/** Characters of a topic in the cache. Longer topics are looked up each time, so that they take no memory. */
-const REMEMBERED_TOPIC_LENGTH_MAX = 512;
 
 /** All rules of one `acl_file`. Without rules (null) everything is allowed but the broker's own topics. */
 export class AclChecker {
@@ -113,6 +109,9 @@ export interface TopicAcl {
   /** @param topic a valid topic name */
   canRead(topic: string): boolean;
   canWrite(topic: string): boolean;
+  /** @param filter as it is stored: with `$share/` and the mount point */
+  canSubscribe(filter: string): boolean;
+  canUnsubscribe(filter: string): boolean;
   explain(topic: string, request: AclRequest): AclDecision;
 }
 
@@ -133,6 +132,15 @@ export class ClientAcl implements TopicAcl {
 
   canWrite(topic: string): boolean {
     return this.#grants(topic, WRITE);
+  }
+
+  /** [mosq: acl_file] */
+  canSubscribe(): boolean {
+    return true;
+  }
+
+  canUnsubscribe(): boolean {
+    return true;
   }
 
   #grants(topic: string, wanted: Verdict): boolean {
@@ -176,6 +184,14 @@ export class AnyAcl implements TopicAcl {
     return this.#acls.some((acl) => acl.canWrite(topic));
   }
 
+  canSubscribe(filter: string): boolean {
+    return this.#acls.some((acl) => acl.canSubscribe(filter));
+  }
+
+  canUnsubscribe(filter: string): boolean {
+    return this.#acls.some((acl) => acl.canUnsubscribe(filter));
+  }
+
   explain(topic: string, request: AclRequest): AclDecision {
     const decisions = this.#acls.map((acl) => acl.explain(topic, request));
     return decisions.find(({ allowed }) => allowed) ?? decisions[0]!;
@@ -184,6 +200,12 @@ export class AnyAcl implements TopicAcl {
 
 /** Without an `acl_file`: everything but what the broker itself forbids. */
 export const OPEN_ACL = new ClientAcl({});
+
+/** Whether the broker lets any client use the topic that way. */
+export function mayTopicBeUsed(topic: string, request: AclRequest): boolean {
+  if (topic.charCodeAt(0) !== DOLLAR) return true;
+  return (systemVerdict(topic) & (request === 'read' ? READ : WRITE)) !== 0;
+}
 
 /** What the broker lets anybody do with a topic that begins with `$`, whatever `acl_file` says. */
 function systemVerdict(topic: string): Verdict {
@@ -196,8 +218,8 @@ function systemVerdict(topic: string): Verdict {
 class UserRules {
   /** The rights of those to whom no patterns apply. */
   readonly alone: ClientAcl;
-  readonly #tree: AclRuleTree;
-  readonly #remembered = new RememberedVerdicts();
+  readonly #tree: AclRuleTree<AclRule>;
+  readonly #remembered = new RememberedVerdicts<Verdict>();
 
   constructor(rules: AclRule[]) {
     this.#tree = new AclRuleTree(rules, 'literal');
@@ -220,7 +242,7 @@ const NOBODY: AclSubject = { clientId: '', username: undefined };
 /** All `pattern` rules of a file. */
 class PatternRules {
   readonly #rules: AclRule[];
-  readonly #tree: AclRuleTree;
+  readonly #tree: AclRuleTree<AclRule>;
 
   constructor(rules: AclRule[]) {
     this.#rules = rules;
@@ -235,7 +257,7 @@ class PatternRules {
    * A client id `a/b` or `$x` matches no level of a topic, so that it opens nothing. It must not open anything by
    * escaping a `deny` either: those also hold for the filter that filling in the text as it is would give.
    */
-  #wideDenials(subject: AclSubject): AclRuleTree | null {
+  #wideDenials(subject: AclSubject): AclRuleTree<AclRule> | null {
     if (!isWide(subject.clientId) && !isWide(subject.username)) return null;
     const denials: AclRule[] = [];
     for (const rule of this.#rules) {
@@ -252,14 +274,14 @@ function isWide(name: string | undefined): boolean {
 
 /** The patterns as they stand for one client. */
 class SubjectPatterns {
-  readonly #tree: AclRuleTree;
-  readonly #wideDenials: AclRuleTree | null;
+  readonly #tree: AclRuleTree<AclRule>;
+  readonly #wideDenials: AclRuleTree<AclRule> | null;
   readonly #subject: AclSubject;
   /** Set for a client id or username with a wildcard: patterns then grant nothing. */
   readonly #danger: string | null;
-  readonly #remembered = new RememberedVerdicts();
+  readonly #remembered = new RememberedVerdicts<Verdict>();
 
-  constructor(tree: AclRuleTree, wideDenials: AclRuleTree | null, subject: AclSubject) {
+  constructor(tree: AclRuleTree<AclRule>, wideDenials: AclRuleTree<AclRule> | null, subject: AclSubject) {
     this.#tree = tree;
     this.#wideDenials = wideDenials;
     this.#subject = subject;
@@ -322,32 +344,4 @@ function decide(matching: AclRule[], wanted: Verdict): AclDecision | null {
   }
   if (decisive === null) return null;
   return { allowed: !denied, rule: decisive, why: `${decisive.file}:${decisive.line} "${decisive.text}"` };
-}
-
-/** A cache of verdicts. The topic of the last lookup costs a comparison of two references only. */
-class RememberedVerdicts {
-  #lastTopic: string | null = null;
-  #lastVerdict: Verdict = 0;
-  #byTopic: Map<string, Verdict> | null = null;
-
-  get(topic: string): Verdict | undefined {
-    if (topic === this.#lastTopic) return this.#lastVerdict;
-    const known = this.#byTopic?.get(topic);
-    if (known !== undefined) this.#setLast(topic, known);
-    return known;
-  }
-
-  add(topic: string, verdict: Verdict): Verdict {
-    if (topic.length > REMEMBERED_TOPIC_LENGTH_MAX) return verdict;
-    this.#byTopic ??= new Map();
-    if (this.#byTopic.size >= REMEMBERED_TOPICS_MAX) this.#byTopic.clear();
-    this.#byTopic.set(topic, verdict);
-    this.#setLast(topic, verdict);
-    return verdict;
-  }
-
-  #setLast(topic: string, verdict: Verdict): void {
-    this.#lastTopic = topic;
-    this.#lastVerdict = verdict;
-  }
 }

@@ -7,7 +7,6 @@
  * `/` never matches more than one level.
  */
 import { appendAll } from '../base/append-all.js';
-import type { AclRule } from './acl-file.js';
 
 /** The client whose id and username fill in the templates. */
 export interface AclSubject {
@@ -16,25 +15,27 @@ export interface AclSubject {
   username: string | undefined;
 }
 
-class Node {
-  readonly children = new Map<string, Node>();
-  readonly templates = new Map<string, Node>();
-  plus: Node | null = null;
+class Node<Rule> {
+  readonly children = new Map<string, Node<Rule>>();
+  readonly templates = new Map<string, Node<Rule>>();
+  plus: Node<Rule> | null = null;
   /** Rules whose filter ends here. */
-  readonly rules: AclRule[] = [];
+  readonly rules: Rule[] = [];
   /** Rules whose filter is this node's followed by `/#`. */
-  readonly hashRules: AclRule[] = [];
+  readonly hashRules: Rule[] = [];
 }
 
-export class AclRuleTree {
-  readonly #root = new Node();
+/** Where `%c` and `%u` in the filters stand for the client's id and username. */
+export type Templates = 'templates' | 'whole-level templates' | 'literal';
 
-  /** @param templates whether `%c` and `%u` in the filters stand for the client's id and username */
-  constructor(rules: Iterable<AclRule>, templates: 'templates' | 'literal') {
-    for (const rule of rules) this.#add(rule, templates === 'templates');
+export class AclRuleTree<Rule extends { readonly filter: string }> {
+  readonly #root = new Node<Rule>();
+
+  constructor(rules: Iterable<Rule>, templates: Templates) {
+    for (const rule of rules) this.#add(rule, templates);
   }
 
-  #add(rule: AclRule, templates: boolean): void {
+  #add(rule: Rule, templates: Templates): void {
     const levels = rule.filter.split('/');
     const endsInHash = levels.at(-1) === '#';
     if (endsInHash) levels.pop();
@@ -44,27 +45,27 @@ export class AclRuleTree {
         node.plus ??= new Node();
         node = node.plus;
       } else {
-        node = childOf(templates && isTemplate(level) ? node.templates : node.children, level);
+        node = childOf(isTemplate(level, templates) ? node.templates : node.children, level);
       }
     }
     (endsInHash ? node.hashRules : node.rules).push(rule);
   }
 
   /** Every rule that matches the topic name, in no particular order. */
-  matching(topic: string, subject: AclSubject): AclRule[] {
-    const found: AclRule[] = [];
+  matching(topic: string, subject: AclSubject): Rule[] {
+    const found: Rule[] = [];
     collect(this.#root, { levels: topic.split('/'), subject, found }, 0);
     return found;
   }
 }
 
-interface Search {
+interface Search<Rule> {
   levels: string[];
   subject: AclSubject;
-  found: AclRule[];
+  found: Rule[];
 }
 
-function collect(node: Node, search: Search, depth: number): void {
+function collect<Rule>(node: Node<Rule>, search: Search<Rule>, depth: number): void {
   const level = search.levels[depth];
   // A filter that does not begin with `$` never matches a topic that does [MQTT-4.7.2-1] [mosq: acl_file].
   const literalOnly = depth === 0 && level!.startsWith('$');
@@ -82,17 +83,19 @@ function collect(node: Node, search: Search, depth: number): void {
   }
 }
 
-function childOf(children: Map<string, Node>, level: string): Node {
+function childOf<Rule>(children: Map<string, Node<Rule>>, level: string): Node<Rule> {
   let child = children.get(level);
   if (child === undefined) {
-    child = new Node();
+    child = new Node<Rule>();
     children.set(level, child);
   }
   return child;
 }
 
-function isTemplate(text: string): boolean {
-  return text.includes('%c') || text.includes('%u');
+function isTemplate(level: string, templates: Templates): boolean {
+  if (templates === 'literal') return false;
+  if (templates === 'whole-level templates') return level === '%c' || level === '%u';
+  return level.includes('%c') || level.includes('%u');
 }
 
 /** @returns null if the template contains `%u` and the client has no username */

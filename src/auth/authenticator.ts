@@ -5,7 +5,8 @@
  *     nobody handles one        else refused         admits at once,        (use_username_as_clientid)
  *                                                    password unread              │
  *   accepted ◄── anonymous allowed ◄── no password_file, or no username ◄─────────┘
- *   accepted ◄── password right    ◄── password_file and a username: it always decides
+ *   accepted ◄── password right    ◄── password_file and a username: it always decides;
+ *                                      dynamic security decides about the users that it knows
  *
  * The packet itself was checked before, and an empty client id replaced. Repeated failures are slowed down.
  */
@@ -14,7 +15,14 @@ import { FailureLimiter, type FailureLimits } from './failure-limiter.js';
 import { HashQueue } from './hash-queue.js';
 import { LoginTurns } from './login-turns.js';
 import type { PasswordEntry, PasswordFile } from './password-file.js';
-import { passwordDigest, verifyPassword } from './password-hash.js';
+import {
+  DEFAULT_ITERATIONS,
+  decoyHash,
+  type PasswordHash,
+  parsePasswordHash,
+  passwordDigest,
+  verifyPassword,
+} from './password-hash.js';
 
 /** A listener's demands on its clients. */
 export interface ListenerAccess {
@@ -22,6 +30,8 @@ export interface ListenerAccess {
   allowAnonymous: boolean;
   /** The global `password_file`, or the listener's own under `per_listener_settings`. */
   passwords: PasswordFile | null;
+  /** Clients of dynamic security, which is asked before the password file; `null` = the listener has none. */
+  users: DynamicUsers | null;
   /** Whether clients have TLS up to the listener or to its proxy; if not, the next two options have no effect. */
   tls: boolean;
   useIdentityAsUsername: boolean;
@@ -31,6 +41,22 @@ export interface ListenerAccess {
   clientidPrefixes: string | undefined;
   /** Whether repeated failures are slowed down. */
   delayFailedLogins: boolean;
+}
+
+/** The clients that dynamic security knows. */
+export interface DynamicUsers {
+  user(username: string): DynamicUser | undefined;
+}
+
+/** One of them. */
+export interface DynamicUser {
+  /** `null` = it cannot log in. */
+  stored: PasswordHash | null;
+  /** As written: shows whether the password has changed. */
+  text: string;
+  /** The only client id that may use the name; `null` = any. */
+  clientid: string | null;
+  disabled: boolean;
 }
 
 /** The identity that the TLS handshake has proved. */
@@ -70,7 +96,10 @@ export interface LoginRequest {
 }
 
 /** The reason for which a client was admitted. */
-export type Voucher = { by: 'anonymous' } | { by: 'identity' } | { by: 'password'; entry: PasswordEntry };
+export type Voucher =
+  | { by: 'anonymous' }
+  | { by: 'identity' }
+  | { by: 'password'; entry: Pick<PasswordEntry, 'text'> };
 
 export type LoginAnswer =
   | { admitted: true; clientId: string; username: string | undefined; voucher: Voucher }
@@ -201,8 +230,8 @@ export class Authenticator {
   ): Promise<boolean> {
     const answer = decideWithoutPassword(access, request);
     if (answer !== 'password') return answer.admitted && answer.username === admitted.username;
-    const entry = access.passwords!.users.get(request.username!);
-    if (entry === undefined) return false;
+    const entry = entryOf(access, request);
+    if (entry === undefined || refusalOf(entry, request) !== null) return false;
     if (admitted.voucher.by === 'password' && admitted.voucher.entry.text === entry.text) return true;
     return (await this.#checkPassword(access, request, this.#isKnown(request))).admitted;
   }
@@ -214,9 +243,8 @@ export class Authenticator {
     isKnown: boolean,
   ): Promise<LoginAnswer> {
     const username = request.username!;
-    const { users, decoy } = access.passwords!;
-    const entry = users.get(username);
-    const stored = entry?.stored ?? decoy;
+    const entry = entryOf(access, request);
+    const stored = entry?.stored ?? decoyOf(access);
     const { password } = request;
     if (password === undefined) return refused(`user "${username}" sent no password`);
     // Never right, even if the file has its hash [mosq: password_file].
@@ -230,8 +258,10 @@ export class Authenticator {
     );
     if (result === 'gone') return busy('the connection ended before its password was checked');
     if (entry === undefined) return refused(`user "${username}" is unknown`);
-    if (result === 'right') this.#remember(request);
     if (result === 'wrong') return refused(`the password of user "${username}" is wrong`);
+    const why = refusalOf(entry, request);
+    if (why !== null) return refused(why);
+    this.#remember(request);
     return admit(access, request, { by: 'password', entry });
   }
 
@@ -262,7 +292,9 @@ function decideWithoutPassword(access: ListenerAccess, request: LoginRequest): L
   if (access.useUsernameAsClientid && !request.username) {
     return refused('there is no username to use as client id (use_username_as_clientid)');
   }
-  if (access.passwords !== null && request.username !== undefined) return 'password';
+  // With dynamic security an empty username is none [mosq: dynamic security].
+  if (access.users !== null && request.username) return 'password';
+  if (access.users === null && access.passwords !== null && request.username !== undefined) return 'password';
   // Without a password file this also holds for clients that do send a username [mosq: allow_anonymous].
   if (access.allowAnonymous) return admit(access, request, { by: 'anonymous' });
   return refused(
@@ -271,6 +303,35 @@ function decideWithoutPassword(access: ListenerAccess, request: LoginRequest): L
       : 'there is no password_file to check the username against, and anonymous clients are not allowed',
   );
 }
+
+/** The user's entry: that of dynamic security, if it knows the name, else that of the password file. */
+function entryOf(
+  { users, passwords }: ListenerAccess,
+  { username }: LoginRequest,
+): DynamicUser | PasswordEntry | undefined {
+  return users?.user(username!) ?? passwords?.users.get(username!);
+}
+
+/** Why a user may not come in even with the right password; `null` = it may. */
+function refusalOf(entry: DynamicUser | PasswordEntry, { username, clientId }: LoginRequest): string | null {
+  if (!('disabled' in entry)) return null;
+  if (entry.disabled) return `user "${username}" is disabled`;
+  if (entry.stored === null) return `user "${username}" has no password`;
+  if (entry.clientid === null || entry.clientid === clientId) return null;
+  return `user "${username}" may only use the client id "${entry.clientid}"`;
+}
+
+/** The hash that is checked for unknown users; `null` for a password file without users. */
+function decoyOf({ users, passwords }: ListenerAccess): PasswordHash | null {
+  if (users === null) return passwords!.decoy;
+  dynamicDecoy ??= decoyHash(parsePasswordHash(LIKE_DYNAMIC) as PasswordHash);
+  return dynamicDecoy;
+}
+
+/** A hash of the kind that dynamic security makes. */
+const LIKE_DYNAMIC = `$7$${DEFAULT_ITERATIONS}$${'A'.repeat(16)}$${'A'.repeat(86)}==`;
+
+let dynamicDecoy: PasswordHash | undefined;
 
 /** @returns null if the username of the CONNECT packet counts */
 function usernameFromTls(

@@ -40,15 +40,18 @@ const INT32_MAX = 0x7fffffff;
 /** 4 GiB: more than a small machine can spare for one login. */
 const ARGON2_MEMORY_MAX_KIB = 4 * 1024 * 1024;
 
+/** Which salts a `$6$` or `$7$` hash may have: those of Mosquitto's password files, or any, as in dynamic security. */
+type Salts = 'known salts' | 'any salt';
+
 /** @returns the hash, or the reason why the text is not a hash */
-export function parsePasswordHash(text: string): PasswordHash | string {
+export function parsePasswordHash(text: string, salts: Salts = 'known salts'): PasswordHash | string {
   const fields = text.split('$');
   if (fields.shift() !== '') return 'it is not hashed';
   switch (fields.shift()) {
     case '6':
-      return parseSha512(fields);
+      return parseSha512(fields, salts);
     case '7':
-      return parsePbkdf2(fields);
+      return parsePbkdf2(fields, salts);
     case 'argon2id':
       return parseArgon2id(fields);
     default:
@@ -56,23 +59,28 @@ export function parsePasswordHash(text: string): PasswordHash | string {
   }
 }
 
-function parseSha512(fields: string[]): PasswordHash | string {
+function parseSha512(fields: string[], salts: Salts): PasswordHash | string {
   if (fields.length !== 2) return 'a $6$ hash is written $6$SALT$HASH';
-  const decoded = decodeSaltAndHash(fields[0]!, fields[1]!);
+  const decoded = decodeSaltAndHash(fields[0]!, fields[1]!, salts);
   return typeof decoded === 'string' ? decoded : { algorithm: 'sha512', ...decoded };
 }
 
-function parsePbkdf2(fields: string[]): PasswordHash | string {
+function parsePbkdf2(fields: string[], salts: Salts): PasswordHash | string {
   if (fields.length !== 3) return 'a $7$ hash is written $7$ITERATIONS$SALT$HASH';
   const iterations = parseCount(fields[0]!, INT32_MAX);
   if (iterations === null) return 'its number of iterations is not valid';
-  const decoded = decodeSaltAndHash(fields[1]!, fields[2]!);
+  const decoded = decodeSaltAndHash(fields[1]!, fields[2]!, salts);
   return typeof decoded === 'string' ? decoded : { algorithm: 'sha512-pbkdf2', iterations, ...decoded };
 }
 
-function decodeSaltAndHash(saltText: string, hashText: string): { salt: Buffer; hash: Buffer } | string {
+function decodeSaltAndHash(
+  saltText: string,
+  hashText: string,
+  salts: Salts,
+): { salt: Buffer; hash: Buffer } | string {
   const salt = decodeBase64(saltText);
-  if (salt === null || (salt.length !== SALT_BYTES_2_0 && salt.length !== SALT_BYTES_2_1)) {
+  const isKnownLength = salt?.length === SALT_BYTES_2_0 || salt?.length === SALT_BYTES_2_1;
+  if (salt === null || (salts === 'known salts' && !isKnownLength)) {
     return `its salt is not ${SALT_BYTES_2_0} or ${SALT_BYTES_2_1} bytes in base64`;
   }
   const hash = decodeBase64(hashText);

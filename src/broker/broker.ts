@@ -15,6 +15,7 @@ import * as lines from '../log/mosquitto-lines.js';
 import type { FlushList, OutgoingBuffer } from '../mqtt/outgoing-buffer.js';
 import { Publication } from '../mqtt/publication.js';
 import { Cluster } from '../routing/cluster.js';
+import type { ControlRequest } from '../routing/messages.js';
 import { RouteTable } from '../routing/route-table.js';
 import type { DropReason, SessionLimits } from '../session/outbound.js';
 import { NEVER, Session, type SessionEvents } from '../session/session.js';
@@ -28,6 +29,8 @@ import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js'
 import { Releases } from './releases.js';
 import { UndeliverableTopics } from './undeliverable.js';
 import { DelayedWills } from './wills.js';
+
+function ignore(): void {}
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
@@ -43,6 +46,8 @@ export interface BrokerWorld {
   counters: Float64Array;
   directory: Directory;
   access: Access;
+  /** Passes a request to dynamic security on to main. */
+  requestControl?: (request: ControlRequest) => void;
   flushList: FlushList;
   /** None: everything is in memory. */
   store?: BrokerStore;
@@ -68,6 +73,9 @@ export interface OpenConnection extends HasSlot {
   tick(now: number): void;
   /** There are new settings, and new rights. */
   reload(): void;
+  /** Dynamic security has changed. */
+  rightsChanged(): void;
+  leaveIfKicked(usernames: ReadonlySet<string>, anonymous: boolean): void;
   /** Some link has room again. */
   relieve(): void;
   publishWillNow(): void;
@@ -81,6 +89,8 @@ export class Broker implements SessionEvents {
   readonly counters: Float64Array;
   readonly directory: Directory;
   readonly access: Access;
+  /** Passes a request to dynamic security on to main. */
+  readonly requestControl: (request: ControlRequest) => void;
   readonly flushList: FlushList;
   readonly randomBytes: (length: number) => Uint8Array;
   /** Calls back in the next turn of the event loop, after other clients have been read from. */
@@ -127,6 +137,7 @@ export class Broker implements SessionEvents {
     this.counters = world.counters;
     this.directory = world.directory;
     this.access = world.access;
+    this.requestControl = world.requestControl ?? ignore;
     this.flushList = world.flushList;
     this.randomBytes = world.randomBytes;
     this.nextTurn = world.nextTurn;

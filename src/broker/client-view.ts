@@ -45,6 +45,9 @@ export function answerQuestion(
       answered({ what: 'client', client: session === undefined ? null : detailsOf(broker, worker, session) });
       return;
     }
+    case 'addresses':
+      answered({ what: 'addresses', addresses: addressesOf(broker, new Set(question.usernames)) });
+      return;
     case 'subscriptions':
       listSubscriptions(broker, question, answered);
       return;
@@ -61,6 +64,16 @@ export function answerQuestion(
     default:
       assertNever(question);
   }
+}
+
+function addressesOf(broker: Broker, usernames: ReadonlySet<string>): [string, string][] {
+  const addresses: [string, string][] = [];
+  for (const connection of connectionsByClient(broker).values()) {
+    const { username, transport } = connection;
+    if (username !== undefined && usernames.has(username))
+      addresses.push([username, transport.remoteAddress]);
+  }
+  return addresses;
 }
 
 function listClients(

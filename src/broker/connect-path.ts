@@ -127,6 +127,10 @@ function refusalOf(connection: Connection, packet: ConnectPacket): Refusal | nul
       why: DisconnectReason.protocolError,
     };
   }
+  if (will?.topic.startsWith('$CONTROL/')) {
+    // A request to the broker that nobody waits for [mosq: $CONTROL].
+    return { reasonCode: 0, why: DisconnectReason.protocolError };
+  }
   const { messageSizeLimit } = settings;
   if (will !== undefined && messageSizeLimit > 0 && will.payload.length > messageSizeLimit) {
     const reasonCode = version === 5 ? ReasonCode.packetTooLarge : ReasonCode.notAuthorized;

@@ -19,6 +19,8 @@ export type CloseCause =
   /** The broker closes it: reason code of the DISCONNECT for MQTT 5.0, 0 = none is sent. */
   | { kind: 'refused'; reasonCode: number; reason: string }
   | { kind: 'not admitted any more' }
+  /** Dynamic security has changed what the client may do: it has to come back. */
+  | { kind: 'administrative action' }
   | { kind: 'broker stops' };
 
 /** A connection, as far as its end needs it. */
@@ -49,6 +51,7 @@ export function sendDisconnect(
 function reasonCodeOf(cause: CloseCause): number {
   if (cause.kind === 'taken over') return ReasonCode.sessionTakenOver;
   if (cause.kind === 'not admitted any more') return ReasonCode.notAuthorized;
+  if (cause.kind === 'administrative action') return ReasonCode.administrativeAction;
   return cause.kind === 'refused' ? cause.reasonCode : 0;
 }
 
@@ -67,6 +70,7 @@ export function logEnd(
 /** @returns `undefined` if the log line names none */
 function reasonOf(cause: CloseCause): string | undefined {
   if (cause.kind === 'taken over') return DisconnectReason.takenOver;
+  if (cause.kind === 'administrative action') return DisconnectReason.administrativeAction;
   return cause.kind === 'lost' || cause.kind === 'refused' ? cause.reason : undefined;
 }
 
@@ -90,5 +94,6 @@ export function leaveSession(connection: EndingConnection, cause: CloseCause): v
  */
 function willIsDue(cause: CloseCause): boolean {
   if (cause.kind === 'disconnect packet') return cause.withWill;
+  if (cause.kind === 'administrative action') return false; // [mosq: dynamic security]
   return true;
 }

@@ -470,6 +470,22 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
     if (this.admittedLogin !== null) void this.#leaveUnlessAdmitted(this.admittedLogin);
   }
 
+  /** Dynamic security has changed: rights that are held find that themselves. */
+  rightsChanged(): void {
+    if (this.isConnected) this.#withdrawWill();
+  }
+
+  /**
+   * Ends the connection if it is that of one of these users, even before it has its answer to CONNECT.
+   * @param anonymous the clients without a username, too
+   */
+  leaveIfKicked(usernames: ReadonlySet<string>, anonymous: boolean): void {
+    if (this.admittedLogin === null || !this.listener.usesDynamicSecurity) return;
+    const { username } = this.admittedLogin.admission;
+    if (username ? !usernames.has(username) : !anonymous) return;
+    this.close({ kind: 'administrative action' });
+  }
+
   #grantRights(): void {
     const { broker, transport, session } = this;
     this.acl = broker.access.aclOf(transport.listener, session.username, session.clientId);

@@ -2,8 +2,17 @@
  * `$CONTROL/…`: requests to the broker itself. No subscriber sees them, nothing of them is retained, and the answer
  * goes to the client that asked, on the topic with `/response` behind it [mosq: $CONTROL].
  */
+import {
+  type ControlCommand,
+  type ControlResponse,
+  type ControlResult,
+  commandsIn,
+  isCommand,
+  responseTo,
+  UNKNOWN_COMMAND,
+} from '../auth/dynamic-security/control-request.js';
 import { isTls } from '../config/listener-tls.js';
-import type { ListenerSettings } from '../config/settings.js';
+import type { ListenerSettings, Settings } from '../config/settings.js';
 import { Publication } from '../mqtt/publication.js';
 import type { Session } from '../session/session.js';
 import { isValidTopicNameText } from '../topic/topic-name.js';
@@ -12,6 +21,12 @@ import type { Broker } from './broker.js';
 /** Answered if `enable_control_api` is on. */
 const API_TOPIC = '$CONTROL/broker/v1';
 
+/** Worked off by main, which answers to all who subscribe to that (`dynamic-security.ts`). */
+export const DYNAMIC_SECURITY_TOPIC = '$CONTROL/dynamic-security/v1';
+
+/** The one plugin that is listed. */
+const DYNAMIC_SECURITY = { name: 'dynamic-security', 'control-endpoints': [DYNAMIC_SECURITY_TOPIC] };
+
 export function isControlTopic(topic: string): boolean {
   return topic.startsWith('$CONTROL/');
 }
@@ -19,73 +34,42 @@ export function isControlTopic(topic: string): boolean {
 /** @param from who asks; `null` if nobody waits for the answer */
 export function answerControl(broker: Broker, request: Publication, from: Session | null): void {
   if (from === null) return;
+  if (request.topic === DYNAMIC_SECURITY_TOPIC && isOfDynamicSecurity(broker, from)) {
+    const { clientId, username } = from;
+    broker.requestControl({ clientId, username, payload: Uint8Array.from(request.payload()) });
+    return;
+  }
   const topic = `${request.topic}/response`;
   if (!isValidTopicNameText(topic)) return; // too long, or of too many levels, for an answer to be sent to
-  const { enableControlApi, listeners } = broker.settings;
+  const { enableControlApi } = broker.settings;
   const answer =
     request.topic === API_TOPIC && enableControlApi
-      ? answerCommands(Buffer.from(request.payload()).toString(), listeners)
+      ? answerCommands(request, broker.settings)
       : { error: 'endpoint not available' };
   const payload = Buffer.from(JSON.stringify(answer));
   from.deliver(Publication.create({ topic, payload, qos: 0, retain: false }), 0, false, null, null);
 }
 
-/** Stands for the command in the answer to what names none. */
-const UNKNOWN = 'Unknown command';
-
-interface Response {
-  command: string;
-  error?: string;
-  data?: object;
-  correlationData?: string;
+/** A client about whom dynamic security does not decide has nothing to ask of it. */
+function isOfDynamicSecurity({ settings }: Broker, { listener, peer }: Session): boolean {
+  return peer !== null && listener !== null && settings.listeners[listener]!.usesDynamicSecurity;
 }
 
-function answerCommands(
-  request: string,
-  listeners: readonly ListenerSettings[],
-): { responses: readonly Response[] } {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(request);
-  } catch {
-    return { responses: [{ command: UNKNOWN, error: 'Payload not valid JSON' }] };
-  }
-  const { commands } = (parsed ?? {}) as { commands?: unknown };
-  if (!Array.isArray(commands)) {
-    return { responses: [{ command: UNKNOWN, error: 'Invalid/missing commands' }] };
-  }
-  const responses: Response[] = [];
-  for (const entry of commands) {
-    const fault = faultOf(entry);
-    responses.push(fault ?? answerCommand(entry, listeners));
-    if (fault !== null) break; // what follows is not looked at, as in Mosquitto 2.1
-  }
+function answerCommands(request: Publication, settings: Settings): { responses: ControlResponse[] } {
+  const responses = commandsIn(request.payload(), ['listPlugins', 'listListeners']).map((entry) =>
+    isCommand(entry) ? responseTo(entry, resultOf(entry, settings)) : entry,
+  );
   return { responses };
 }
 
-/** @returns the answer to what is no command */
-function faultOf(entry: unknown): Response | null {
-  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
-    return { command: UNKNOWN, error: 'Command not an object' };
-  }
-  const { command, correlationData } = entry as { command?: unknown; correlationData?: unknown };
-  if (typeof command !== 'string') return { command: UNKNOWN, error: 'Missing command' };
-  if (correlationData === undefined || typeof correlationData === 'string') return null;
-  return { command, error: 'Invalid correlationData data type.' };
-}
-
-function answerCommand(
-  { command, correlationData }: { command: string; correlationData?: string },
-  listeners: readonly ListenerSettings[],
-): Response {
-  const echo = correlationData === undefined ? {} : { correlationData };
-  switch (command.toLowerCase()) {
-    case 'listplugins':
-      return { command: 'listPlugins', data: { plugins: [] }, ...echo };
-    case 'listlisteners':
-      return { command: 'listListeners', data: { listeners: listeners.map(describeListener) }, ...echo };
+function resultOf({ name }: ControlCommand, { listeners, dynamicSecurity }: Settings): ControlResult {
+  switch (name) {
+    case 'listPlugins':
+      return { data: { plugins: dynamicSecurity === undefined ? [] : [DYNAMIC_SECURITY] } };
+    case 'listListeners':
+      return { data: { listeners: listeners.map(describeListener) } };
     default:
-      return { command, error: UNKNOWN, ...echo };
+      return UNKNOWN_COMMAND;
   }
 }
 

@@ -54,6 +54,12 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
         broker.log.write('information', lines.subscriptionTooLong(connection.clientId));
         continue;
       }
+      if (connection.acl !== null && !connection.acl.canSubscribe(filter)) {
+        reasonCodes.push(ReasonCode.notAuthorized);
+        if (broker.logs('subscribe'))
+          broker.log.write('subscribe', lines.subscriptionDenied(connection.clientId, request.filter));
+        continue;
+      }
       if (hasAllSubscriptions(connection, filter)) {
         reasonCodes.push(ReasonCode.quotaExceeded);
         if (!refusedAny) broker.log.write('notice', lines.tooManySubscriptions(connection.clientId));
@@ -156,8 +162,12 @@ export function receiveUnsubscribe(connection: Connection, packet: UnsubscribePa
     const end = Math.min(filters.length, reasonCodes.length + FILTERS_A_TURN);
     for (let i = reasonCodes.length; i < end; i += 1) {
       const filter = filters[i]!;
-      const existed = unsubscribe(broker, session, filter, changes);
-      reasonCodes.push(existed ? ReasonCode.success : ReasonCode.noSubscriptionExisted);
+      if (connection.acl !== null && !connection.acl.canUnsubscribe(filter)) {
+        reasonCodes.push(ReasonCode.notAuthorized);
+      } else {
+        const existed = unsubscribe(broker, session, filter, changes);
+        reasonCodes.push(existed ? ReasonCode.success : ReasonCode.noSubscriptionExisted);
+      }
       if (broker.logs('debug')) broker.log.write('debug', lines.unsubscribeFilter(filter));
       if (broker.logs('unsubscribe')) {
         broker.log.write('unsubscribe', lines.unsubscribed(connection.clientId, filter));

@@ -1,18 +1,19 @@
 /**
- * Mosquitto's plugins for password and ACL files, which repeat its own code [mosq: plugin]: lines that load them do here
- * what `password_file` and `acl_file` do. Other plugins are refused: a broker that started without the plugin that
+ * The plugins of Mosquitto that are built in here [mosq: plugin]: lines that load those for password and ACL files do
+ * what `password_file` and `acl_file` do, and the one for dynamic security has its own options. Other plugins are refused: a broker that started without the plugin that
  * checks its clients would be open to everybody.
  */
 
 /** The option of the plugin that names its file, and the setting that it stands for. */
 export interface BuiltInPlugin {
-  readonly optionKey: 'acl_file' | 'password_file';
-  readonly setting: 'aclFile' | 'passwordFile';
+  readonly optionKey: 'acl_file' | 'password_file' | 'config_file';
+  readonly setting: 'aclFile' | 'passwordFile' | 'dynamicSecurity';
 }
 
 const plugins: readonly (BuiltInPlugin & { readonly name: RegExp })[] = [
   { name: /^(lib)?(mosquitto_)?acl_file$/, optionKey: 'acl_file', setting: 'aclFile' },
   { name: /^(lib)?(mosquitto_)?password_file$/, optionKey: 'password_file', setting: 'passwordFile' },
+  { name: /^(lib)?(mosquitto_)?dynamic_security$/, optionKey: 'config_file', setting: 'dynamicSecurity' },
 ];
 
 /** @param path as the configuration has it: `/usr/lib/x86_64-linux-gnu/mosquitto_acl_file.so` */
@@ -30,7 +31,6 @@ function basename(path: string): string {
 /** What to do instead of loading another plugin. */
 export function adviceAbout(path: string): string {
   const name = basename(path);
-  if (name.includes('dynamic_security')) return "Use 'password_file' and 'acl_file' instead.";
   if (name.includes('persist')) return "Use 'persistence true' instead.";
-  return "Only Mosquitto's own password-file and acl-file plugins are known here; nobody would do what this one does.";
+  return "Only Mosquitto's own dynamic-security, password-file and acl-file plugins are known here; nobody would do what this one does.";
 }

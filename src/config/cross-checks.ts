@@ -85,6 +85,19 @@ export function crossCheck(
   for (const bridge of draft.bridges) checkBridge(bridge, messages);
   checkLocalClientIds(draft.bridges, hostname, messages);
   for (const plugin of draft.plugins) checkPlugin(plugin, messages);
+  checkLoadedOnce(draft.plugins, messages);
+}
+
+function checkLoadedOnce(plugins: readonly PluginSection[], messages: ConfigMessages): void {
+  const [first, second] = plugins.filter(({ path }) => builtInPlugin(path)?.setting === 'dynamicSecurity');
+  if (second === undefined) return;
+  messages.error(
+    {
+      error: 'Error: Dynamic security plugin can currently only be loaded once.',
+      help: `It is loaded at ${placeText(first!.place)} already; with 'plugin_load' and 'plugin_use' several listeners can share it.`,
+    },
+    second.place,
+  );
 }
 
 function checkPlugin({ path, place, options }: PluginSection, messages: ConfigMessages): void {

@@ -11,6 +11,7 @@ import {
 } from './draft.js';
 import {
   type BridgeSettings,
+  type DynamicSecuritySettings,
   defaultListener,
   defaultsOf,
   type ListenerSettings,
@@ -28,7 +29,10 @@ export interface Surroundings {
   readonly hostname: string;
 }
 
-type GlobalSettings = Omit<Settings, 'configFile' | 'localOnly' | 'listeners' | 'bridges' | 'plugins'>;
+type GlobalSettings = Omit<
+  Settings,
+  'configFile' | 'localOnly' | 'listeners' | 'bridges' | 'plugins' | 'dynamicSecurity'
+>;
 
 export function finishSettings(draft: Draft, surroundings: Surroundings): Settings {
   const localOnly = !draft.listenerDeclared;
@@ -44,6 +48,7 @@ export function finishSettings(draft: Draft, surroundings: Surroundings): Settin
     listeners: listeners.map((listener) => withPlugins(listener, plugins, draft.perListenerSettings)),
     bridges: draft.bridges.map((section) => bridgeSettings(section, global, surroundings.hostname)),
     plugins,
+    dynamicSecurity: dynamicSecurityIn(plugins),
     ...(draft.global.given.has('max_packet_size') && { givenPacketSizeMax: global.maxPacketSize }),
   };
 }
@@ -73,7 +78,19 @@ function withPlugins(
     aclFile: acl?.file,
     passwordFile: order('passwordFile')?.file,
     aclRefusesSpecialChars: acl?.refusesSpecialChars ?? false,
+    usesDynamicSecurity: [...forAll, ...own].some(isDynamicSecurity),
   };
+}
+
+function isDynamicSecurity({ path }: PluginSettings): boolean {
+  return builtInPlugin(path)?.setting === 'dynamicSecurity';
+}
+
+function dynamicSecurityIn(plugins: readonly PluginSettings[]): DynamicSecuritySettings | undefined {
+  const plugin = plugins.find(isDynamicSecurity);
+  if (plugin === undefined) return undefined;
+  const optionValue = (name: string) => plugin.options.findLast(({ key }) => key === name)?.value;
+  return { file: optionValue('config_file')!, passwordInitFile: optionValue('password_init_file') };
 }
 
 interface PluginFile {
@@ -129,6 +146,7 @@ function listenerSettings(section: ListenerSection, draft: Draft, global: Global
     host: section.host,
     socketPath: section.socketPath,
     aclRefusesSpecialChars: false,
+    usesDynamicSecurity: false,
     foundAt: foundAt(section),
     givenAt: placesOf(section),
     plugins: section.plugins.map((plugin) => draft.plugins.indexOf(plugin)),

@@ -402,7 +402,7 @@ export const securityOptions = {
     since: '2.0',
     aliases: ['auth_plugin'],
     effective: true,
-    doc: "Mosquitto's own plugin for password files or ACL files, by its path: the same as `password_file` and `acl_file`. For the whole broker, or for the current listener under `per_listener_settings`. There are no others: any other name stops the start.",
+    doc: "One of Mosquitto's own plugins, by its path: that for password files or ACL files, the same as `password_file` and `acl_file`, or that for dynamic security (docs/dynamic-security.md). For the whole broker, or for the current listener under `per_listener_settings`. There are no others: any other name stops the start.",
   },
   psk_file: {
     type: { kind: 'string', syntax: 'FILE' },

@@ -73,9 +73,11 @@ export function untilRestart(before: Settings, read: Settings, { needRestart }: 
   // In the old order: a connection knows its listener by the place in the list.
   const listeners = pairListeners(before, read).both.map(([old, young]) => {
     const changes = changedOptions(old, young, listenerScopes(read));
-    return { ...young, ...oldValues(changes.filter(({ option }) => !optionSchema[option].reloadable)) };
+    const { usesDynamicSecurity } = old;
+    const unchanged = oldValues(changes.filter(({ option }) => !optionSchema[option].reloadable));
+    return { ...young, ...unchanged, usesDynamicSecurity };
   });
-  return { ...read, ...oldValues(ofBroker), listeners };
+  return { ...read, ...oldValues(ofBroker), listeners, dynamicSecurity: before.dynamicSecurity };
 }
 
 function oldValues(changes: readonly OptionChange[]): object {

@@ -38,6 +38,8 @@ export type ListenerSettings = SettingsOf<RowsOf<'listener'>> &
     readonly socketPath: string | undefined;
     /** Clients with `+`, `#` or `/` in their names have no rights [mosq: auth_plugin_deny_special_chars]. */
     readonly aclRefusesSpecialChars: boolean;
+    /** Dynamic security decides about its clients. */
+    readonly usesDynamicSecurity: boolean;
     /** The line of the configuration that opens it, for the log; `undefined` without one. */
     readonly foundAt: string | undefined;
     readonly givenAt: Places;
@@ -60,6 +62,14 @@ export type BridgeSettings = Omit<
   readonly bridgeReceiveMaximum: number;
   readonly givenAt: Places;
 };
+
+/** [mosq: dynamic security] */
+export interface DynamicSecuritySettings {
+  /** `plugin_opt_config_file` */
+  readonly file: string;
+  /** `plugin_opt_password_init_file`: holds the first password of `admin`. */
+  readonly passwordInitFile: string | undefined;
+}
 
 export interface PluginOption {
   /** What follows `plugin_opt_`. */
@@ -88,6 +98,8 @@ export type Settings = SettingsOf<RowsOf<'global'>> &
     readonly listeners: readonly ListenerSettings[];
     readonly bridges: readonly BridgeSettings[];
     readonly plugins: readonly PluginSettings[];
+    /** `undefined` if no plugin line asks for it. */
+    readonly dynamicSecurity: DynamicSecuritySettings | undefined;
     /** `max_packet_size` if the file sets it: bridges announce no default to other brokers. */
     readonly givenPacketSizeMax?: number | undefined;
   };
@@ -112,6 +124,7 @@ export function defaultListener(port: number, host?: string): ListenerSettings {
     host,
     socketPath: undefined,
     aclRefusesSpecialChars: false,
+    usesDynamicSecurity: false,
     foundAt: undefined,
     givenAt: {},
     plugins: [],
@@ -134,5 +147,6 @@ export function defaultSettings(ports: readonly number[] = []): Settings {
     listeners: open.flatMap((port) => [defaultListener(port, '127.0.0.1'), defaultListener(port, '::1')]),
     bridges: [],
     plugins: [],
+    dynamicSecurity: undefined,
   };
 }

@@ -15,6 +15,7 @@ import { closeSync } from 'node:fs';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { AclRequest } from '../auth/acl-check.js';
+import type { DynamicSecurityTables } from '../auth/dynamic-security/tables.js';
 import type { InputGuard } from '../broker/input-guard.js';
 import type { Admission, AdmittedLogin, Handover } from '../broker/ports.js';
 import { isTls } from '../config/listener-tls.js';
@@ -49,6 +50,8 @@ const CONNECTIONS_MAX = 100;
 export interface HttpApiOptions {
   settings: Settings;
   files: FileTexts;
+  /** Of dynamic security; `null` without it. */
+  tables: DynamicSecurityTables | null;
   view: BrokerView;
   tlsKeylog: number | null;
   log: Log;
@@ -88,10 +91,10 @@ export class HttpApi {
   readonly #logged = new WeakSet<HttpConnection>();
 
   constructor(options: HttpApiOptions) {
-    const { settings, files, tlsKeylog } = options;
+    const { settings, files, tables, tlsKeylog } = options;
     this.#options = options;
     this.#settings = settings;
-    this.#access = new ClientAccess(ofHttpListeners(settings), files);
+    this.#access = new ClientAccess(ofHttpListeners(settings), files, tables);
     this.#tls = new TlsListeners(ofHttpListeners(settings), files, {
       secured: (socket, origin, session) => this.#server.accept(socket, origin, session),
       failed: (origin, reason) => this.#refused(origin, reason),

@@ -332,6 +332,16 @@ export const receivedSubscribe = (clientId: string) => `Received SUBSCRIBE from 
 export const subscribeFilter = (topicFilter: string, qos: Qos | null) =>
   qos === null ? `\t${topicFilter} (denied)` : `\t${topicFilter} (QoS ${qos})`;
 
+/** I; a command of dynamic security was successful. @param command with its arguments */
+export const dynamicSecurityCommand = (
+  { clientId, username }: { clientId: string; username: string | undefined },
+  command: string,
+) => `dynsec: ${clientId}/${username ?? '(null)'} | ${command}`;
+
+/** S; the access rules refuse the subscription. */
+export const subscriptionDenied = (clientId: string, topicFilter: string) =>
+  `${clientId} ${topicFilter} (denied)`;
+
 /** S; one an accepted filter. */
 export const subscribed = (clientId: string, qos: Qos, topicFilter: string) =>
   `${clientId} ${qos} ${topicFilter}`;

@@ -45,13 +45,20 @@ export interface BridgesQuestion {
   what: 'bridges';
 }
 
+/** From where users are connected. */
+export interface AddressesQuestion {
+  what: 'addresses';
+  usernames: readonly string[];
+}
+
 export type WorkerQuestion =
   | ClientsQuestion
   | ClientQuestion
   | ClientOrder
   | SubscriptionsQuestion
   | GroupsQuestion
-  | BridgesQuestion;
+  | BridgesQuestion
+  | AddressesQuestion;
 
 /** One client in a list. */
 export interface ClientRow {
@@ -157,13 +164,20 @@ export interface BridgesAnswer {
   bridges: BridgeRow[];
 }
 
+export interface AddressesAnswer {
+  what: 'addresses';
+  /** One for each connection. */
+  addresses: [username: string, address: string][];
+}
+
 export type WorkerAnswer =
   | ClientsAnswer
   | ClientAnswer
   | OrderAnswer
   | SubscriptionsAnswer
   | GroupsAnswer
-  | BridgesAnswer;
+  | BridgesAnswer
+  | AddressesAnswer;
 
 /** The order of rows: as asked for, then by client id. */
 export function compareRows(

@@ -7,6 +7,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { TlsSession } from '../auth/authenticator.js';
+import type { TableChange } from '../auth/dynamic-security/tables.js';
 import type { BridgeSettings, Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
 import type { StandIn, StoreMode } from '../model/store-mode.js';
@@ -68,6 +69,23 @@ export type ClaimAnswer =
   /** `global_max_clients` is reached. */
   | { id: number; verdict: 'full' };
 
+/** What a client asks of dynamic security. */
+export interface ControlRequest {
+  clientId: string;
+  username: string | undefined;
+  payload: Uint8Array;
+}
+
+/** What it is answered, and what follows from that. */
+export interface ControlAnswer {
+  /** For everybody who subscribes to the answers; `null` = none. */
+  payload: string | null;
+  /** Usernames whose connections end then. */
+  kicked: ReadonlySet<string>;
+  /** So do those of clients without a username. */
+  kicksAnonymous: boolean;
+}
+
 /** Where the live store is and how it is written. */
 export interface StorePlace {
   path: string;
@@ -85,6 +103,8 @@ export interface WorkerStart {
   worker: number;
   settings: Settings;
   files: FileTexts;
+  /** What dynamic security says at the moment; `null` without it. */
+  rights: TableChange | null;
   /** Mask of the log types that are wanted. */
   logMask: number;
   /** By how much the machine's clock was set since the broker began (`system/steady-clock.ts`). */
@@ -127,6 +147,10 @@ export type MainToWorker =
   | { kind: 'reload'; settings: Settings; files: FileTexts; logMask: number }
   /** The bridges that this worker runs from now on; after `ready`, and after each `reload`. */
   | { kind: 'bridges'; bridges: BridgeSettings[] }
+  /** Dynamic security has changed; answered with `rights-in-force`. */
+  | { kind: 'rights'; change: TableChange }
+  /** A request to dynamic security is answered. */
+  | { kind: 'control-answer'; answer: ControlAnswer }
   /** Somebody looks; answered with `answer`. */
   | { kind: 'question'; id: number; question: WorkerQuestion }
   /** SIGUSR2. */
@@ -154,6 +178,10 @@ export type WorkerToMain =
   | { kind: 'pass'; worker: number; connection: PassedConnection }
   /** A connection ended that was accepted on this listener, for `max_connections`. */
   | { kind: 'closed'; listeners: number[] }
+  /** A request to dynamic security. */
+  | { kind: 'control-request'; request: ControlRequest }
+  /** The answer to `rights`. */
+  | { kind: 'rights-in-force' }
   /** The answer to `question`. */
   | { kind: 'answer'; id: number; answer: WorkerAnswer }
   /** The answer to `flush`. */

@@ -282,9 +282,9 @@ test('files with faults end the start with 3, with every fault', async (t) => {
 });
 
 test('another plugin ends the start with 3', async (t) => {
-  const { code, log } = await failedStart(t, 'plugin /usr/lib/mosquitto_dynamic_security.so');
+  const { code, log } = await failedStart(t, 'plugin /usr/lib/mosquitto_persist_sqlite.so');
   assert.equal(code, 3);
-  assert.match(log, /^Error: Unable to load plugin "\/usr\/lib\/mosquitto_dynamic_security\.so"\.$/m);
+  assert.match(log, /^Error: Unable to load plugin "\/usr\/lib\/mosquitto_persist_sqlite\.so"\.$/m);
 });
 
 test('a file that lies open is warned of', async (t) => {

@@ -85,7 +85,7 @@ async function readAccessFile(
   user: BrokerUser,
   log: Log,
 ): Promise<number> {
-  const bytes = readSecret(file, option, user, log);
+  const bytes = readSecret(file, option.unopened, user, log);
   if (bytes === null) return ExitCode.accessFile;
   const encodedOtherwise = encodingFault(option.noun, file, bytes);
   if (encodedOtherwise !== null) {
@@ -99,8 +99,16 @@ async function readAccessFile(
   return fault;
 }
 
-/** @returns `null` if it cannot be opened, which is logged */
-function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log): Buffer | null {
+/**
+ * @param unopened the line if it cannot be opened
+ * @returns `null` if it cannot be opened, which is logged
+ */
+export function readSecret(
+  file: string,
+  unopened: (file: string) => string,
+  user: BrokerUser,
+  log: Log,
+): Buffer | null {
   // Not through a symbolic link, as Mosquitto 2.1 [mosq: MOSQUITTO_UNSAFE_ALLOW_SYMLINKS], and not waiting for a pipe
   const followsLinks = process.env.MOSQUITTO_UNSAFE_ALLOW_SYMLINKS !== undefined;
   let descriptor: number;
@@ -110,7 +118,7 @@ function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log
       constants.O_RDONLY | constants.O_NONBLOCK | (followsLinks ? 0 : constants.O_NOFOLLOW),
     );
   } catch (error) {
-    log.write('error', option.unopened(file));
+    log.write('error', unopened(file));
     log.write('error', whyUnopened(error as NodeJS.ErrnoException, user));
     return null;
   }
@@ -118,7 +126,7 @@ function readSecret(file: string, option: FileOption, user: BrokerUser, log: Log
     const permissions = fstatSync(descriptor);
     if (!permissions.isFile()) {
       log.write('error', notAFile(file));
-      log.write('error', option.unopened(file));
+      log.write('error', unopened(file));
       return null;
     }
     for (const line of permissionWarnings(file, permissions, user)) log.write('warning', line);

@@ -4,6 +4,7 @@
  */
 
 import { rmSync } from 'node:fs';
+import type { DynamicSecurityState } from '../../auth/dynamic-security/state.js';
 import { InputGuard } from '../../broker/input-guard.js';
 import { compareSettings, type SettingsDiff, untilRestart } from '../../config/reload-diff.js';
 import type { Settings } from '../../config/settings.js';
@@ -34,6 +35,8 @@ import { openTlsKeylog } from '../shared/tls-keylog.js';
 import { Acceptor } from './acceptor.js';
 import { readAccessFiles } from './access-files.js';
 import { CertificateWatch } from './certificate-watch.js';
+import { DynamicSecurity } from './dynamic-security.js';
+import { openDynamicSecurity } from './dynamic-security-file.js';
 import { refusedListeners, reloadReport } from './reload-report.js';
 import { StoreHost } from './store-host.js';
 import { Supervisor } from './supervisor.js';
@@ -77,6 +80,8 @@ interface Prepared {
   acceptor: Acceptor;
   store: StoreHost;
   files: FileTexts;
+  /** Of dynamic security; `null` without it. */
+  dynamicState: DynamicSecurityState | null;
   tlsKeylog: number | null;
   serviceManager: ServiceManager;
   guard: MainGuard;
@@ -95,6 +100,8 @@ export class BrokerProcess {
   readonly #sys: SysPublisher;
   readonly #certificates: CertificateWatch;
   readonly #tlsKeylog: number | null;
+  /** `null` if the configuration does not ask for it. */
+  readonly #dynamicSecurity: DynamicSecurity | null;
   /** `null` as long as no listener asks for HTTP, whose code is then not loaded. */
   #http: HttpApi | null = null;
   readonly #guard: MainGuard;
@@ -105,7 +112,7 @@ export class BrokerProcess {
 
   private constructor(options: BrokerProcessOptions, prepared: Prepared) {
     const { settings, logger } = options;
-    const { acceptor, store, files, tlsKeylog, serviceManager, guard } = prepared;
+    const { acceptor, store, files, dynamicState, tlsKeylog, serviceManager, guard } = prepared;
     this.#options = options;
     this.#settings = settings;
     this.#logger = logger;
@@ -116,6 +123,16 @@ export class BrokerProcess {
     this.#certificates = new CertificateWatch(logger);
     this.#acceptor = acceptor;
     this.#guard = guard;
+    this.#dynamicSecurity =
+      dynamicState === null
+        ? null
+        : new DynamicSecurity({
+            file: settings.dynamicSecurity!.file,
+            state: dynamicState,
+            log: logger,
+            guard,
+            workers: () => this.#supervisor,
+          });
     this.#supervisor = new Supervisor({
       settings,
       files,
@@ -125,6 +142,8 @@ export class BrokerProcess {
       tlsKeylog,
       writeLines: (written) => logger.writeLines(written),
       connectionClosed: (listener) => this.#acceptor.closed(listener),
+      rights: () => this.#dynamicSecurity?.all ?? null,
+      controlRequest: (request) => this.#dynamicSecurity?.request(request),
       begunAnew: () => this.#sys.republish(),
     });
     const source = {
@@ -168,6 +187,11 @@ export class BrokerProcess {
     if (!acceptor.isOpen) return ExitCode.listener;
     const { files, code } = await readFiles(settings, logger);
     if (code !== 0) return code;
+    const dynamicState =
+      settings.dynamicSecurity === undefined
+        ? null
+        : await openDynamicSecurity(settings.dynamicSecurity, currentUser(), logger);
+    if (typeof dynamicState === 'number') return dynamicState;
     const tlsKeylog = openTlsKeylog(options.tlsKeylogFile, logger);
     if (tlsKeylog === undefined) return ExitCode.failure;
     let broker: BrokerProcess | null = null;
@@ -185,7 +209,7 @@ export class BrokerProcess {
       logger.write('error', `Error: ${error.message}`);
       return isNative ? ExitCode.nativePart : ExitCode.failure;
     }
-    broker = new BrokerProcess(options, { ...opened, store, files, tlsKeylog });
+    broker = new BrokerProcess(options, { ...opened, store, files, dynamicState, tlsKeylog });
     return (await broker.#serve()) ? 0 : ExitCode.listener;
   }
 
@@ -231,6 +255,7 @@ export class BrokerProcess {
     this.#http = new HttpApi({
       settings: this.#settings,
       files: this.#files,
+      tables: this.#dynamicSecurity?.tables ?? null,
       view: this.#view(),
       tlsKeylog: this.#tlsKeylog,
       log: this.#logger,
@@ -318,6 +343,7 @@ export class BrokerProcess {
     this.#acceptor.close();
     this.#http?.close();
     await this.#supervisor.stop();
+    await this.#dynamicSecurity?.idle();
     await this.#store.close();
   }
 

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { receiveMessageOnPort } from 'node:worker_threads';
+import type { TableChange } from '../../auth/dynamic-security/tables.js';
 import { appendAll } from '../../base/append-all.js';
 import { assertNever } from '../../base/assert.js';
 import type { InputGuard } from '../../broker/input-guard.js';
@@ -16,7 +17,14 @@ import type { Log, LogLine } from '../../log/log.js';
 import { undeliverable } from '../../log/mosquitto-lines.js';
 import type { WorkerQuestion } from '../../routing/client-questions.js';
 import { WORKERS_MAX } from '../../routing/cluster.js';
-import type { FileTexts, PassedConnection, StorePlace, WorkerToMain } from '../../routing/messages.js';
+import type {
+  ControlAnswer,
+  ControlRequest,
+  FileTexts,
+  PassedConnection,
+  StorePlace,
+  WorkerToMain,
+} from '../../routing/messages.js';
 import { Counter, type CounterName } from '../../sys/counters.js';
 import { steadyClock } from '../../system/steady-clock.js';
 import { WATCH_MS, WORKERS_STOP_MS } from '../process/time-limits.js';
@@ -45,6 +53,10 @@ export interface SupervisorOptions {
   tlsKeylog: number | null;
   /** A connection accepted on this listener is gone. */
   connectionClosed: (listener: number) => void;
+  /** What dynamic security says at the moment; `null` without it. */
+  rights: () => TableChange | null;
+  /** A request to dynamic security. */
+  controlRequest: (request: ControlRequest) => void;
   /** The only worker died, and its replacement has begun, without what the dead one had in memory. */
   begunAnew: () => void;
 }
@@ -170,6 +182,22 @@ export class Supervisor {
     await Promise.all(flushed);
   }
 
+  /** Puts a change of dynamic security in force. Resolves once that is so in every worker. */
+  async changeRights(change: TableChange): Promise<void> {
+    const inForce = this.#pool.living.map(
+      (handle) =>
+        new Promise<void>((resolve) => {
+          handle.rightsInForce.push(resolve);
+          handle.tell({ kind: 'rights', change });
+        }),
+    );
+    await Promise.all(inForce);
+  }
+
+  answerControl(answer: ControlAnswer): void {
+    for (const handle of this.#pool.living) handle.tell({ kind: 'control-answer', answer });
+  }
+
   /** A worker stands still: it serves nobody. */
   get isStalled(): boolean {
     return this.#stalls.isStalled;
@@ -256,6 +284,7 @@ export class Supervisor {
     const { handle, ended } = this.#pool.start(worker, {
       settings: this.#settings,
       files: this.#files,
+      rights: this.#options.rights(),
       logMask: this.#logMask,
       bridgedMs: steadyClock.bridgedMs,
       store: this.#store!,
@@ -278,6 +307,7 @@ export class Supervisor {
     this.#pool.remove(handle);
     handle.stopped?.();
     for (const resolve of handle.flushed.splice(0)) resolve();
+    for (const resolve of handle.rightsInForce.splice(0)) resolve();
     if (this.#stopping) {
       appendAll(this.#unserved, handle.notTaken());
       return;
@@ -382,6 +412,12 @@ export class Supervisor {
         return;
       case 'answer':
         this.#questions.answered(handle.worker, message.id, message.answer);
+        return;
+      case 'control-request':
+        this.#options.controlRequest(message.request);
+        return;
+      case 'rights-in-force':
+        handle.rightsInForce.shift()?.();
         return;
       case 'flushed':
         handle.flushed.shift()?.();

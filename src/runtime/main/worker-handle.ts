@@ -24,6 +24,8 @@ export class WorkerHandle {
   stopped: (() => void) | null = null;
   /** Called once the worker has written all its changes. */
   flushed: (() => void)[] = [];
+  /** Called, one after the other, as it puts changes of dynamic security in force. */
+  rightsInForce: (() => void)[] = [];
   utilisation = 0;
   /** Connections given to it and not yet reported closed. */
   #connections = 0;

@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type AclChecker, AnyAcl, compileAcl, type TopicAcl } from '../../auth/acl-check.js';
 import { parseAclFile } from '../../auth/acl-file.js';
 import { Authenticator, type ListenerAccess } from '../../auth/authenticator.js';
+import type { DynamicSecurityTables } from '../../auth/dynamic-security/tables.js';
 import { type PasswordFile, parsePasswordFile } from '../../auth/password-file.js';
 import { assert } from '../../base/assert.js';
 import type { Access, Admission, AdmittedLogin, Login } from '../../broker/ports.js';
@@ -22,6 +23,8 @@ interface AclRules {
 
 interface ListenerRules extends AclRules {
   access: ListenerAccess;
+  /** `null` if dynamic security does not decide about the listener's clients. */
+  dynamic: DynamicSecurityTables | null;
 }
 
 /** The rules for clients whose names could be mistaken for wildcards [mosq: auth_plugin_deny_special_chars]. */
@@ -33,32 +36,41 @@ export class ClientAccess implements Access {
     wait: (milliseconds) => wait(milliseconds),
   });
   #listeners: ListenerRules[];
+  readonly #tables: DynamicSecurityTables | null;
 
-  constructor(settings: Settings, files: FileTexts) {
-    this.#listeners = rulesOf(settings, files);
+  /** @param tables of dynamic security; `null` without it */
+  constructor(settings: Settings, files: FileTexts, tables: DynamicSecurityTables | null) {
+    this.#tables = tables;
+    this.#listeners = rulesOf(settings, files, tables);
   }
 
   /** New settings and files, all of which main has found to be right. */
   replace(settings: Settings, files: FileTexts): void {
-    this.#listeners = rulesOf(settings, files);
+    this.#listeners = rulesOf(settings, files, this.#tables);
   }
 
   login(login: Login): Admission | Promise<Admission> {
     const { access } = this.#listeners[login.listener]!;
+    const generation = this.#tables?.generation;
     const answer = this.#authenticator.login(access, login.request);
-    return answer instanceof Promise ? this.#inForce(login, access, answer) : answer;
+    return answer instanceof Promise ? this.#inForce(login, access, generation, answer) : answer;
   }
 
-  /** Asks again if a reload came before the answer: the rules count that are in force when the client is let in. */
+  /** Asks again if a reload, or a change of dynamic security, came before the answer: the rules count that are in force when the client is let in. */
   async #inForce(
     { listener, request }: Login,
     asked: ListenerAccess,
+    askedGeneration: number | undefined,
     answering: Promise<Admission>,
   ): Promise<Admission> {
     let access = asked;
+    let generation = askedGeneration;
     let answer = await answering;
-    while (answer.admitted && access !== this.#listeners[listener]!.access) {
+    const isOld = () =>
+      access !== this.#listeners[listener]!.access || generation !== this.#tables?.generation;
+    while (answer.admitted && isOld()) {
       access = this.#listeners[listener]!.access;
+      generation = this.#tables?.generation;
       if (await this.#authenticator.isStillAdmitted(access, request, answer)) continue;
       answer = await this.#authenticator.login(access, request);
     }
@@ -72,7 +84,8 @@ export class ClientAccess implements Access {
   aclOf(listener: number | null, username: string | undefined, clientId: string): TopicAcl | null {
     if (listener !== null) return aclUnder(this.#listeners[listener]!, username, clientId);
     const [first, ...others] = this.#listeners;
-    if (others.every(({ acl }) => acl === first!.acl)) return aclUnder(first!, username, clientId);
+    if (others.every(({ acl, dynamic }) => acl === first!.acl && dynamic === first!.dynamic))
+      return aclUnder(first!, username, clientId);
     const acls: TopicAcl[] = [];
     for (const rules of this.#listeners) {
       const acl = aclUnder(rules, username, clientId);
@@ -83,8 +96,14 @@ export class ClientAccess implements Access {
   }
 }
 
+/** @returns `null` with neither an `acl_file` nor dynamic security */
+function aclUnder(rules: ListenerRules, username: string | undefined, clientId: string): TopicAcl | null {
+  const file = fileAclUnder(rules, username, clientId);
+  return rules.dynamic === null ? file : rules.dynamic.forClient(username, clientId, file);
+}
+
 /** @returns `null` without an `acl_file` */
-function aclUnder(
+function fileAclUnder(
   { acl, refusesSpecialChars }: AclRules,
   username: string | undefined,
   clientId: string,
@@ -94,14 +113,23 @@ function aclUnder(
   return (isRefused ? NOBODY : acl).forClient(username, clientId);
 }
 
-function rulesOf(settings: Settings, files: FileTexts): ListenerRules[] {
+function rulesOf(
+  settings: Settings,
+  files: FileTexts,
+  tables: DynamicSecurityTables | null,
+): ListenerRules[] {
   const passwords = new Map<string, PasswordFile>();
   const acls = new Map<string, AclChecker>();
-  return settings.listeners.map((listener) => ({
-    access: listenerAccess(listener, settings, parsedOnce(passwords, listener.passwordFile, passwordsOf)),
-    acl: parsedOnce(acls, listener.aclFile, aclFrom),
-    refusesSpecialChars: listener.aclRefusesSpecialChars,
-  }));
+  return settings.listeners.map((listener) => {
+    const dynamic = listener.usesDynamicSecurity ? tables : null;
+    const known = parsedOnce(passwords, listener.passwordFile, passwordsOf);
+    return {
+      access: listenerAccess(listener, settings, known, dynamic),
+      acl: parsedOnce(acls, listener.aclFile, aclFrom),
+      refusesSpecialChars: listener.aclRefusesSpecialChars,
+      dynamic,
+    };
+  });
 
   function passwordsOf(file: string): PasswordFile {
     const parsed = parsePasswordFile(file, files.get(file)!);
@@ -138,12 +166,14 @@ function listenerAccess(
   listener: ListenerSettings,
   { clientidPrefixes, delayFailedLogins }: Settings,
   passwords: PasswordFile | null,
+  users: DynamicSecurityTables | null,
 ): ListenerAccess {
   const { allowAnonymous } = listener;
   const { useIdentityAsUsername, useSubjectAsUsername, useUsernameAsClientid } = listener;
   return {
     allowAnonymous,
     passwords,
+    users,
     tls: isTls(listener) || listener.enableProxyProtocol === 2,
     useIdentityAsUsername,
     useSubjectAsUsername,

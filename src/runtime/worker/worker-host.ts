@@ -5,11 +5,13 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { DynamicSecurityTables } from '../../auth/dynamic-security/tables.js';
 import { assertNever } from '../../base/assert.js';
 import { PacedQueue } from '../../base/paced-queue.js';
 import { socketUplink } from '../../bridge/socket-uplink.js';
 import { Broker } from '../../broker/broker.js';
 import { answerQuestion } from '../../broker/client-view.js';
+import { publishControlAnswer, rightsChanged } from '../../broker/dynamic-security.js';
 import { receiveRecords } from '../../broker/records-path.js';
 import { RetainedSweep } from '../../broker/retained-sweep.js';
 import { discardSession, restoreSession, whenEnded } from '../../broker/session-path.js';
@@ -64,6 +66,8 @@ class WorkerHost {
   readonly #port: MessagePort;
   readonly #directory: WorkerDirectory;
   readonly #access: ClientAccess;
+  /** Of dynamic security; `null` without it. */
+  readonly #tables: DynamicSecurityTables | null;
   readonly #retainedSweep: RetainedSweep | null;
   readonly #flushList = new FlushList((flush) => setImmediate(flush));
   readonly #log: WorkerLog;
@@ -124,7 +128,8 @@ class WorkerHost {
     const { standIn } = start.store;
     this.#brokerStore =
       standIn === undefined ? new LmdbBrokerStore(this.#store) : new StandInStore(this.#store, standIn);
-    this.#access = new ClientAccess(start.settings, start.files);
+    this.#tables = start.rights === null ? null : new DynamicSecurityTables(start.rights);
+    this.#access = new ClientAccess(start.settings, start.files, this.#tables);
     this.#broker = new Broker({
       store: this.#brokerStore,
       changes: new ChangeCounter(start.store.changes),
@@ -133,6 +138,7 @@ class WorkerHost {
       counters: this.#counters,
       directory: this.#directory,
       access: this.#access,
+      requestControl: (request) => this.#tell({ kind: 'control-request', request }),
       flushList: this.#flushList,
       clock: () => steadyClock.now(),
       workingRecord: this.#workingRecord,
@@ -235,6 +241,14 @@ class WorkerHost {
         this.#access.replace(message.settings, message.files);
         this.#intake.reload(message.settings, message.files);
         reloadBroker(this.#broker, message.settings);
+        return;
+      case 'rights':
+        this.#tables!.update(message.change);
+        rightsChanged(this.#broker);
+        this.#tell({ kind: 'rights-in-force' });
+        return;
+      case 'control-answer':
+        publishControlAnswer(this.#broker, message.answer);
         return;
       case 'flush':
         void this.#store.flush().then(() => this.#tell({ kind: 'flushed' }));

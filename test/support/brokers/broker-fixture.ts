@@ -74,7 +74,7 @@ export class BrokerFixture {
       log: this.#logSink(logMask),
       counters: this.counters,
       directory: this.directory,
-      access: new ClientAccess(all, new Map(Object.entries(files))),
+      access: new ClientAccess(all, new Map(Object.entries(files)), null),
       flushList: this.#flushList,
       undeliverable: (topic) => void this.log.push(`warning undeliverable ${topic}`),
       clock: () => this.now,

@@ -33,6 +33,7 @@ before(async () => {
 const OPEN: ListenerAccess = {
   allowAnonymous: true,
   passwords: null,
+  users: null,
   tls: false,
   useIdentityAsUsername: false,
   useSubjectAsUsername: false,

@@ -882,11 +882,20 @@ const brokenConfigs: readonly BrokenConfig[] = [
   },
   {
     name: 'a plugin that is not known',
-    text: 'listener 1883\nplugin /usr/lib/mosquitto_dynamic_security.so\nplugin_opt_config_file /d.json\n',
+    text: 'listener 1883\nplugin /usr/lib/mosquitto_persist_sqlite.so\nplugin_opt_db_file /d.db\n',
     lines: [
-      'Error: Unable to load plugin "/usr/lib/mosquitto_dynamic_security.so".',
+      'Error: Unable to load plugin "/usr/lib/mosquitto_persist_sqlite.so".',
       'Error found at mosquitto.conf:2.',
-      "Use 'password_file' and 'acl_file' instead.",
+      "Use 'persistence true' instead.",
+    ],
+  },
+  {
+    name: 'dynamic security twice',
+    text: 'plugin /a/mosquitto_dynamic_security.so\nplugin_opt_config_file /d\nglobal_plugin mosquitto_dynamic_security.so\nplugin_opt_config_file /e\n',
+    lines: [
+      'Error: Dynamic security plugin can currently only be loaded once.',
+      'Error found at mosquitto.conf:3.',
+      "It is loaded at mosquitto.conf:1 already; with 'plugin_load' and 'plugin_use' several listeners can share it.",
     ],
   },
   {
