@@ -70,7 +70,7 @@ export class Incoming implements Releaser {
     counters[Counter.publishReceived]! += 1;
     counters[Counter.publishBytesReceived]! += publication.payloadLength;
     const { qos, packetId } = publication;
-    if (this.broker.memoryIsShort) {
+    if (this.broker.memory.isShort) {
       this.#refuse(qos);
       return;
     }

@@ -28,6 +28,7 @@ export class LocalEnd {
   /** Messages that did not go out, since this bridge exists. */
   readonly dropCounts: Record<DropReason, number> = {
     'queue full': 0,
+    memory: 0,
     backlog: 0,
     'too large': 0,
     expired: 0,

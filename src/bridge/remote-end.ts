@@ -74,6 +74,10 @@ export class RemoteEnd implements Peer {
 
   // ----------------------------------------------------------------- as the session's peer
 
+  get waitingBytes(): number {
+    return this.#options.remote.out.waitingBytes;
+  }
+
   /** None while the backlog has to keep its pace. */
   get sendMaximum(): number {
     if (this.#isDraining && !this.#pace.isOpen) return 0;

@@ -23,7 +23,9 @@ import { Counter, type CounterName } from '../sys/counters.js';
 import { RetainedTree } from '../topic/retained-tree.js';
 import { isSysTopic } from '../topic/topic-name.js';
 import { DenialLog } from './denials.js';
+import { gauge } from './gauges.js';
 import { InputGuard } from './input-guard.js';
+import { MemoryBudget } from './memory-budget.js';
 import { MemoryStore, retainedCursor } from './memory-store.js';
 import type { Access, BrokerStore, Directory, RetainedCursor } from './ports.js';
 import { Releases } from './releases.js';
@@ -34,6 +36,7 @@ function ignore(): void {}
 
 const DROP_COUNTERS: Record<DropReason, CounterName> = {
   'queue full': 'dropQueueFull',
+  memory: 'dropMemory',
   backlog: 'dropBacklog',
   'too large': 'dropTooLarge',
   expired: 'dropExpired',
@@ -61,6 +64,8 @@ export interface BrokerWorld {
   clock: () => number;
   /** Calls back in the next turn of the event loop, after other clients have been read from. */
   nextTurn: (callback: () => void) => void;
+  /** Bytes of memory of the whole process. */
+  processBytes?: () => number;
   /** For the ids of clients that bring none: they are not to be guessed. */
   randomBytes: (length: number) => Uint8Array;
 }
@@ -68,6 +73,18 @@ export interface BrokerWorld {
 /** A connection, as what concerns all of them sees it. */
 export interface OpenConnection extends HasSlot {
   readonly out: OutgoingBuffer;
+  /** `null` before its client is connected. */
+  readonly openSession: Session | null;
+  /** For the log. */
+  readonly name: string;
+  /** Bytes of a packet that is not complete. */
+  readonly unreadBytes: number;
+  /** Of that, and of packets that its client has not read. */
+  readonly bufferedBytes: number;
+  /** Bytes of its will, here and in main. */
+  readonly willBytes: number;
+  /** Closes it for its packets. */
+  refuseForMemory(): void;
   readonly sender: { countSent(): void };
   /** Once a second. @param now milliseconds since the epoch */
   tick(now: number): void;
@@ -103,6 +120,8 @@ export class Broker implements SessionEvents {
   readonly cluster = new Cluster();
   /** Retained messages of `$SYS`: the broker's own, in every worker, never stored. */
   readonly sysRetained = new RetainedTree<Publication>();
+  /** Bytes of their payload. */
+  sysRetainedBytes = 0;
   readonly store: BrokerStore;
   readonly sessions = new Registry<Session>();
   readonly connections = new SlotList<OpenConnection>();
@@ -112,6 +131,7 @@ export class Broker implements SessionEvents {
   readonly releases = new Releases();
   readonly denials: DenialLog;
   readonly guard: InputGuard;
+  readonly memory: MemoryBudget;
 
   /** Milliseconds since the epoch, as of the bytes being worked on. */
   now: number;
@@ -123,8 +143,6 @@ export class Broker implements SessionEvents {
   readonly linked = new Publication();
   /** Counts routed messages, to find a session that was already served (`allow_duplicate_messages false`). */
   serial = 0;
-  /** More than `memory_limit` is taken: messages of clients are refused. */
-  memoryIsShort = false;
   /** The store finds no room: what has to be stored is refused where that can be told, and waits elsewhere. */
   storeIsFull = false;
   readonly #limits: SessionLimits;
@@ -151,6 +169,14 @@ export class Broker implements SessionEvents {
         this.#workingRecord?.end();
       },
       clock: world.clock,
+    });
+    this.memory = new MemoryBudget({
+      log: world.log,
+      counters: world.counters,
+      count: () => gauge(this),
+      sessions: () => this.sessions.values(),
+      connections: () => this.connections,
+      processBytes: () => (world.processBytes?.() ?? Number.POSITIVE_INFINITY) + this.store.memoryBytes,
     });
     this.#clock = world.clock;
     this.#changes = world.changes;
@@ -210,6 +236,8 @@ export class Broker implements SessionEvents {
     const { topic, payloadLength } = publication;
     if (!isSysTopic(topic)) this.changed();
     if (isSysTopic(topic)) {
+      this.sysRetainedBytes -= this.sysRetained.get(topic)?.payloadLength ?? 0;
+      this.sysRetainedBytes += payloadLength;
       if (payloadLength === 0) this.sysRetained.delete(topic);
       else this.sysRetained.set(publication.toOwned());
     } else if (payloadLength === 0) {
@@ -217,6 +245,14 @@ export class Broker implements SessionEvents {
     } else {
       this.store.retained.set(publication);
     }
+  }
+
+  /** Of the retained message of this topic, in bytes; -1 if there is none. */
+  retainedLengthOf(topic: string): number {
+    const { sysRetained, store } = this;
+    return isSysTopic(topic)
+      ? (sysRetained.get(topic)?.payloadLength ?? -1)
+      : store.retained.payloadLengthOf(topic);
   }
 
   /** The retained messages that a filter matches, to be read in pieces. */

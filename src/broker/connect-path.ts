@@ -228,7 +228,10 @@ function claim(connection: Connection, packet: ConnectPacket, frame: Uint8Array,
         if (connection.isClosed) abandon(connection, clientId, answer);
         else if (answer.verdict === 'elsewhere') moveTo(connection, answer.worker, frame);
         else if (answer.verdict === 'full') refuseFull(connection, packet);
-        else broker.withStored(clientId, () => accept(connection, packet, will, assignedId));
+        else if (broker.memory.refusesSessions && !broker.sessions.has(clientId)) {
+          abandon(connection, clientId, answer);
+          refuseForMemory(connection, packet);
+        } else broker.withStored(clientId, () => accept(connection, packet, will, assignedId));
       }),
   );
   if (will !== null) will.claim = id;
@@ -268,6 +271,17 @@ function moveTo(connection: Connection, worker: number, frame: Uint8Array): void
 /** [mosq: global_max_clients] */
 function refuseFull(connection: Connection, packet: ConnectPacket): void {
   refuse(connection, packet, packet.version === 5 ? ReasonCode.serverBusy : 0, DisconnectReason.serverBusy);
+}
+
+/** [memory_limit] */
+function refuseForMemory(connection: Connection, packet: ConnectPacket): void {
+  const { quotaExceeded, serverUnavailable } = ReasonCode;
+  refuse(
+    connection,
+    packet,
+    packet.version === 5 ? quotaExceeded : serverUnavailable,
+    DisconnectReason.outOfMemory,
+  );
 }
 
 function refuse(connection: Connection, packet: ConnectPacket, reasonCode: number, why: string): void {

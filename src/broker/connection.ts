@@ -62,6 +62,8 @@ const Hold = {
   answers: 2,
   /** It has used up its share of this turn. */
   turn: 4,
+  /** Its client occupies too much memory: it is read from once a second. */
+  memory: 8,
 } as const;
 
 const NO_MOUNT_POINT = new Uint8Array(0);
@@ -189,6 +191,22 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
     return this.#session!;
   }
 
+  get openSession(): Session | null {
+    return this.isConnected ? this.#session : null;
+  }
+
+  get unreadBytes(): number {
+    return this.#framer.pendingBytes;
+  }
+
+  get bufferedBytes(): number {
+    return this.unreadBytes + this.out.waitingBytes;
+  }
+
+  get willBytes(): number {
+    return this.will === null ? 0 : 2 * this.will.publication.payloadLength;
+  }
+
   get isConnected(): boolean {
     return this.#state === 'connected';
   }
@@ -235,6 +253,15 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
     if (!this.#hasReceived && !this.#beginsWithConnect(buffer[0]!)) return;
     const fault = this.#framer.push(buffer, length);
     if (fault !== undefined) this.#framingFault(fault);
+    this.#heedMemory();
+  }
+
+  /** Once a read: has so much passed that it is time to look, and does the client hold too much of a packet? */
+  #heedMemory(): void {
+    const { memory, counters, now } = this.broker;
+    if (counters[Counter.bytesReceived]! + counters[Counter.publishBytesSent]! > memory.lookAt)
+      memory.look(now);
+    if (memory.isTight && this.unreadBytes > memory.slowedFrom) this.slowDown();
   }
 
   /** A peer that speaks something else is refused at its first byte: its packet might never be complete. */
@@ -379,6 +406,11 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
     this.#stopReading(Hold.answers);
   }
 
+  /** The client occupies too much memory [memory_limit]. */
+  slowDown(): void {
+    if (!this.isClosed) this.#stopReading(Hold.memory);
+  }
+
   #stopReading(hold: number): void {
     if (this.#holds === 0) this.transport.pause();
     this.#holds |= hold;
@@ -449,6 +481,7 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
 
   /** Once a second. @param now milliseconds since the epoch */
   tick(now: number): void {
+    this.#readAgain(Hold.memory);
     if (this.#isAnswered) {
       if (this.#excess !== null) this.#refuseLastingExcess(this.#excess, now);
       if (this.keepAlive === 0) return;
@@ -551,6 +584,12 @@ export class Connection implements OpenConnection, AckTarget, EndingConnection, 
   /** [mosq: memory_limit] */
   refuseOutOfMemory(): void {
     this.close({ kind: 'refused', reasonCode: 0, reason: DisconnectReason.outOfMemory });
+  }
+
+  /** Its packets occupy too much memory [memory_limit]. */
+  refuseForMemory(): void {
+    if (this.version === 5 && this.isConnected) this.refuse(ReasonCode.quotaExceeded);
+    else this.refuseOutOfMemory();
   }
 
   refuseRetain(): void {

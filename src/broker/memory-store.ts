@@ -6,6 +6,7 @@ import type { BrokerStore, RetainedCursor, RetainedMessages } from './ports.js';
 export class MemoryStore implements BrokerStore {
   readonly knowsSessions = true;
   readonly retained: RetainedMessages = new RetainedInMemory();
+  readonly memoryBytes = 0;
 
   mark(): number {
     return 0;
@@ -45,6 +46,18 @@ class RetainedInMemory implements RetainedMessages {
 
   get count(): number {
     return this.#tree.size;
+  }
+
+  get memoryBytes(): number {
+    let bytes = 0;
+    this.#tree.all(({ topic, payloadLength }) => {
+      bytes += topic.length + payloadLength;
+    });
+    return bytes;
+  }
+
+  payloadLengthOf(topic: string): number {
+    return this.#tree.get(topic)?.payloadLength ?? -1;
   }
 
   set(message: Publication): void {

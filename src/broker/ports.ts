@@ -101,11 +101,17 @@ export interface BrokerStore {
   /** What is acknowledged in this turn relies on the end of an earlier session of this client: it waits for that. */
   relyOnEnd(clientId: string): void;
   readonly retained: RetainedMessages;
+  /** Bytes of the store's file if it lies in memory; 0 if it lies on a disk. */
+  readonly memoryBytes: number;
 }
 
 /** The retained messages of all workers. */
 export interface RetainedMessages {
   readonly count: number;
+  /** Bytes of memory that they occupy; 0 if they are on a disk. */
+  readonly memoryBytes: number;
+  /** Of the message of this topic, in bytes; -1 if there is none. */
+  payloadLengthOf(topic: string): number;
   set(message: Publication): void;
   clear(topic: string): void;
   /** The messages whose topics match, to be read in pieces. */

@@ -155,11 +155,28 @@ function isStored({ qos, retain }: Publication, { durable, subscriptions }: Rout
   return qos === 2 || retain || durable !== 0 || subscriptions.some((subscription) => subscription.durable);
 }
 
+/** So large a retained message may take the place of a smaller one, even if there is no room for those of new topics. */
+const SMALL_UPDATE_BYTES = 256;
+
+/** [memory_limit] */
+function refusesForMemory(connection: Connection, { topic, retain, payloadLength }: Publication): boolean {
+  const { broker, session } = connection;
+  const { memory } = broker;
+  if (session.restraint !== 'none') connection.slowDown();
+  if (memory.isShort || session.restraint === 'refused') return true;
+  if (!memory.refusesRetained || !retain || payloadLength <= 0) return false;
+  const lengthBefore = broker.retainedLengthOf(topic);
+  if (lengthBefore >= 0 && payloadLength <= Math.max(lengthBefore, SMALL_UPDATE_BYTES)) return false;
+  connection.slowDown();
+  memory.retainedRefused(connection.clientId, broker.now);
+  return true;
+}
+
 /** Why a well-formed message is not taken: a reason code for its acknowledgement, 0 = it is. */
 function refusalOf(connection: Connection, publication: Publication, route: Route): number {
   const { broker } = connection;
   const { messageSizeLimit } = broker.settings;
-  if (broker.memoryIsShort) {
+  if (broker.memory.isTight && refusesForMemory(connection, publication)) {
     broker.counters[Counter.publishDropped]! += 1;
     broker.counters[Counter.dropMemory]! += 1;
     return ReasonCode.quotaExceeded;

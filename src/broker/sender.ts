@@ -91,6 +91,11 @@ export class Sender implements Peer {
     return this.out.blocked;
   }
 
+  /** Bytes that the kernel has not taken. */
+  get waitingBytes(): number {
+    return this.out.waitingBytes;
+  }
+
   /** Whether the client takes a packet with this remaining length, in bytes [MQTT-3.1.2-24]. */
   takes(remainingLength: number): boolean {
     return 1 + varintLength(remainingLength) + remainingLength <= this.#packetSizeMax;
@@ -155,7 +160,8 @@ export class Sender implements Peer {
   /** QoS 0 for a client that does not take its messages [mosq: max_queued_messages]. */
   #backlogIsFull(): boolean {
     const { maxQueuedMessages } = this.broker.settings;
-    return maxQueuedMessages > 0 && this.out.waitingPackets >= maxQueuedMessages;
+    if (maxQueuedMessages > 0 && this.out.waitingPackets >= maxQueuedMessages) return true;
+    return this.session.restraint !== 'none';
   }
 
   #logSending(publication: Publication, { dup, qos, retain, packetId }: Delivery): void {

@@ -66,6 +66,12 @@ export function receiveSubscribe(connection: Connection, packet: SubscribePacket
         refusedAny = true;
         continue;
       }
+      if (refusesForMemory(connection, filter)) {
+        reasonCodes.push(ReasonCode.quotaExceeded);
+        if (!refusedAny) broker.log.write('notice', lines.subscriptionOverMemory(connection.clientId));
+        refusedAny = true;
+        continue;
+      }
       const { subscription, isNew } = subscribeClient(connection, filter, request, identifier, changes);
       reasonCodes.push(subscription.qos);
       if (parseSharedFilter(subscription.filter) === undefined && wantsRetained(request, isNew))
@@ -122,6 +128,14 @@ function hasAllSubscriptions({ broker, session }: Connection, filter: string): b
   const { maxSubscriptions } = broker.settings;
   if (maxSubscriptions === 0 || session.subscriptions.size < maxSubscriptions) return false;
   return !session.subscriptions.has(filter);
+}
+
+/** [memory_limit] */
+function refusesForMemory(connection: Connection, filter: string): boolean {
+  const { broker, session } = connection;
+  if (!broker.memory.isTight || session.subscriptions.has(filter)) return false;
+  if (session.restraint !== 'none') connection.slowDown();
+  return broker.memory.isShort || session.restraint === 'refused';
 }
 
 function subscribeClient(

@@ -22,6 +22,7 @@ export function tickBroker(broker: Broker): void {
   }
   broker.denials.tick(now);
   gauge(broker);
+  broker.memory.tick(now);
 }
 
 /** New settings after SIGHUP, which `access` has already: rights change, and some clients have to go. */

@@ -78,6 +78,13 @@ interface DelayedWill {
 export class DelayedWills {
   readonly #wills = new Map<string, DelayedWill>();
 
+  /** Bytes of payload. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const { will } of this.#wills.values()) bytes += will.publication.payloadLength;
+    return bytes;
+  }
+
   get size(): number {
     return this.#wills.size;
   }

@@ -29,6 +29,7 @@ export const customValueParsers: {
   logTypes: logTypesInAll,
   restartTimeout,
   tcpKeepAlive,
+  memoryLimit,
   workerThreads,
 };
 
@@ -230,6 +231,22 @@ function workerThreads(raw: RawValue): Parsed<'auto' | number> {
   if (word === 'auto') return accepted(word);
   const number = parseInteger(word);
   if (typeof number === 'string' || number < 1 || number > workerThreadsMax) {
+    return notAllowed(
+      raw,
+      word,
+      `Error: Invalid '${raw.name}' value (${word}).`,
+      nearestWord(word, ['auto']),
+    );
+  }
+  return accepted(number);
+}
+
+/** [mosq: memory_limit] Bytes, or `auto`, which is ours. */
+function memoryLimit(raw: RawValue): Parsed<'auto' | number> {
+  const word = words(raw.rest)[0]!;
+  if (word === 'auto') return accepted(word);
+  const number = parseInteger(word, Number.MAX_SAFE_INTEGER);
+  if (typeof number === 'string' || number < 0) {
     return notAllowed(
       raw,
       word,

@@ -99,14 +99,14 @@ export const limitOptions = {
     doc: 'Most subscriptions of one client; 0 is no limit. Each filter beyond it is refused with 0x97 in MQTT 5.0 and 0x80 in 3.1.1; 3.1 cannot tell. What the client has subscribed to already stays.',
   },
   memory_limit: {
-    type: { kind: 'int', min: 0, max: Number.MAX_SAFE_INTEGER },
-    default: 0,
+    type: { kind: 'custom', value: 'memoryLimit', syntax: 'auto or bytes from 0' },
+    default: 'auto',
     scope: 'global',
     repeat: 'last',
     reloadable: true,
     since: '1.6',
     effective: true,
-    doc: 'Bytes of messages that wait, for clients, for the network or for their PUBREL, beyond which new ones are refused; 0 is no limit. Mosquitto limits its whole heap; here the memory of the JavaScript runtime, some tens of megabytes, does not count.',
+    doc: 'What clients may occupy. `auto` is a quarter of the memory of the machine, or of what its control group or limits leave to the broker, for messages that wait for a client, for the network or for their PUBREL, subscriptions, sessions, connections, packets that are not complete, and what of the store lies in memory. From three quarters of it on, the largest clients are slowed: nothing more is queued for them, and they are read from once a second if they publish or subscribe; twice as large ones are refused. The nearer the limit, the smaller the clients that this is for, and from seven eighths on no new session begins. Beyond it all new messages and subscriptions are refused, and clients whose packets fill the buffers are disconnected. MQTT 5.0 is told 0x97; an older publisher is disconnected. The log names the clients. A number is bytes of messages that wait, beyond which new messages and subscriptions of all clients are refused; 0 is no limit. Mosquitto limits its whole heap; here the memory of the JavaScript runtime, some tens of megabytes, does not count.',
   },
   message_size_limit: {
     type: { kind: 'int', min: 0, max: 268435455 },

@@ -27,6 +27,8 @@ export interface CustomValues {
   readonly logTypes: readonly LogType[];
   readonly restartTimeout: RestartTimeout;
   readonly tcpKeepAlive: TcpKeepAlive;
+  /** Bytes. */
+  readonly memoryLimit: 'auto' | number;
   readonly workerThreads: 'auto' | number;
 }
 

@@ -83,6 +83,8 @@ function showProcess({ version, isReady, startedAt, readings, workers }: Figures
   show('midge_ready', isReady ? 1 : 0);
   show('midge_start_time_seconds', Math.floor(startedAt / 1000));
   show('midge_resident_memory_bytes', readings.heapBytes);
+  show('midge_memory_used_bytes', readings.memoryUsed);
+  show('midge_memory_limit_bytes', readings.memoryLimit);
   show('midge_accepted_connections_total', readings.sockets);
   show('midge_sessions', readings.clientsTotal);
   show('midge_workers', workers.filter(({ isReady }) => isReady).length);

@@ -362,6 +362,29 @@ export const subscriptionTooLong = (clientId: string) =>
 export const tooManySubscriptions = (clientId: string) =>
   `A filter of ${clientId} is refused: the client has as many subscriptions as max_subscriptions allows.`;
 
+/** W */
+export const clientSlowed = (client: {
+  clientId: string;
+  occupiedBytes: number;
+  limit: number;
+  waiting: number;
+  unreleased: number;
+  subscriptions: number;
+}) =>
+  `Warning: Client ${client.clientId} occupies ${client.occupiedBytes} bytes (${client.waiting} messages wait for it, ${client.unreleased} for its PUBREL, ${client.subscriptions} subscriptions), and memory is short (memory_limit ${client.limit}): nothing more is queued for it, and what it sends is slowed, then refused.`;
+
+/** W */
+export const disconnectedForMemory = (name: string, bytes: number, limit: number) =>
+  `Warning: Client ${name} is disconnected: memory_limit (${limit}) is reached, and ${bytes} bytes of packets wait that it has not sent whole or does not read.`;
+
+/** W */
+export const retainedRefused = (clientId: string, bytes: number, limit: number) =>
+  `Warning: Retained messages occupy ${bytes} bytes, and memory is short (memory_limit ${limit}): those of new topics are refused, such as one from client ${clientId}.`;
+
+/** N */
+export const subscriptionOverMemory = (clientId: string) =>
+  `A filter of ${clientId} is refused: memory_limit is reached.`;
+
 /** D */
 export const sendingSuback = (clientId: string) => `Sending SUBACK to ${clientId}`;
 

@@ -52,6 +52,11 @@ export class Framer {
     this.maximumPacketSize = maximumPacketSize;
   }
 
+  /** Bytes set aside for what was not handed over. */
+  get pendingBytes(): number {
+    return this.#pending.length;
+  }
+
   get stopped(): boolean {
     return this.#stopped;
   }

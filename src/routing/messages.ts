@@ -11,6 +11,7 @@ import type { TableChange } from '../auth/dynamic-security/tables.js';
 import type { BridgeSettings, Settings } from '../config/settings.js';
 import type { LogLine } from '../log/log.js';
 import type { StandIn, StoreMode } from '../model/store-mode.js';
+import type { MemoryLimit } from '../sys/memory-limit.js';
 import type { WorkerAnswer, WorkerQuestion } from './client-questions.js';
 import type { Interest } from './route-table.js';
 
@@ -141,8 +142,8 @@ export type MainToWorker =
   | { kind: 'publish'; records: Uint8Array }
   /** Write everything to the store; answered with `flushed`. */
   | { kind: 'flush' }
-  /** The messages of all workers take more memory than `memory_limit`, or do not any more. */
-  | { kind: 'memory'; isShort: boolean }
+  /** `memory_limit`, and what is counted for the clients of all workers: first thing, and each second if it is much. */
+  | { kind: 'memory'; limit: MemoryLimit; counted: number }
   /** SIGHUP. */
   | { kind: 'reload'; settings: Settings; files: FileTexts; logMask: number }
   /** The bridges that this worker runs from now on; after `ready`, and after each `reload`. */

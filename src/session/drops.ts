@@ -17,7 +17,7 @@ export class Drops {
     this.totals.set(reason, (this.totals.get(reason) ?? 0) + 1);
     this.#unreported ??= new Map();
     this.#unreported.set(reason, (this.#unreported.get(reason) ?? 0) + 1);
-    if (reason !== 'queue full' && reason !== 'backlog') return false;
+    if (reason !== 'queue full' && reason !== 'memory' && reason !== 'backlog') return false;
     this.sinceConnect += 1;
     return this.sinceConnect === 1;
   }

@@ -36,6 +36,8 @@ export interface Peer {
   readonly sendMaximum: number;
   /** It does not take bytes at the moment; `pump` is called when it does again. */
   readonly isBlocked: boolean;
+  /** Bytes that wait for it to take them. */
+  readonly waitingBytes: number;
   /** @returns false if the message is larger than the client takes */
   sendPublish(
     publication: Publication,
@@ -64,12 +66,14 @@ export interface SessionLimits {
 }
 
 /** Why a message did not reach a client. */
-export type DropReason = 'queue full' | 'backlog' | 'too large' | 'expired' | 'malformed';
+export type DropReason = 'queue full' | 'memory' | 'backlog' | 'too large' | 'expired' | 'malformed';
 
 /** The session that the messages belong to. */
 export interface OutboundOwner {
   readonly rights: TopicRights | null;
   readonly outlivesConnection: boolean;
+  /** Nothing new is queued for it [memory_limit]. */
+  readonly restraint: 'none' | 'slowed' | 'refused';
   dropped(reason: DropReason): void;
   /** A stored message has a text that no client takes. */
   undeliverable(publication: Publication): void;
@@ -166,6 +170,11 @@ export class Outbound {
   /** Bytes of payload that wait or are in flight. */
   get pendingBytes(): number {
     return this.#queue.bytes + this.#inflightBytes;
+  }
+
+  /** Bytes of those that are in memory. */
+  get memoryBytes(): number {
+    return this.#queue.memoryBytes + this.#inflightBytes;
   }
 
   // ----------------------------------------------------------------- the client's messages and acknowledgements
@@ -388,6 +397,7 @@ export class Outbound {
 
   #windowIsOpen(peer: Peer, bytes: number): boolean {
     if (this.#inflight.size >= peer.sendMaximum || this.#unsent.size > 0) return false;
+    if (peer.isBlocked && this.#owner.restraint !== 'none') return false;
     const { maxInflightBytes } = this.#limits;
     // One message may always be in flight, however large.
     return (
@@ -548,6 +558,10 @@ export class Outbound {
   ): void {
     if (!this.#queueHasRoom(publication.payloadLength)) {
       this.#owner.dropped('queue full');
+      return;
+    }
+    if (this.#owner.restraint !== 'none') {
+      this.#owner.dropped('memory');
       return;
     }
     this.#events.changed();

@@ -39,6 +39,11 @@ export class OutgoingQueue {
     return this.#head.length + this.#unread;
   }
 
+  /** Payload bytes of those that are in memory, about. */
+  get memoryBytes(): number {
+    return this.#unread === 0 ? this.bytes : (this.bytes * this.#head.length) / this.length;
+  }
+
   /** Some of what waits may have been sent by an earlier process, and has not been sent again. */
   get isInDoubt(): boolean {
     const next = this.#head.peek();

@@ -29,6 +29,12 @@ export interface SessionEvents extends OutboundEvents {
   undeliverable(publication: Publication): void;
 }
 
+/**
+ * The client is one of those that occupy most while memory is short [memory_limit]: nothing more is queued for it. `slowed`:
+ * it is read from once a second. `refused`: its messages and subscriptions are refused, too.
+ */
+export type Restraint = 'none' | 'slowed' | 'refused';
+
 export class Session implements SubscribedSession, OutboundOwner {
   readonly clientId: string;
   version: ProtocolVersion;
@@ -48,6 +54,12 @@ export class Session implements SubscribedSession, OutboundOwner {
   highestQos: Qos = 0;
   matchedIdentifiers: number[] | null = null;
   matchedRetain = false;
+  /** Bytes that the client occupies, as last counted. */
+  occupiedBytes = 0;
+  /** What follows from that [memory_limit]. */
+  restraint: Restraint = 'none';
+  /** A line of the log has named it for that. */
+  restraintIsLogged = false;
   readonly outbound: Outbound;
   readonly inbound = new Inbound();
   readonly drops = new Drops();

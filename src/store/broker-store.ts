@@ -28,6 +28,10 @@ export class LmdbBrokerStore implements BrokerStore {
     this.retained = new StoredRetained(store);
   }
 
+  get memoryBytes(): number {
+    return this.#store.environment.memoryBytes;
+  }
+
   mark(): number {
     return this.#store.mark();
   }
@@ -168,6 +172,14 @@ class StoredRetained implements RetainedMessages {
 
   get count(): number {
     return this.#retained.count;
+  }
+
+  get memoryBytes(): number {
+    return this.#retained.memoryBytes;
+  }
+
+  payloadLengthOf(topic: string): number {
+    return this.#retained.get(topic)?.payloadLength ?? -1;
   }
 
   set(message: Publication): void {

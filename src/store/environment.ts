@@ -20,6 +20,7 @@ import type { Database, RootDatabase } from 'lmdb';
 import { assert } from '../base/assert.js';
 import type { StoreMode } from '../model/store-mode.js';
 import { storeEngine } from './engine.js';
+import { isInMemory } from './file-system.js';
 import { PAGE_SIZE } from './limits.js';
 import { Room } from './room.js';
 import type { Committer } from './write-batcher.js';
@@ -92,6 +93,8 @@ export class Environment implements Committer {
   readonly mode: StoreMode;
   readonly tables: Readonly<Record<TableName, Table>>;
   readonly room: Room;
+  /** Whether the file lies in memory (tmpfs) and not on a disk. */
+  readonly isInMemory: boolean;
   readonly #root: RootDatabase<Buffer, Uint8Array>;
   #lastWrite: Promise<unknown> = Promise.resolve();
   /** LMDB could not do a commit. */
@@ -112,6 +115,7 @@ export class Environment implements Committer {
     this.#root = storeEngine().open<Buffer, Uint8Array>(openOptions(path, mode));
     handleLostRejections(this.#root);
     this.room = new Room(path, { freeWithin: () => this.#freeBytes(), fileBytes: () => this.bytes });
+    this.isInMemory = !isSynced(mode) && isInMemory(dirname(path));
     this.#openFile = isSynced(mode) ? fileAt(path) : null;
     if (isWhole) this.#expectTables();
     const tables = TABLE_NAMES.map((name) => [name, this.#openTable(name)] as const);
@@ -195,6 +199,16 @@ export class Environment implements Committer {
 
   entryCount(table: TableName): number {
     return (this.tables[table].getStats() as { entryCount: number }).entryCount;
+  }
+
+  /** Bytes of memory that the file takes. */
+  get memoryBytes(): number {
+    return this.isInMemory ? this.bytes : 0;
+  }
+
+  /** Bytes of the pages of one table. */
+  tableBytes(table: TableName): number {
+    return pagesOf(this.tables[table].getStats() as TreeStatistics) * PAGE_SIZE;
   }
 
   /** Copies the current state to a new file, compacted. Does not disturb writers and does not sync the copy. */

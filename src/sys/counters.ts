@@ -49,6 +49,12 @@ export const Counter = {
   takeovers: 33,
   /** Stored messages with a text that clients do not take. */
   dropMalformed: 34,
+  /** What its clients occupy (`broker/memory-budget.ts`). */
+  occupiedBytes: 35,
+  /** Memory of all retained messages; each worker tells the same. */
+  retainedBytes: 36,
+  /** The store's file, if it lies in memory; each worker tells the same. */
+  storeMemoryBytes: 37,
 } as const;
 
 export type CounterName = keyof typeof Counter;
@@ -101,6 +107,9 @@ export const COUNTER_USES: Readonly<Record<CounterName, CounterUse>> = {
   storeCommits: {},
   storeFailing: { isGauge: true },
   takeovers: { topics: ['clients/taken_over'] },
+  occupiedBytes: { isGauge: true },
+  retainedBytes: { isGauge: true },
+  storeMemoryBytes: { isGauge: true },
   ticks: {},
 };
 

@@ -17,6 +17,8 @@ export const METRICS = {
   midge_ready: { type: 'gauge', help: '1 if /readyz says that the broker is ready, else 0.' },
   midge_start_time_seconds: { type: 'gauge', help: 'When the broker started, in seconds since 1970.' },
   midge_resident_memory_bytes: { type: 'gauge', help: 'Resident memory of the process.' },
+  midge_memory_used_bytes: { type: 'gauge', help: 'What clients occupy, as memory_limit counts it.' },
+  midge_memory_limit_bytes: { type: 'gauge', help: 'memory_limit; 0 is none.' },
   midge_accepted_connections_total: { type: 'counter', help: 'Connections accepted on all listeners.' },
   midge_connects_total: { type: 'counter', help: 'Clients let in by a CONNECT.' },
   midge_clients_connected: { type: 'gauge', help: 'Clients connected now, bridges included.' },
@@ -99,6 +101,9 @@ export const COUNTER_METRICS: Readonly<Record<CounterName, CounterMetric>> = {
   storedBytes: 'midge_stored_message_bytes',
   waitingPackets: 'midge_waiting_packets',
   waitingBytes: 'midge_waiting_bytes',
+  occupiedBytes: null, // main's sum, which memory_limit is held against, is what counts
+  retainedBytes: null,
+  storeMemoryBytes: null,
   dropQueueFull: ['midge_dropped_messages_total', 'queue_full'],
   dropTooLarge: ['midge_dropped_messages_total', 'too_large'],
   dropExpired: ['midge_dropped_messages_total', 'expired'],

@@ -11,6 +11,10 @@ interface MainReadings {
   /** Connections accepted since the start. */
   sockets: number;
   heapBytes: number;
+  /** What clients occupy, as `memory_limit` counts it. */
+  memoryUsed: number;
+  /** Bytes; 0 = none. */
+  memoryLimit: number;
 }
 
 /** Everything the tree shows; counters are summed over all workers. */
@@ -33,6 +37,9 @@ const FIGURES: readonly (readonly [topic: string, reading: Reading])[] = [
   ),
   ['connections/socket/count', 'sockets'],
   ['heap/current', 'heapBytes'],
+  // Topics of our own.
+  ['memory/used', 'memoryUsed'],
+  ['memory/limit', 'memoryLimit'],
 ];
 
 /** Topics that show events per minute as moving averages. */

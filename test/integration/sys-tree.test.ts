@@ -19,7 +19,7 @@ const config = 'sys_interval 1';
 const newerTopics = ['connections/socket/count', 'packet/out/bytes', 'packet/out/count'];
 /** Ours in addition. */
 const ownTopics =
-  /^(connections\/faults|clients\/taken_over|publish\/messages\/dropped\/[a-z_]+|store\/(?!messages\/)[a-z/_]+)$/;
+  /^(connections\/faults|clients\/taken_over|memory\/(?:used|limit)|publish\/messages\/dropped\/[a-z_]+|store\/(?!messages\/)[a-z/_]+)$/;
 /** Debian's build measures its heap; what it shows depends on its allocator. */
 const buildTopics = /^heap\//;
 

@@ -1,6 +1,7 @@
 /** Decides once a second whether the workers are short of time or of memory. */
 import { availableParallelism, cpus } from 'node:os';
 import { Counter } from '../../sys/counters.js';
+import { type MemoryLimit, memoryState, NO_LIMIT, occupiedOf, PLENTY } from '../../sys/memory-limit.js';
 import { HOT_UTILISATION, type WorkerHandle } from './worker-handle.js';
 
 /** Seconds that the busiest worker has to be hot before another one is added. */
@@ -40,22 +41,58 @@ export class LoadWatch {
   }
 }
 
-/**
- * Messages that wait in sessions and for sockets are what memory grows by; the runtime's own part, some tens of
- * megabytes, does not count [mosq: memory_limit].
- */
-export class MemoryWatch {
-  isShort = false;
+type MemoryLevel = 'plenty' | 'near' | 'short';
 
-  /** @param taken bytes @param limit 0 = none @returns the log line that is due; `undefined` if nothing changed */
-  look(taken: number, limit: number): string | undefined {
-    const isShort = limit > 0 && taken > limit;
-    if (isShort === this.isShort) return undefined;
-    this.isShort = isShort;
-    return isShort
-      ? `Warning: Messages take ${taken} bytes, memory_limit is ${limit}: further ones are refused.`
-      : 'Messages take less than memory_limit again and are accepted.';
+/** A level is left if so many seconds pass without it, so that lines about it do not come and go. */
+const LEVEL_SECONDS = 5;
+
+/** Adds up what the clients of all workers occupy, and holds it against `memory_limit`. */
+export class MemoryWatch {
+  limit: MemoryLimit = NO_LIMIT;
+  /** Bytes that clients occupy. */
+  used = 0;
+  #level: MemoryLevel = 'plenty';
+  #secondsBelow = 0;
+
+  /** @param counted bytes that the workers count @returns the log line that is due; `undefined` if nothing changed */
+  look(counted: number, processBytes: number): { isWarning: boolean; text: string } | undefined {
+    this.used = occupiedOf(counted, this.limit, processBytes);
+    const state = memoryState(this.used, this.limit);
+    const level = state.isShort ? 'short' : state === PLENTY ? 'plenty' : 'near';
+    if (level === this.#level || (rank(level) < rank(this.#level) && this.#waits())) return undefined;
+    this.#level = level;
+    this.#secondsBelow = 0;
+    return { isWarning: level !== 'plenty', text: this.#line(level) };
   }
+
+  /** Whether much is occupied, so that the workers want to know how much. */
+  get isMuch(): boolean {
+    return this.limit.bytes > 0 && this.used > this.limit.bytes / 4;
+  }
+
+  #waits(): boolean {
+    if (this.limit.processBytes === null) return false;
+    this.#secondsBelow += 1;
+    return this.#secondsBelow < LEVEL_SECONDS;
+  }
+
+  #line(level: MemoryLevel): string {
+    const { bytes, processBytes } = this.limit;
+    if (processBytes === null) {
+      return level === 'short'
+        ? `Warning: Messages take ${this.used} bytes, memory_limit is ${bytes}: further ones are refused.`
+        : 'Messages take less than memory_limit again and are accepted.';
+    }
+    const figures = `Clients occupy ${this.used} bytes, memory_limit is ${bytes}`;
+    if (level === 'short')
+      return `Warning: ${figures}: new messages, subscriptions and sessions are refused.`;
+    if (level === 'near') return `Warning: ${figures}: the largest clients are slowed, then refused.`;
+    return `${figures}: all are served again.`;
+  }
+}
+
+function rank(level: MemoryLevel): number {
+  return ['plenty', 'near', 'short'].indexOf(level);
 }
 
 function cpuTimes(): { idle: number; total: number } {

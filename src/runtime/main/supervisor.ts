@@ -27,6 +27,7 @@ import type {
 } from '../../routing/messages.js';
 import { Counter, type CounterName } from '../../sys/counters.js';
 import { steadyClock } from '../../system/steady-clock.js';
+import { autoMemoryLimit } from '../process/machine-memory.js';
 import { WATCH_MS, WORKERS_STOP_MS } from '../process/time-limits.js';
 import { BridgeAssignment } from './bridge-assignment.js';
 import { ClientDirectory } from './client-directory.js';
@@ -82,6 +83,8 @@ export class Supervisor {
   #watch: NodeJS.Timeout | undefined;
   readonly #load = new LoadWatch();
   readonly #memory = new MemoryWatch();
+  /** Bytes of the process before any client came; 0 until the workers run. */
+  #processBytes = 0;
   readonly #stalls: StallWatch;
   readonly #deaths = new StoredDeaths();
   readonly #questions = new WorkerQuestions();
@@ -134,6 +137,8 @@ export class Supervisor {
     this.#assignBridges(first);
     for (const [worker, share] of shares.entries()) this.#startWorker(worker, share);
     await ready;
+    if (this.#processBytes === 0) this.#processBytes = this.#bytesNow();
+    this.#limitMemory();
     this.#watch = setInterval(() => this.#watchLoad(), WATCH_MS);
   }
 
@@ -158,6 +163,7 @@ export class Supervisor {
     this.#files = files;
     this.#logMask = logMask;
     this.#directory.clientsMax = settings.globalMaxClients;
+    this.#limitMemory();
     this.#assignBridges(this.#pool.living.length);
     for (const handle of this.#pool.living) {
       handle.tell({ kind: 'reload', settings, files, logMask });
@@ -225,7 +231,17 @@ export class Supervisor {
   }
 
   get retainedMessages(): number {
-    return this.#pool.retainedMessages;
+    return this.#pool.anyOf('retainedMessages');
+  }
+
+  /** Bytes that clients occupy, as `memory_limit` counts them. */
+  get memoryUsed(): number {
+    return this.#memory.used;
+  }
+
+  /** Bytes; 0 = none. */
+  get memoryLimit(): number {
+    return this.#memory.limit.bytes;
   }
 
   /** Sessions, connected or not. */
@@ -444,7 +460,7 @@ export class Supervisor {
 
   #workerReady(handle: WorkerHandle): void {
     handle.ready = true;
-    if (this.#memory.isShort) handle.tell({ kind: 'memory', isShort: true });
+    this.#tellMemory(handle);
     this.#tellBridges(handle);
     const fixed = this.#settings.workerThreads !== 'auto';
     if (fixed && this.#onReady.length > 0) {
@@ -479,11 +495,32 @@ export class Supervisor {
   }
 
   #watchMemory(): void {
-    const taken = this.count('storedBytes') + this.count('waitingBytes');
-    const line = this.#memory.look(taken, this.#settings.memoryLimit);
-    if (line === undefined) return;
-    this.#log.write('warning', line);
-    const { isShort } = this.#memory;
-    for (const handle of this.#pool.living) handle.tell({ kind: 'memory', isShort });
+    const counted =
+      this.#settings.memoryLimit === 'auto'
+        ? this.count('occupiedBytes') + this.#pool.anyOf('retainedBytes')
+        : this.count('storedBytes') + this.count('waitingBytes');
+    const wasMuch = this.#memory.isMuch;
+    const line = this.#memory.look(counted, this.#bytesNow());
+    if (line !== undefined) this.#log.write(line.isWarning ? 'warning' : 'notice', line.text);
+    if (!wasMuch && !this.#memory.isMuch) return;
+    for (const handle of this.#pool.living) this.#tellMemory(handle, counted);
+  }
+
+  /** Of the process, and of a store that lies in memory. */
+  #bytesNow(): number {
+    return process.memoryUsage.rss() + this.#pool.anyOf('storeMemoryBytes');
+  }
+
+  #tellMemory(handle: WorkerHandle, counted = 0): void {
+    handle.tell({ kind: 'memory', limit: this.#memory.limit, counted });
+  }
+
+  #limitMemory(): void {
+    const { memoryLimit } = this.#settings;
+    this.#memory.limit =
+      memoryLimit === 'auto'
+        ? { bytes: autoMemoryLimit(), processBytes: this.#processBytes }
+        : { bytes: memoryLimit, processBytes: null };
+    for (const handle of this.#pool.living) this.#tellMemory(handle);
   }
 }

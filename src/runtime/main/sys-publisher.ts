@@ -66,6 +66,8 @@ export class SysPublisher {
       sockets: sockets(),
       inputFaults: faults() + counters.inputFaults,
       heapBytes: process.memoryUsage.rss(),
+      memoryUsed: supervisor.memoryUsed,
+      memoryLimit: supervisor.memoryLimit,
       store: store(),
     };
   }

@@ -115,9 +115,9 @@ export class WorkerPool {
     return sum;
   }
 
-  /** Every worker has all retained messages, so one of them is asked. */
-  get retainedMessages(): number {
-    for (const handle of this.#living) if (handle.ready) return handle.counters[Counter.retainedMessages]!;
+  /** A figure that is the same in every worker, such as those of retained messages: one of them is asked. */
+  anyOf(name: CounterName): number {
+    for (const handle of this.#living) if (handle.ready) return handle.counters[Counter[name]]!;
     return 0;
   }
 

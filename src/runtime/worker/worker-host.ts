@@ -144,6 +144,7 @@ class WorkerHost {
       workingRecord: this.#workingRecord,
       undeliverable: (topic) => this.#tell({ kind: 'undeliverable', topic }),
       nextTurn: setImmediate,
+      processBytes: () => process.memoryUsage.rss(),
       randomBytes,
     });
     this.#intake = new WorkerIntake(this.#broker, start);
@@ -234,7 +235,7 @@ class WorkerHost {
         receiveRecords(this.#broker, message.records, true);
         return;
       case 'memory':
-        this.#broker.memoryIsShort = message.isShort;
+        this.#broker.memory.update(message.limit, message.counted, this.#broker.refreshNow());
         return;
       case 'reload':
         this.#log.mask = message.logMask;

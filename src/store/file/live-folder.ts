@@ -2,11 +2,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
+import { liesInMemory, RAMFS } from '../file-system.js';
 import { StoreInUseError, StoreLock } from './store-lock.js';
-
-/** File systems that live in memory, by their `statfs` number. */
-const TMPFS = 0x01021994;
-const RAMFS = 0x858458f6;
 
 /** Room for a small store to begin with; a large one gets twice its size. */
 const ROOM_MIN_BYTES = 8 * 1024 * 1024;
@@ -90,7 +87,7 @@ function folderName(savedPath: string): string {
 function hasMemory(path: string, bytes: number): boolean {
   try {
     const { type, bavail, bsize } = statfsSync(path);
-    return (type === TMPFS || type === RAMFS) && (type === RAMFS || bavail * bsize >= bytes);
+    return liesInMemory(type) && (type === RAMFS || bavail * bsize >= bytes);
   } catch {
     return false; // not there, or not for us
   }

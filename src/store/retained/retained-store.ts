@@ -42,6 +42,13 @@ export class RetainedStore implements WalkSource {
     return this.environment.entryCount('retained');
   }
 
+  /** Bytes of memory that they occupy, with their index; 0 if the store is on a disk. */
+  get memoryBytes(): number {
+    const { environment } = this;
+    if (!environment.isInMemory) return 0;
+    return environment.tableBytes('retained') + environment.tableBytes('retainedTails');
+  }
+
   /** Replaces the topic's message. Its bytes are the caller's again afterwards. */
   set(message: Publication): void {
     this.#change(message.topic, encodeMessage(message));

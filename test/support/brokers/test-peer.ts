@@ -13,6 +13,7 @@ export interface SentPublish {
 }
 
 export class TestPeer implements Peer {
+  readonly waitingBytes = 0;
   sendMaximum: number;
   /** Payload bytes of the largest message it takes. */
   payloadMax = Number.POSITIVE_INFINITY;

@@ -205,7 +205,7 @@ const brokenConfigs: readonly BrokenConfig[] = [
     lines: [
       "Error: Invalid 'memory_limit' value (-1).",
       'Error found at mosquitto.conf:1.',
-      "'-1' is not allowed: 'memory_limit' takes a whole number from 0.",
+      "'-1' is not allowed: 'memory_limit' takes auto or bytes from 0.",
     ],
   },
   {

@@ -72,6 +72,7 @@ describe('values', () => {
     ['autosave_interval -1', 'autosaveInterval', 0],
     ['retain_expiry_interval 10000001', 'retainExpiryInterval', 10000000],
     ['global_max_clients -5', 'globalMaxClients', -5],
+    ['memory_limit auto', 'memoryLimit', 'auto'],
     ['memory_limit 4294967296', 'memoryLimit', 4294967296],
     ['persistent_client_expiration 90s', 'persistentClientExpiration', 90],
     ['persistent_client_expiration 2h', 'persistentClientExpiration', 7200],

@@ -7,7 +7,16 @@ const start = Date.UTC(2024, 0);
 
 function readings(fields: Partial<SysReadings> = {}): SysReadings {
   const counters = Object.fromEntries(COUNTER_NAMES.map((name) => [name, 0])) as Record<CounterName, number>;
-  return { ...counters, clientsTotal: 0, sockets: 0, heapBytes: 1000, store: {}, ...fields };
+  return {
+    ...counters,
+    clientsTotal: 0,
+    sockets: 0,
+    heapBytes: 1000,
+    memoryUsed: 0,
+    memoryLimit: 0,
+    store: {},
+    ...fields,
+  };
 }
 
 /** What an update says, without what every topic begins with. */
@@ -53,6 +62,7 @@ describe('the first update', () => {
         'malformed',
       ].map((one) => `publish/messages/dropped/${one}`),
       ...['packet/out/count', 'packet/out/bytes', 'connections/socket/count', 'heap/current', 'heap/maximum'],
+      ...['memory/used', 'memory/limit'], // our own
       ...load.flatMap((one) => ['1min', '5min', '15min'].map((average) => `load/${one}/${average}`)),
     ];
     assert.deepEqual(Object.keys(all).sort(), expected.sort());
