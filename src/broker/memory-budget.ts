@@ -60,7 +60,9 @@ export class MemoryBudget {
   readonly #options: MemoryBudgetOptions;
   #limit = NO_LIMIT;
   #state: MemoryState = PLENTY;
-  /** What is counted for the clients of the other workers. */
+  /** What is counted for all clients, as main has added it up. */
+  #everywhere = 0;
+  /** Of that, for the clients of the other workers. */
   #elsewhere = 0;
   /** Some client is slowed or all are refused. */
   isTight = false;
@@ -95,6 +97,7 @@ export class MemoryBudget {
   update(limit: MemoryLimit, counted: number, now: number): void {
     this.#limit = limit;
     this.#options.count();
+    this.#everywhere = counted;
     this.#elsewhere = Math.max(0, counted - this.#counted());
     this.#decide(now);
   }
@@ -125,8 +128,6 @@ export class MemoryBudget {
   /** What is counted for the clients of this worker, and for retained messages. */
   #counted(): number {
     const { counters } = this.#options;
-    if (this.#limit.processBytes === null)
-      return counters[Counter.storedBytes]! + counters[Counter.waitingBytes]!;
     return counters[Counter.occupiedBytes]! + counters[Counter.retainedBytes]!;
   }
 
@@ -135,7 +136,8 @@ export class MemoryBudget {
     const { counters, processBytes } = this.#options;
     const limit = this.#limit;
     const wasTight = this.isTight;
-    const counted = this.#counted() + this.#elsewhere;
+    // A number is held against what main has added up, once a second.
+    const counted = limit.processBytes === null ? this.#everywhere : this.#counted() + this.#elsewhere;
     const occupied = limit.bytes === 0 ? 0 : occupiedOf(counted, limit, processBytes());
     this.#state = memoryState(occupied, limit);
     this.isTight = this.#state !== PLENTY;

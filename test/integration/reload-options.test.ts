@@ -28,6 +28,7 @@ const samples: Partial<Record<OptionName, string>> = {
   persistent_client_expiration: '2d',
   restart_timeout: '3 20',
   topic: 'other out 1',
+  memory_limit: '4294967296',
   worker_threads: '2',
 };
 
