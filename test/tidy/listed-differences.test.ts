@@ -21,6 +21,7 @@ const OTHERWISE: Readonly<Record<string, string>> = {
   '`$CONTROL/broker/v1`: JSON': 'test/integration/control-api.test.ts',
   'small packets to clients': 'a time, which depends on the machine',
   'QoS 0 messages for a worker': 'test/unit/broker/workers.test.ts',
+  'much memory is occupied': 'test/unit/broker/memory-budget.test.ts',
 };
 
 test('the page has each difference that a table of the tests recognises', () => {
