@@ -397,7 +397,7 @@ export class Outbound {
 
   #windowIsOpen(peer: Peer, bytes: number): boolean {
     if (this.#inflight.size >= peer.sendMaximum || this.#unsent.size > 0) return false;
-    if (peer.isBlocked && this.#owner.restraint !== 'none') return false;
+    if (this.#owner.restraint !== 'none' && peer.isBlocked) return false;
     const { maxInflightBytes } = this.#limits;
     // One message may always be in flight, however large.
     return (
