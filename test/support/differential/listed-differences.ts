@@ -320,6 +320,18 @@ export const LISTED_DIFFERENCES: readonly ListedDifference[] = [
       withoutPublish(midge) === withoutPublish(mosquitto),
   },
   {
+    name: 'messages in flight for a client that comes back with a smaller Receive Maximum',
+    recognise: ({ before, bytes, midge, mosquitto }) => {
+      const connects = [...before.map(({ sent }) => sent), bytes.toString('hex')];
+      const again = (lines: readonly string[]) => lines.join().split('"dup":true').length;
+      return (
+        connects.some((sent) => takesFew.test(sent)) &&
+        again(mosquitto) > again(midge) &&
+        withoutPublish(midge) === withoutPublish(mosquitto)
+      );
+    },
+  },
+  {
     name: 'a second SUBSCRIBE to a filter with other options than QoS',
     recognise: ({ subscriptions, midge, mosquitto }) => {
       const options = new Map<string, string>();
